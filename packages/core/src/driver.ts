@@ -1,0 +1,355 @@
+/** The plug-in contract: all that the author of a protocol, format or filter needs to read. */
+
+import type { BlockChild } from "./child.ts";
+import type { Clock } from "./coroutine/clock.ts";
+import type { Guarded } from "./coroutine/guarded.ts";
+import type { WaitOptions } from "./coroutine/held.ts";
+import type { Offload } from "./coroutine/offload.ts";
+import type { BlockError } from "./errors.ts";
+import type { DriverOptions, NodeOptions } from "./options.ts";
+
+/** Inside the request path only: done already, or a promise. Drivers may throw synchronously or reject. */
+export type MaybePromise<T> = T | Promise<T>;
+
+export interface IoOptions extends WaitOptions {
+  /** The write is on stable storage when it completes. Core emulates it with a flush. */
+  readonly forceUnitAccess?: boolean;
+}
+
+export type DriverKind = "protocol" | "format" | "filter";
+
+/** What a graph is given: small, so that no format is loaded before an image needs it. */
+export interface DriverEntry {
+  readonly name: string;
+  readonly kind: DriverKind;
+  /** Whether the file is of this format, from its first bytes (at most 2,048): 0 = not mine … 100 = certain. */
+  probe?(head: Uint8Array, fileName: string): number;
+  load(): Promise<BlockDriver>;
+}
+
+/** Stateless and frozen. `Name` is its key in `DriverOptions`. */
+export interface BlockDriver<Name extends keyof DriverOptions = keyof DriverOptions> {
+  readonly name: string;
+  readonly kind: DriverKind;
+  /** Names of its own options, camelCase; any other is refused by name. */
+  readonly optionNames: readonly string[];
+  open(options: DriverOptions[Name], context: OpenContext): Promise<BlockImage | MappedImage>;
+  /** Options of `create` (qemu-img's `-o`); absent with `create`. */
+  readonly createOptions?: readonly CreateOption[];
+  /** Makes a new, empty image. Options were parsed and checked against `createOptions`. */
+  create?(options: ImageCreation, context: CreateContext): Promise<void>;
+  /** Bytes that a new image of this format needs for the given content. */
+  measure?(content: MeasuredContent): Promise<Measurement>;
+}
+
+/** One option of `create`, in qemu-img's spelling (`cluster_size`). */
+export interface CreateOption {
+  readonly name: string;
+  /** `size` takes suffixes (64k) and gives bytes; `flag` takes on/off; `choice` one of `choices`. */
+  readonly type: "size" | "number" | "flag" | "text" | "choice";
+  readonly choices?: readonly string[];
+  readonly help: string;
+  readonly defaultValue?: CreateValue;
+}
+export type CreateValue = string | number | boolean;
+
+export interface ImageCreation {
+  readonly filename: string;
+  /** Virtual size in bytes. */
+  readonly size: number;
+  /** Values by `CreateOption.name`; those not given and without a default are absent. */
+  readonly values: Readonly<Record<string, CreateValue>>;
+  /** As written into the image; existence was checked and the size taken from it by the caller. */
+  readonly backing?: { readonly filename: string; readonly format: string | undefined };
+}
+
+export interface CreateContext extends WaitOptions {
+  /** Makes or truncates a file of `size` bytes with the protocol that the name asks for; closed by core after `create`. */
+  createFile(name: string, size: number): Promise<BlockChild>;
+}
+
+export interface MeasuredContent {
+  /** Virtual size in bytes. */
+  readonly size: number;
+  readonly values: Readonly<Record<string, CreateValue>>;
+  /** What has to be stored; absent: nothing is allocated. */
+  readonly extents?: AsyncIterable<{ readonly offset: number; readonly length: number; readonly kind: "data" | "zero" | "unallocated" | "compressed" }>;
+  readonly hasBacking?: boolean;
+}
+export interface Measurement {
+  readonly required: number;
+  readonly fullyAllocated: number;
+}
+
+/** What every opened image has. Absent methods are emulated by core. Core checked every argument: range, alignment, read-only. */
+export interface ImageBasics extends AsyncDisposable {
+  /** Bytes, now. */
+  readonly size: number;
+  readonly limits: ImageLimits;
+  /** A write past the end makes it larger (protocols, and filters over them). */
+  readonly growable?: boolean;
+  /** Names the storage itself (device and inode), so that loops in a chain are seen. */
+  readonly identity?: string;
+  /** Bytes that it takes on the host, where that is known. */
+  allocatedSize?(): MaybePromise<number | undefined>;
+  flush?(options?: IoOptions): MaybePromise<void>;
+  /** Called in exclusive mode. Shrinking only with `shrink`. */
+  resize?(size: number, options: ResizeOptions): Promise<void>;
+  /** Called in exclusive mode; findings are handed to `report` as they are found. */
+  check?(options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult>;
+  /** Stops the image's own coroutines (cache cleaner, need-check) for drain and close; they go on when the result is disposed. */
+  quiesce?(): Promise<AsyncDisposable>;
+  /** Prepare, then commit or abort: nothing is half applied. Called in exclusive mode. */
+  reopen?(options: object): Promise<{ commit(): Promise<void>; abort(): Promise<void> }>;
+  /** Never opens another file. */
+  info?(): MaybePromise<ImageInfo>;
+  /** Counters and state for `graph.inspect()`. */
+  inspect?(): object;
+}
+
+export interface ImageLimits {
+  /** Power of two, bytes; 1 where any byte may be addressed. Core does read-modify-write for the rest. */
+  readonly requestAlignment: number;
+  /** Bytes; core splits longer requests. */
+  readonly maxTransfer?: number;
+  /** Best granularity of `writeZeroes` and of `discard`, bytes: core sends `discard` only whole units. */
+  readonly zeroAlignment?: number;
+  readonly discardAlignment?: number;
+}
+
+export type Preallocation = "off" | "metadata" | "falloc" | "full";
+export interface ResizeOptions {
+  readonly preallocation: Preallocation;
+  readonly shrink: boolean;
+}
+
+/** Protocols and filters: bytes in, bytes out. */
+export interface BlockImage extends ImageBasics {
+  /** Fills all of `into` or throws. */
+  read(offset: number, into: Uint8Array, options?: IoOptions): MaybePromise<void>;
+  write?(offset: number, from: Uint8Array, options?: IoOptions): MaybePromise<void>;
+  writeZeroes?(offset: number, length: number, options?: ZeroOptions): MaybePromise<void>;
+  discard?(offset: number, length: number, options?: IoOptions): MaybePromise<void>;
+  /** Stores one unit compressed where that saves space; only formats that compress have it. */
+  writeCompressed?(offset: number, from: Uint8Array, options?: IoOptions): MaybePromise<void>;
+  /** The run that starts at `offset`, at most `length` long, at least 1 byte. Absent: all data. */
+  status?(offset: number, length: number): MaybePromise<RunStatus>;
+}
+export interface ZeroOptions extends IoOptions {
+  /** The space may be given back. */
+  readonly mayUnmap?: boolean;
+}
+
+/** One run of equal state within one node; `unallocated` shows the backing file. */
+export interface RunStatus {
+  readonly kind: "data" | "zero" | "unallocated" | "compressed";
+  readonly length: number;
+  /** Where the bytes are (data), or the space reserved for them (zero). */
+  readonly location?: HostSpan;
+}
+
+/**
+ * Formats that translate addresses: core's mapping engine does the data I/O, the copy-on-write, the waiting and the order of steps.
+ * All methods that take `state` run while the driver lock is held. `offset` and `length` are guest bytes.
+ */
+export interface MappedImage<State = unknown, Ticket = unknown> extends ImageBasics {
+  /** Bytes, power of two: the unit in which guest ranges are claimed and allocated. */
+  readonly clusterSize: number;
+  /** Allocating requests at one time; QED: 1. Absent: no limit. */
+  readonly maxAllocations?: number;
+  /** Caches and tables: only behind the driver lock. */
+  readonly state: Guarded<State>;
+  /** Backing file, if there is one: shows where `lookup` says unallocated. */
+  readonly backing?: BlockChild | undefined;
+  /** Children to flush after `sync`. */
+  readonly storage: readonly BlockChild[];
+  /**
+   * Never async: a miss starts the load and answers `Wait`; the engine unlocks, awaits, locks again and asks anew.
+   * The answer starts at `offset` and covers 1 to `length` bytes. `intent` lets a format check overlaps for "write" and leave
+   * its least-recently-used order alone for "status".
+   */
+  lookup(state: State, offset: number, length: number, intent: Intent): Mapping | Wait;
+  /** Once, before the first change since it was opened (autoclear bits, GUIDs, in-use marks). */
+  prepareWrite?(state: State): Promise<void>;
+  /**
+   * Finds room for [offset, offset + length), whole clusters that the engine has claimed; may serve a prefix.
+   * With `storedLength` it is one compressed cluster of that many bytes.
+   */
+  allocate?(state: State, request: AllocationRequest): Promise<Allocation<Ticket> | Wait>;
+  /** Makes it visible in crash order; consumes the allocation also when it throws (then the mapping is as before, or new). */
+  link?(state: State, allocation: Allocation<Ticket>): Promise<void>;
+  /** Only where `link` never began, and after all of the allocation's I/O has ended. */
+  abandon?(state: State, allocation: Allocation<Ticket>): Promise<void>;
+  /** Makes whole clusters read as zeros; answers the bytes done, at most one table's worth; 0: core writes zeros instead. */
+  zero?(state: State, offset: number, length: number, options: { readonly mayUnmap: boolean }): Promise<number | Wait>;
+  /** Drops whole clusters. `reveal`: afterwards the backing file shows through; else zeros. Bytes done; 0: left as it was. */
+  unmap?(state: State, offset: number, length: number, options: { readonly reveal: boolean }): Promise<number | Wait>;
+  /** Gives back space that was retired and that nothing on disk or in flight refers to any more. */
+  release?(state: State, spans: readonly HostSpan[]): Promise<void>;
+  /** Caches out, in order; core then flushes `storage` without the lock. */
+  sync?(state: State): Promise<void>;
+  /** Bytes that `encode` takes at a time; present where the format can write compressed clusters. */
+  readonly compressionUnit?: number;
+  /** Compresses a whole unit, outside the lock; `undefined`: store it plain. */
+  encode?(unit: Uint8Array): Promise<Uint8Array | undefined>;
+}
+export type Intent = "read" | "write" | "status";
+
+/** A miss: what to await before asking again. `until` may reject: the request then fails with that error. */
+export interface Wait {
+  readonly kind: "wait";
+  readonly until: Promise<unknown>;
+}
+
+/** Valid only in the turn in which it was looked up. Users see `BlockStatus`. */
+export type Mapping =
+  | {
+      readonly kind: "data";
+      readonly length: number;
+      readonly child: BlockChild;
+      readonly childOffset: number;
+      /** The bytes may be changed where they are. */
+      readonly writable: boolean;
+      readonly transform?: Transform | undefined;
+    }
+  /** `reserved`: space that is owned and not read. */
+  | { readonly kind: "zero"; readonly length: number; readonly reserved?: { readonly child: BlockChild; readonly childOffset: number } | undefined }
+  /** The backing file's bytes, or zeros. */
+  | { readonly kind: "unallocated"; readonly length: number }
+  /** Compressed: `stored` decodes to one unit of `unitLength` bytes, of which the bytes from `skip` on are wanted. */
+  | {
+      readonly kind: "encoded";
+      readonly length: number;
+      readonly stored: HostSpan;
+      readonly unitLength: number;
+      readonly skip: number;
+      /** Fills all of `unit` or throws. `stored` may be shorter than asked where the file ends. */
+      decode(stored: Uint8Array, unit: Uint8Array): MaybePromise<void>;
+    };
+
+export interface HostSpan {
+  readonly child: BlockChild;
+  readonly childOffset: number;
+  readonly length: number;
+}
+
+export interface AllocationRequest {
+  readonly offset: number;
+  readonly length: number;
+  readonly storedLength?: number;
+}
+
+/** Bytes of [offset, offset + length) that the request does not bring are read by the engine (through `lookup`, under its claim) and written along. */
+export interface Allocation<Ticket = unknown> {
+  /** Guest bytes, whole subclusters or clusters, within what was asked. */
+  readonly offset: number;
+  readonly length: number;
+  readonly child: BlockChild;
+  readonly childOffset: number;
+  /** Fresh space at the end of the file: no zeros need be written. */
+  readonly readsZero: boolean;
+  readonly transform?: Transform | undefined;
+  /** The format's own. */
+  readonly ticket: Ticket;
+}
+
+/** Encryption. `from` is the caller's and stays as it is. */
+export interface Transform {
+  encode(at: Place, from: Uint8Array, into: Uint8Array): MaybePromise<void>;
+  decode(at: Place, bytes: Uint8Array): MaybePromise<void>;
+}
+export interface Place {
+  readonly guestOffset: number;
+  readonly childOffset: number;
+}
+
+export type ChildRole = "data" | "metadata" | "data and metadata" | "backing" | "filtered";
+
+/** What this node does with its storage, and what it lets others do with it meanwhile (QEMU's permissions). */
+export interface Access {
+  readonly write: boolean;
+  readonly resize: boolean;
+  readonly shareWrite: boolean;
+  readonly shareResize: boolean;
+  /** Take no lock and trust the caller (`-U`). Read-only opens alone. */
+  readonly force: boolean;
+}
+
+/** What an image is given when it is opened: everything that it may not take for itself. */
+export interface OpenContext extends WaitOptions {
+  readonly nodeName: string;
+  /** The file that messages name. */
+  readonly fileName: string;
+  readonly readOnly: boolean;
+  /** The format was guessed from the first bytes. */
+  readonly probed: boolean;
+  /** Freed space shall be given back to the host. */
+  readonly discard: "ignore" | "unmap";
+  readonly access: Access;
+  readonly clock: Clock;
+  readonly offload: Offload;
+  /** Opens a child that the caller's options describe. A file name is opened with its protocol, for a backing role it is probed. */
+  child(name: string, role: ChildRole, options: NodeOptions): Promise<BlockChild>;
+  /** Opens a file that the image itself names: a plain path or URL, relative to the image; the caller's `implicitOpen` is asked. */
+  namedChild(name: string, role: ChildRole, named: NamedFile): Promise<BlockChild>;
+  /** A format never frees space, it retires it: `release` is called when the change is on disk and no I/O can meet the span any more. */
+  retire(span: HostSpan): void;
+  /** To be called before a table that shows new data is written: flushes `storage` if anything was linked since the last flush. */
+  dataBarrier(): Promise<void>;
+  /** No request runs beside `section`; new ones queue at the node's gate ("allocations": only allocating ones). Not from inside a request. */
+  exclusive<T>(section: () => Promise<T>, options?: { readonly block: "all" | "allocations" }): Promise<T>;
+  /** Corruption was found: all later I/O on this image fails with `error`. */
+  fail(error: BlockError): void;
+}
+export interface NamedFile {
+  readonly filename: string;
+  /** Absent: probed. */
+  readonly format?: string | undefined;
+}
+
+export interface CheckOptions extends WaitOptions {
+  readonly repair: "none" | "leaks" | "all";
+}
+export interface Finding {
+  readonly severity: "error" | "leak" | "note";
+  /** qemu-img's words where it has some. */
+  readonly what: string;
+  readonly offset: number;
+  readonly meaning: string;
+  readonly repair: string;
+  readonly risk: string;
+}
+export interface CheckResult {
+  /** Places that could not be checked. */
+  readonly errors: number;
+  readonly corruptions: number;
+  readonly leaks: number;
+  readonly corruptionsFixed: number;
+  readonly leaksFixed: number;
+  /** Bytes; where the image file's used part ends. */
+  readonly imageEndOffset?: number;
+  readonly clusters?: { readonly total: number; readonly allocated: number; readonly fragmented: number; readonly compressed: number };
+}
+
+export interface ImageInfo {
+  readonly clusterSize?: number;
+  readonly encrypted?: boolean;
+  readonly compressed?: boolean;
+  /** The image was not closed cleanly, or says that it is damaged. */
+  readonly dirty?: boolean;
+  readonly corrupt?: boolean;
+  /** As the image names it; whether it opens is another matter. */
+  readonly backing?: NamedFile;
+  readonly snapshots?: readonly SnapshotInfo[];
+  /** qemu-img's "Format specific information": type and data, in its spelling and order. */
+  readonly formatSpecific?: { readonly type: string; readonly data: Readonly<Record<string, unknown>> };
+}
+export interface SnapshotInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly vmStateSize: number;
+  readonly dateSeconds: number;
+  readonly dateNanoseconds: number;
+  readonly vmClockNanoseconds: bigint;
+  readonly icount?: bigint;
+}

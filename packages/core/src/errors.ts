@@ -1,0 +1,47 @@
+/** The one error type of Coblock: match on `code`, read `message` and `cause`. */
+
+export type BlockErrorCode =
+  | "CORRUPT_IMAGE"
+  | "UNSUPPORTED_FEATURE"
+  | "INVALID_OPTION"
+  | "OUT_OF_RANGE"
+  | "READ_ONLY"
+  | "NO_SPACE"
+  | "LOCKED"
+  | "NOT_ALLOWED"
+  | "NOT_FOUND"
+  | "CLOSED"
+  | "IO";
+
+export interface BlockErrorDetails {
+  readonly cause?: unknown;
+  /** Name of the node, where one is known. */
+  readonly node?: string | undefined;
+  /** Byte offset in the file or disk that the message speaks of. */
+  readonly offset?: number | undefined;
+}
+
+/** Something that a caller, a file or the host did: the message says what, where and which number. */
+export class BlockError extends Error {
+  override readonly name = "BlockError";
+  readonly code: BlockErrorCode;
+  readonly node: string | undefined;
+  readonly offset: number | undefined;
+
+  constructor(code: BlockErrorCode, message: string, details: BlockErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.node = details.node;
+    this.offset = details.offset;
+  }
+}
+
+/** An offset as messages print it. */
+export function hex(offset: number | bigint): string {
+  return `0x${offset.toString(16)}`;
+}
+
+/** A promise of the code to itself; failing is a bug of Coblock or of a driver, never of an image. */
+export function assert(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Error(`assertion failed: ${message}`);
+}
