@@ -3,8 +3,13 @@
 export interface Clock {
   /** Milliseconds from an arbitrary start, never going back. */
   now(): number;
-  /** Calls `run` once after `durationMs`; disposing cancels it. */
-  schedule(durationMs: number, run: () => void): Disposable;
+  /** Calls `run` once after `durationMs` (`Infinity`: never); disposing cancels it. */
+  schedule(durationMs: number, run: () => void, options?: TimerOptions): Disposable;
   /** One turn of the event loop, so that signals, timers and sockets live. */
   yield(): Promise<void>;
+}
+
+export interface TimerOptions {
+  /** For upkeep that nobody awaits, such as a cache cleaner: the timer alone does not keep the process alive. */
+  readonly background?: boolean | undefined;
 }
