@@ -1,0 +1,363 @@
+/** Metadata tables in memory: one live object per table, used only under the driver lock. */
+
+import type { CoMutex } from "../coroutine/mutex.ts";
+import type { Intent, MaybePromise, Wait } from "../driver.ts";
+import { assert, hex } from "../errors.ts";
+
+/** A table in the cache. It may be evicted at the next await, unless it is pinned or dirty. */
+export interface CachedTable<Table> {
+  readonly kind: "table";
+  /** Where it is in the file, bytes. */
+  readonly offset: number;
+  readonly table: Table;
+  /** Memory knows more than the disk. */
+  readonly dirty: boolean;
+  readonly pins: number;
+  /** The cache's `uses` when it was used last. */
+  readonly lastUse: number;
+}
+
+export interface TableCacheOptions<Table> {
+  readonly name: string;
+  /** The driver lock. */
+  readonly lock: CoMutex;
+  /** Tables, at least 1. */
+  readonly capacity: number;
+  /** Reads a table. A miss calls it and lets the lock go before it is done. */
+  load(offset: number): MaybePromise<Table>;
+  /**
+   * Room is needed and every table that could go is dirty: must write some and mark them clean. Called under the lock, and may use
+   * the cache. Absent: the format writes through, tables are never dirty.
+   */
+  writeBack?(): Promise<void>;
+}
+
+export interface TableCacheStatistics {
+  /** Answers from memory. */
+  readonly hits: number;
+  /** Loads begun. */
+  readonly misses: number;
+  readonly evictions: number;
+  /** The most tables beyond the capacity at one time. */
+  readonly overshoot: number;
+  /** Tables now. */
+  readonly entries: number;
+}
+
+/**
+ * The tables used most recently. Every call is made while the driver lock is held, and asserts that.
+ *
+ * A table that is pinned or dirty is never evicted: with nothing else to evict the cache grows past its capacity, and shrinks when
+ * pins are dropped. So no second copy of a table in use can be read from the disk (QEMU, "qed: do not evict in-use L2 table cache
+ * entries"). A miss makes one loading entry, which every other miss of that table shares; its loader reads without the lock and takes
+ * it to install. Where someone else brings the table meanwhile, or frees it, the loader's copy gives way.
+ */
+export class TableCache<Table> {
+  readonly #options: TableCacheOptions<Table>;
+  readonly #lock: CoMutex;
+  /** Least recently used first. */
+  readonly #entries: Map<number, Entry<Table>> = new Map();
+  readonly #loading: Map<number, Loading<Table>> = new Map();
+  readonly #dirty: Set<Entry<Table>> = new Set();
+  #newest: Entry<Table> | undefined;
+  #capacity: number;
+  #uses = 0;
+  #hits = 0;
+  #misses = 0;
+  #evictions = 0;
+  #overshoot = 0;
+
+  constructor(options: TableCacheOptions<Table>) {
+    assert(options.capacity >= 1, `table cache "${options.name}" with room for ${options.capacity}`);
+    this.#options = options;
+    this.#lock = options.lock;
+    this.#capacity = options.capacity;
+  }
+
+  get statistics(): TableCacheStatistics {
+    return { hits: this.#hits, misses: this.#misses, evictions: this.#evictions, overshoot: this.#overshoot, entries: this.#entries.size };
+  }
+
+  /** Counts the uses of tables: what a cache cleaner remembers of its last round, to compare with `lastUse`. */
+  get uses(): number {
+    return this.#uses;
+  }
+
+  /**
+   * The table at `offset`, or what to await, without the lock, before asking again; that rejects where the load failed, and the next
+   * `get` tries anew. A load that needs no wait gives the table at once. "status" leaves the order of eviction alone.
+   */
+  get(offset: number, intent: Intent = "read"): CachedTable<Table> | Wait {
+    this.#assertLocked();
+    const newest = this.#newest;
+    const entry = newest?.offset === offset ? newest : this.#entries.get(offset);
+    if (entry === undefined) return this.#miss(offset);
+    this.#hits++;
+    if (intent !== "status") this.#use(entry);
+    return entry;
+  }
+
+  /** The table if it is present; is no use of it. */
+  find(offset: number): CachedTable<Table> | undefined {
+    this.#assertLocked();
+    return this.#entries.get(offset);
+  }
+
+  /** The table, loaded if need be, for a caller that keeps the lock all the while. A read in flight for a miss is taken over. */
+  async fetch(offset: number): Promise<CachedTable<Table>> {
+    for (;;) {
+      this.#assertLocked();
+      const entry = this.#entries.get(offset);
+      if (entry !== undefined) {
+        this.#hits++;
+        this.#use(entry);
+        return entry;
+      }
+      const installed = await this.#install(this.#loading.get(offset) ?? this.#beginLoading(offset, this.#read(offset)));
+      if (installed !== undefined) return installed;
+    }
+  }
+
+  /** Adds a table that was not in the cache, after making room. Use what it returns. The caller keeps the lock all the while. */
+  async insert(offset: number, table: Table, options: { readonly dirty?: boolean } = {}): Promise<CachedTable<Table>> {
+    await this.makeRoom();
+    const entry = this.#add(offset, table);
+    if (options.dirty === true) this.markDirty(entry);
+    return entry;
+  }
+
+  /** Evicts until there is room for `count` tables, writing back if need be. What is pinned stays, even if the cache grows by it. */
+  async makeRoom(count = 1): Promise<void> {
+    this.#assertLocked();
+    while (!this.#evictFor(count) && this.#hasDirtyToEvict()) {
+      const dirtyBefore = this.#dirty.size;
+      await this.#options.writeBack?.();
+      this.#assertLocked();
+      assert(this.#dirty.size < dirtyBefore || this.#evictFor(count), `table cache "${this.#options.name}": writing back cleaned no table`);
+    }
+  }
+
+  /** Keeps a table in the cache until disposed, which takes the lock too; disposing twice does nothing. Pins add up. */
+  pin(entry: CachedTable<Table>): Disposable {
+    this.#assertLocked();
+    const own = this.#own(entry);
+    own.pins++;
+    return new Pin(() => this.#unpin(own));
+  }
+
+  /** The table was changed in memory; to be written before it may be evicted. */
+  markDirty(entry: CachedTable<Table>): void {
+    this.#assertLocked();
+    assert(this.#options.writeBack !== undefined, "a table of a write-through cache became dirty");
+    const own = this.#own(entry);
+    own.dirty = true;
+    this.#dirty.add(own);
+  }
+
+  /** The table was written as it is now. */
+  markClean(entry: CachedTable<Table>): void {
+    this.#assertLocked();
+    const own = this.#own(entry);
+    own.dirty = false;
+    this.#dirty.delete(own);
+  }
+
+  /** All dirty tables, by offset. */
+  dirtyEntries(): CachedTable<Table>[] {
+    this.#assertLocked();
+    return [...this.#dirty].sort((a, b) => a.offset - b.offset);
+  }
+
+  /** The table at `offset` was freed: forgets it, dirty or not. It must not be pinned. */
+  drop(offset: number): void {
+    this.#assertLocked();
+    this.#loading.delete(offset);
+    const entry = this.#entries.get(offset);
+    if (entry === undefined) return;
+    assert(entry.pins === 0, `table cache "${this.#options.name}": the table at ${hex(offset)} is dropped while it is pinned`);
+    this.#remove(entry);
+  }
+
+  /** Evicts every clean, unpinned table that `keep` does not hold; answers how many. */
+  evictUnused(keep: (entry: CachedTable<Table>) => boolean): number {
+    this.#assertLocked();
+    const before = this.#evictions;
+    for (const entry of this.#entries.values()) if (isEvictable(entry) && !keep(entry)) this.#evict(entry);
+    return this.#evictions - before;
+  }
+
+  /** Forgets all tables, which must be clean and unpinned; loads in flight give way. */
+  clear(): void {
+    this.#assertLocked();
+    for (const entry of this.#entries.values()) {
+      assert(isEvictable(entry), `table cache "${this.#options.name}" is cleared, but the table at ${hex(entry.offset)} is ${entry.dirty ? "dirty" : "pinned"}`);
+    }
+    this.#entries.clear();
+    this.#loading.clear();
+    this.#newest = undefined;
+  }
+
+  /** Changes the number of tables to keep, at least 1; dirty ones beyond it stay until room is needed. */
+  setCapacity(capacity: number): void {
+    this.#assertLocked();
+    assert(capacity >= 1, `table cache "${this.#options.name}" with room for ${capacity}`);
+    this.#capacity = capacity;
+    this.#evictFor(0);
+  }
+
+  #miss(offset: number): CachedTable<Table> | Wait {
+    const loading = this.#loading.get(offset);
+    if (loading !== undefined) return this.#waitFor(loading);
+    const read = this.#read(offset);
+    const presentNow = !(read instanceof Promise) && (this.#evictFor(1) || !this.#hasDirtyToEvict());
+    return presentNow ? this.#add(offset, read) : this.#waitFor(this.#beginLoading(offset, read));
+  }
+
+  #read(offset: number): MaybePromise<Table> {
+    this.#misses++;
+    return this.#options.load(offset);
+  }
+
+  #beginLoading(offset: number, read: MaybePromise<Table>): Loading<Table> {
+    const loading: Loading<Table> = { offset, read: Promise.resolve(read), wait: undefined };
+    this.#loading.set(offset, loading);
+    return loading;
+  }
+
+  #waitFor(loading: Loading<Table>): Wait {
+    if (loading.wait !== undefined) return loading.wait;
+    const until = this.#runLoader(loading);
+    // A failure belongs to those who wait for it, and all of them may have left.
+    until.catch(() => {});
+    return (loading.wait = { kind: "wait", until });
+  }
+
+  async #runLoader(loading: Loading<Table>): Promise<void> {
+    // Whether it failed is looked at under the lock.
+    await Promise.allSettled([loading.read]);
+    using _held = await this.#lock.lock({ who: `table cache "${this.#options.name}", loading ${hex(loading.offset)}` });
+    if (this.#isCurrent(loading)) await this.#install(loading);
+  }
+
+  /** Under the lock: puts in what `loading` read, or forgets it where that failed. `undefined`: it gave way, look again. */
+  async #install(loading: Loading<Table>): Promise<Entry<Table> | undefined> {
+    try {
+      const table = await loading.read;
+      await this.makeRoom();
+      return this.#isCurrent(loading) ? this.#add(loading.offset, table) : undefined;
+    } catch (error) {
+      if (!this.#isCurrent(loading)) return undefined;
+      this.#loading.delete(loading.offset);
+      throw error;
+    }
+  }
+
+  /** Nobody brought the table in, or dropped it, since the load began. */
+  #isCurrent(loading: Loading<Table>): boolean {
+    return this.#loading.get(loading.offset) === loading;
+  }
+
+  /** From here on this object is the table at `offset`; a load of it gives way. */
+  #add(offset: number, table: Table): Entry<Table> {
+    assert(!this.#entries.has(offset), `table cache "${this.#options.name}": a second table at ${hex(offset)}`);
+    this.#loading.delete(offset);
+    const entry = new Entry(offset, table, ++this.#uses);
+    this.#entries.set(offset, entry);
+    this.#newest = entry;
+    this.#overshoot = Math.max(this.#overshoot, this.#entries.size - this.#capacity);
+    return entry;
+  }
+
+  #use(entry: Entry<Table>): void {
+    entry.lastUse = ++this.#uses;
+    if (entry === this.#newest) return;
+    this.#entries.delete(entry.offset);
+    this.#entries.set(entry.offset, entry);
+    this.#newest = entry;
+  }
+
+  #unpin(entry: Entry<Table>): void {
+    this.#assertLocked();
+    entry.pins--;
+    if (entry.pins === 0) this.#evictFor(0);
+  }
+
+  /** Evicts what may go, the least recently used first, until `count` more tables fit. */
+  #evictFor(count: number): boolean {
+    const limit = this.#capacity - count;
+    if (this.#entries.size <= limit) return true;
+    for (const entry of this.#entries.values()) {
+      if (isEvictable(entry)) this.#evict(entry);
+      if (this.#entries.size <= limit) return true;
+    }
+    return false;
+  }
+
+  #hasDirtyToEvict(): boolean {
+    for (const entry of this.#dirty) if (entry.pins === 0) return true;
+    return false;
+  }
+
+  #evict(entry: Entry<Table>): void {
+    this.#evictions++;
+    this.#remove(entry);
+  }
+
+  #remove(entry: Entry<Table>): void {
+    this.#entries.delete(entry.offset);
+    this.#dirty.delete(entry);
+    if (this.#newest === entry) this.#newest = undefined;
+  }
+
+  /** The entry, if it is still the one that the cache holds: what was read before an await may be gone. */
+  #own(entry: CachedTable<Table>): Entry<Table> {
+    const own = this.#entries.get(entry.offset);
+    if (own === undefined || own !== entry) {
+      throw new Error(`assertion failed: table cache "${this.#options.name}": the table at ${hex(entry.offset)} is used after it left the cache`);
+    }
+    return own;
+  }
+
+  #assertLocked(): void {
+    if (!this.#lock.locked) throw new Error(`assertion failed: table cache "${this.#options.name}" is used without lock "${this.#lock.name}"`);
+  }
+}
+
+class Entry<Table> implements CachedTable<Table> {
+  readonly kind = "table";
+  readonly offset: number;
+  readonly table: Table;
+  dirty = false;
+  pins = 0;
+  lastUse: number;
+
+  constructor(offset: number, table: Table, lastUse: number) {
+    this.offset = offset;
+    this.table = table;
+    this.lastUse = lastUse;
+  }
+}
+
+interface Loading<Table> {
+  readonly offset: number;
+  readonly read: Promise<Table>;
+  /** Made with its loader, when the first miss has to wait. */
+  wait: Wait | undefined;
+}
+
+class Pin implements Disposable {
+  #unpin: (() => void) | undefined;
+
+  constructor(unpin: () => void) {
+    this.#unpin = unpin;
+  }
+
+  [Symbol.dispose](): void {
+    this.#unpin?.();
+    this.#unpin = undefined;
+  }
+}
+
+function isEvictable(entry: CachedTable<unknown>): boolean {
+  return !entry.dirty && entry.pins === 0;
+}
