@@ -153,8 +153,10 @@ export interface RunStatus {
  * All methods that take `state` run while the driver lock is held. `offset` and `length` are guest bytes.
  */
 export interface MappedImage<State = unknown, Ticket = unknown> extends ImageBasics {
-  /** Bytes, power of two: the unit in which guest ranges are claimed and allocated. */
+  /** Bytes, power of two: the unit in which guest ranges are claimed, and allocated unless `subclusterSize` says less. */
   readonly clusterSize: number;
+  /** Bytes, power of two: the unit of allocation where it is smaller than the cluster. */
+  readonly subclusterSize?: number;
   /** Allocating requests at one time; QED: 1. Absent: no limit. */
   readonly maxAllocations?: number;
   /** Caches and tables: only behind the driver lock. */
@@ -172,7 +174,7 @@ export interface MappedImage<State = unknown, Ticket = unknown> extends ImageBas
   /** Once, before the first change since it was opened (autoclear bits, GUIDs, in-use marks). */
   prepareWrite?(state: State): Promise<void>;
   /**
-   * Finds room for [offset, offset + length), whole clusters that the engine has claimed; may serve a prefix.
+   * Finds room for [offset, offset + length), whole (sub)clusters within what the engine has claimed; may serve a prefix.
    * With `storedLength` it is one compressed cluster of that many bytes.
    */
   allocate?(state: State, request: AllocationRequest): Promise<Allocation<Ticket> | Wait>;

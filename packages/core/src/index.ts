@@ -1,1 +1,32 @@
-export {};
+/** Everything that users of Coblock and authors of drivers import. */
+
+export { BlockChild } from "./child.ts";
+export * from "./driver.ts";
+export { assert, BlockError, hex, type BlockErrorCode, type BlockErrorDetails } from "./errors.ts";
+export type { BlockStatus, ExtentRange } from "./extents.ts";
+export { BlockGraph, type BlockGraphOptions, type OpenOptions } from "./graph.ts";
+export type { CreateOptions } from "./graph/create-image.ts";
+export { nestOptions, parseFileName, resolveBeside, type ParsedName } from "./graph/filename.ts";
+export type { ImplicitOpen, ImplicitOpenRule } from "./graph/graph-parts.ts";
+export { BlockNode, type DrainedNode } from "./node.ts";
+export type { CommonOptions, DescribedNode, DriverOptions, NodeOptions } from "./options.ts";
+export type { RequestKind } from "./request/tracker.ts";
+export type { RequestTrace } from "./request/trace.ts";
+
+export { alignDown, alignUp, isPowerOfTwo } from "./binary/align.ts";
+export { isZero, MAX_ZEROS, zeros } from "./binary/zeros.ts";
+
+export type { Clock } from "./coroutine/clock.ts";
+export { Guarded } from "./coroutine/guarded.ts";
+export type { Held, LockReport, WaitOptions } from "./coroutine/held.ts";
+export { InlineOffload } from "./coroutine/inline-offload.ts";
+export { CoMutex } from "./coroutine/mutex.ts";
+export type { Offload } from "./coroutine/offload.ts";
+export { CoQueue } from "./coroutine/queue.ts";
+export { CoRwLock } from "./coroutine/rw-lock.ts";
+export { SimulatedClock } from "./coroutine/simulated-clock.ts";
+export { CoSleep } from "./coroutine/sleep.ts";
+export { SystemClock } from "./coroutine/system-clock.ts";
+export { TaskGroup } from "./coroutine/task-group.ts";
+
+export { TableCache, type CachedTable, type TableCacheOptions } from "./mapping/table-cache.ts";

@@ -1,0 +1,97 @@
+/** Makes new images: checks the options against the driver's own list, gives it files to write to, and closes them. */
+
+import { BlockChild } from "../child.ts";
+import type { WaitOptions } from "../coroutine/held.ts";
+import type { BlockDriver, CreateContext, CreateOption, CreateValue } from "../driver.ts";
+import { BlockError } from "../errors.ts";
+import { Failures } from "../failures.ts";
+import type { BlockNode } from "../node.ts";
+import type { DescribedNode, NodeOptions } from "../options.ts";
+import type { GraphParts } from "./graph-parts.ts";
+import { parseFileName } from "./filename.ts";
+import type { NodeFactory, Place } from "./node-factory.ts";
+
+export interface CreateOptions {
+  readonly driver: string;
+  readonly filename: string;
+  /** Virtual size in bytes. */
+  readonly size: number;
+  /** The driver's own options by their `CreateOption.name`. */
+  readonly values?: Readonly<Record<string, CreateValue>>;
+  /** Written into the image as it stands; it is not opened. */
+  readonly backing?: { readonly filename: string; readonly format?: string };
+  /** An open, growable node to format instead of making the file `filename`; its content is lost. */
+  readonly file?: NodeOptions;
+}
+
+const CREATION: Place = {
+  level: "protocol",
+  readOnly: false,
+  discard: "unmap",
+  access: { write: true, resize: true, shareWrite: false, shareResize: false, force: false },
+  ancestry: [],
+};
+
+export async function createImage(graph: GraphParts, factory: NodeFactory, options: CreateOptions, creating: WaitOptions): Promise<void> {
+  const driver = await graph.drivers.load(options.driver);
+  if (driver.create === undefined) throw new BlockError("UNSUPPORTED_FEATURE", `Driver '${driver.name}' cannot create images`);
+  if (!Number.isSafeInteger(options.size) || options.size < 0) throw new BlockError("INVALID_OPTION", `${options.size} is no size in bytes`);
+  const values = checkValues(driver, options.values ?? {});
+  const opened: BlockNode[] = [];
+  const context: CreateContext = {
+    signal: creating.signal,
+    createFile: async (name, size) => {
+      const node = await makeFile(graph, factory, options, name, size);
+      opened.push(node);
+      return new BlockChild("file", "data and metadata", node);
+    },
+  };
+  const failures = new Failures();
+  const backing = options.backing === undefined ? {} : { backing: { filename: options.backing.filename, format: options.backing.format } };
+  await failures.attempt(() => driver.create?.({ filename: options.filename, size: options.size, values, ...backing }, context));
+  for (const node of opened.reverse()) await failures.attempt(() => node[Symbol.asyncDispose]());
+  failures.throwFirst();
+}
+
+/** A fresh file of zeros, held by the caller. */
+async function makeFile(graph: GraphParts, factory: NodeFactory, options: CreateOptions, name: string, size: number): Promise<BlockNode> {
+  if (options.file !== undefined && name === options.filename) {
+    const node = await factory.open(options.file, CREATION);
+    await node.resize(0, { shrink: true });
+    await node.resize(size);
+    return node;
+  }
+  const parsed = parseFileName(name);
+  const protocol = parsed.kind === "path" ? (parsed.protocol ?? "file") : "json";
+  const entry = graph.drivers.find(protocol);
+  const driver = entry?.kind === "protocol" ? await entry.load() : undefined;
+  if (parsed.kind !== "path" || driver?.create === undefined) throw new BlockError("INVALID_OPTION", `'${name}' is no place to create an image`);
+  await driver.create({ filename: parsed.path, size, values: {} }, { createFile: () => Promise.reject(new BlockError("INVALID_OPTION", "a protocol makes its own file")) });
+  return factory.open({ driver: protocol, filename: parsed.path } as DescribedNode, CREATION);
+}
+
+function checkValues(driver: BlockDriver, given: Readonly<Record<string, CreateValue>>): Readonly<Record<string, CreateValue>> {
+  const known = driver.createOptions ?? [];
+  const values: Record<string, CreateValue> = {};
+  for (const option of known) if (option.defaultValue !== undefined) values[option.name] = option.defaultValue;
+  for (const [name, value] of Object.entries(given)) {
+    const option = known.find((candidate) => candidate.name === name);
+    if (option === undefined) throw new BlockError("INVALID_OPTION", `Invalid parameter '${name}': driver '${driver.name}' does not create with it`);
+    checkValue(option, value);
+    values[name] = value;
+  }
+  return values;
+}
+
+function checkValue(option: CreateOption, value: CreateValue): void {
+  const fits = {
+    size: typeof value === "number" && Number.isSafeInteger(value) && value >= 0,
+    number: typeof value === "number" && Number.isSafeInteger(value),
+    flag: typeof value === "boolean",
+    text: typeof value === "string",
+    choice: option.choices?.includes(String(value)) === true,
+  }[option.type];
+  if (fits) return;
+  const wanted = option.type === "choice" ? `one of ${option.choices?.join(", ")}` : `a ${option.type}`;
+  throw new BlockError("INVALID_OPTION", `Invalid parameter '${option.name}': '${String(value)}' is not ${wanted}`);
+}

@@ -1,0 +1,165 @@
+/** Opens nodes: from a file name or described options to an image with its children, in the order that the image asks for. */
+
+import type { Access, BlockDriver, BlockImage, MappedImage } from "../driver.ts";
+import { BlockError } from "../errors.ts";
+import { Failures } from "../failures.ts";
+import { ImageServices } from "../mapping/image-services.ts";
+import { MappingEngine } from "../mapping/engine.ts";
+import { BlockNode } from "../node.ts";
+import type { DescribedNode, NodeOptions } from "../options.ts";
+import type { GraphParts } from "./graph-parts.ts";
+import { PROBE_LENGTH } from "./driver-table.ts";
+import { parseFileName } from "./filename.ts";
+import { ImageContext } from "./image-context.ts";
+
+/** Where a node stands when it is opened. */
+export interface Place {
+  /** What a plain string means: a file to be probed for its format, or the file itself. */
+  readonly level: "format" | "protocol";
+  readonly readOnly: boolean;
+  readonly discard: "ignore" | "unmap";
+  readonly access: Access;
+  /** The images above in the chain of backing files: opening one of them again would be a loop. */
+  readonly ancestry: readonly Ancestor[];
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What the caller of `openName` says of the image. */
+export interface NameChoice {
+  readonly driver?: string | undefined;
+  readonly backing?: NodeOptions | null | undefined;
+  readonly nodeName?: string | undefined;
+}
+
+/** An image above in the chain of backing files. */
+export interface Ancestor {
+  readonly identity: string | undefined;
+  readonly fileName: string;
+}
+
+/** Longest backing chain. */
+export const MAX_CHAIN_LENGTH = 200;
+
+/** Options of every node, taken off before a driver sees its own. */
+const COMMON_OPTIONS = ["driver", "nodeName", "readOnly", "discard", "forceShare"];
+
+export class NodeFactory {
+  readonly #graph: GraphParts;
+
+  constructor(graph: GraphParts) {
+    this.#graph = graph;
+  }
+
+  /** A node that the caller holds once. A failed open leaves nothing open. */
+  async open(options: NodeOptions, place: Place): Promise<BlockNode> {
+    place.signal?.throwIfAborted();
+    if (options instanceof BlockNode) return this.#share(options, place);
+    if (typeof options === "string") return this.openName(options, place, {});
+    return this.#openDescribed(options, place, false);
+  }
+
+  /** A file by its name: a `json:` name describes itself; else its format is given, or probed. */
+  async openName(name: string, place: Place, choice: NameChoice): Promise<BlockNode> {
+    const parsed = parseFileName(name);
+    if (parsed.kind === "json") return this.#openDescribed(parsed.options as unknown as DescribedNode, place, false);
+    const protocol = parsed.protocol ?? "file";
+    if (this.#graph.drivers.find(protocol)?.kind !== "protocol") throw new BlockError("INVALID_OPTION", `Could not open '${name}': Unknown protocol '${protocol}'`);
+    const described = { driver: protocol, filename: parsed.path } as DescribedNode;
+    const named = choice.nodeName === undefined ? {} : { nodeName: choice.nodeName };
+    if (place.level === "protocol" || choice.driver === protocol) return this.#openDescribed({ ...described, ...named }, place, false);
+    const format = choice.driver ?? (await this.#probe(described, place));
+    const driver = await this.#graph.drivers.load(format);
+    const backing = choice.backing !== undefined && driver.optionNames.includes("backing") ? { backing: choice.backing } : {};
+    const options = { driver: format, file: described, ...named, ...backing };
+    return this.#openDescribed(options as unknown as DescribedNode, place, choice.driver === undefined);
+  }
+
+  #share(node: BlockNode, place: Place): BlockNode {
+    if (node.readOnly && !place.readOnly) throw new BlockError("READ_ONLY", `${node.name} is read-only and cannot serve a writable image`, { node: node.name });
+    return node.retain();
+  }
+
+  /** The format that the first bytes tell. */
+  async #probe(described: DescribedNode, place: Place): Promise<string> {
+    const access: Access = { write: false, resize: false, shareWrite: true, shareResize: true, force: true };
+    await using file = await this.#openDescribed(described, { ...place, level: "protocol", readOnly: true, access }, false);
+    const head = new Uint8Array(Math.min(PROBE_LENGTH, file.size));
+    await file.read(0, head);
+    return this.#graph.drivers.probe(head, file.fileName);
+  }
+
+  async #openDescribed(options: DescribedNode, place: Place, probed: boolean): Promise<BlockNode> {
+    const entry = this.#graph.drivers.entry(String(options.driver));
+    const driver = await entry.load();
+    const common = commonOptions(options, place);
+    const own = ownOptions(options, driver);
+    const name = this.#graph.nodes.reserve(options.nodeName);
+    const services = new ImageServices(common.discard);
+    const context = new ImageContext({ graph: this.#graph, factory: this, services, name, kind: entry.kind, probed, place: common });
+    try {
+      const image = await driver.open(own as never, context);
+      return await this.#build(image, { name, driver, context, services, options, place: common });
+    } catch (error) {
+      this.#graph.nodes.release(name);
+      const failures = new Failures();
+      for (const child of [...context.children.values()].reverse()) await failures.attempt(() => child.node[Symbol.asyncDispose]());
+      throw error;
+    }
+  }
+
+  async #build(image: BlockImage | MappedImage, parts: BuildParts): Promise<BlockNode> {
+    const { name, driver, context, services, place } = parts;
+    const mapped = "lookup" in image;
+    const node = new BlockNode({
+      name,
+      driver: driver.name,
+      kind: driver.kind,
+      fileName: context.children.get("file")?.fileName ?? ownFileName(parts.options) ?? name,
+      readOnly: place.readOnly,
+      discard: place.discard,
+      image: mapped ? new MappingEngine(image, services, place.readOnly) : image,
+      children: context.children,
+      locks: () => (mapped ? [image.state.inspect()] : []),
+      clock: this.#graph.clock,
+      turns: this.#graph.turns,
+      onClosed: () => this.#graph.nodes.release(name),
+    });
+    this.#graph.nodes.add(node);
+    for (const child of context.children.values()) child.node.parents.add(node);
+    context.attach(node);
+    return node;
+  }
+}
+
+interface BuildParts {
+  readonly name: string;
+  readonly driver: BlockDriver;
+  readonly context: ImageContext;
+  readonly services: ImageServices;
+  readonly options: DescribedNode;
+  readonly place: Place;
+}
+
+function ownFileName(options: DescribedNode): string | undefined {
+  return "filename" in options && typeof options.filename === "string" ? options.filename : undefined;
+}
+
+function commonOptions(options: DescribedNode, place: Place): Place {
+  const readOnly = options.readOnly ?? place.readOnly;
+  if (!readOnly && place.readOnly) throw new BlockError("INVALID_OPTION", `a child of a read-only node cannot be writable (driver '${options.driver}')`);
+  const force = options.forceShare ?? place.access.force;
+  if (force && !readOnly) throw new BlockError("INVALID_OPTION", "forceShare is for read-only images: two writers would corrupt the image");
+  const access = { ...place.access, write: place.access.write && !readOnly, resize: place.access.resize && !readOnly, force };
+  return { ...place, readOnly, discard: options.discard ?? place.discard, access };
+}
+
+/** The driver's own options; any other is refused by name. */
+function ownOptions(options: DescribedNode, driver: BlockDriver): object {
+  const own: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (COMMON_OPTIONS.includes(name) || value === undefined) continue;
+    if (!driver.optionNames.includes(name)) throw new BlockError("INVALID_OPTION", `Driver '${driver.name}' has no option '${name}'; it has ${driver.optionNames.join(", ") || "none"}`);
+    own[name] = value;
+  }
+  return own;
+}

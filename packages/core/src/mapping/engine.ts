@@ -1,0 +1,205 @@
+/** The mapping engine: turns a format that translates addresses into an image that is read, written, zeroed and flushed. */
+
+import { assert } from "../errors.ts";
+import type {
+  BlockImage,
+  CheckOptions,
+  CheckResult,
+  Finding,
+  HostSpan,
+  ImageInfo,
+  ImageLimits,
+  IoOptions,
+  MappedImage,
+  Mapping,
+  MaybePromise,
+  ResizeOptions,
+  RunStatus,
+  ZeroOptions,
+} from "../driver.ts";
+import { Failures } from "../failures.ts";
+import { AddressLookup } from "./address-lookup.ts";
+import type { AllocationSlots } from "./allocation-slots.ts";
+import type { ImageServices } from "./image-services.ts";
+import { PieceTasks } from "./piece-tasks.ts";
+import { RangeClaims } from "./range-claims.ts";
+import { MappedReader } from "./reader.ts";
+import type { RetiredSpace } from "./retired-space.ts";
+import { MappedWriter, type WriterParts } from "./writer.ts";
+import { MappedZeroer } from "./zeroer.ts";
+
+/** Retired bytes above which requests settle them before they answer. */
+const MAX_RETIRED_BYTES = 64 * 1024 * 1024;
+
+export class MappingEngine implements BlockImage {
+  readonly #image: MappedImage;
+  readonly #services: ImageServices;
+  readonly #claims = new RangeClaims();
+  readonly #slots: AllocationSlots;
+  readonly #retired: RetiredSpace;
+  readonly #lookup: AddressLookup;
+  readonly #reader: MappedReader;
+  readonly #writer: MappedWriter;
+  readonly #zeroer: MappedZeroer;
+  readonly #readOnly: boolean;
+  readonly limits: ImageLimits;
+  /** Present where the format has them. */
+  readonly resize?: (size: number, options: ResizeOptions) => Promise<void>;
+  readonly check?: (options: CheckOptions, report: (finding: Finding) => void) => Promise<CheckResult>;
+
+  constructor(image: MappedImage, services: ImageServices, readOnly: boolean) {
+    this.#image = image;
+    this.#services = services;
+    this.#readOnly = readOnly;
+    this.#slots = services.slots;
+    this.#slots.limit = image.maxAllocations ?? Number.POSITIVE_INFINITY;
+    this.#retired = services.retired;
+    this.#lookup = new AddressLookup(image);
+    this.#reader = new MappedReader(image, this.#lookup, this.#retired);
+    const parts: WriterParts = {
+      image,
+      lookup: this.#lookup,
+      claims: this.#claims,
+      slots: this.#slots,
+      retired: this.#retired,
+      reader: this.#reader,
+      linking: () => services.linking(),
+      reclaim: () => this.#reclaim(),
+      relieve: () => (this.#retired.bytes > MAX_RETIRED_BYTES ? this.flush() : undefined),
+    };
+    this.#writer = new MappedWriter(parts);
+    this.#zeroer = new MappedZeroer(parts, this.#writer);
+    this.limits = { ...image.limits, zeroAlignment: image.clusterSize };
+    services.attach(image.storage);
+    if (image.resize !== undefined) this.resize = (size, options) => this.#resize(size, options);
+    if (image.check !== undefined) this.check = (options, report) => this.#check(options, report);
+  }
+
+  get size(): number {
+    return this.#image.size;
+  }
+
+  read(offset: number, into: Uint8Array, options?: IoOptions): MaybePromise<void> {
+    return this.#reader.read(offset, into, options);
+  }
+
+  write(offset: number, from: Uint8Array, options?: IoOptions): MaybePromise<void> {
+    return this.#writer.write(offset, from, options);
+  }
+
+  writeCompressed(offset: number, from: Uint8Array, options?: IoOptions): Promise<void> {
+    return this.#writer.writeCompressed(offset, from, options);
+  }
+
+  writeZeroes(offset: number, length: number, options?: ZeroOptions): Promise<void> {
+    return this.#zeroer.writeZeroes(offset, length, options);
+  }
+
+  discard(offset: number, length: number, options?: IoOptions): Promise<void> {
+    return this.#zeroer.discard(offset, length, options);
+  }
+
+  status(offset: number, length: number): MaybePromise<RunStatus> {
+    return this.#lookup.with(offset, length, "status", undefined, describe);
+  }
+
+  async flush(): Promise<void> {
+    await this.#flushAndSettle();
+  }
+
+  async quiesce(): Promise<AsyncDisposable> {
+    return (await this.#image.quiesce?.()) ?? { [Symbol.asyncDispose]: () => Promise.resolve() };
+  }
+
+  info(): MaybePromise<ImageInfo> {
+    return this.#image.info?.() ?? {};
+  }
+
+  inspect(): object {
+    const { bytes } = this.#retired;
+    return { claims: this.#claims.inspect(), allocations: this.#slots.inspect(), retiredBytes: bytes, ...this.#image.inspect?.() };
+  }
+
+  /** No request is in flight: what the last flush freed goes out too, then the image closes. A damaged image is not written. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const failures = new Failures();
+    if (!this.#readOnly && this.#services.failure === undefined) {
+      await failures.attempt(async () => {
+        while ((await this.#flushAndSettle()) > 0);
+      });
+    }
+    await failures.attempt(() => this.#image[Symbol.asyncDispose]());
+    failures.throwFirst();
+  }
+
+  /** Caches out under the lock, then the children without it, then retired space becomes free; answers how many spans did. */
+  async #flushAndSettle(): Promise<number> {
+    const covered = await this.#sync();
+    await this.#services.flushStorage();
+    this.#services.flushedLinks(covered.links);
+    this.#retired.flushed(covered.retired);
+    return this.#settle();
+  }
+
+  async #sync(): Promise<{ readonly links: number; readonly retired: number }> {
+    using guard = await this.#image.state.lock();
+    const covered = { links: this.#services.links, retired: this.#retired.startFlush() };
+    await this.#image.sync?.(guard.value);
+    return covered;
+  }
+
+  /** Decoded copies, then the host's space, then the refcount: only then may a span be allocated again. */
+  async #settle(): Promise<number> {
+    const spans = this.#retired.takeSettled();
+    if (spans.length === 0 || this.#image.release === undefined) return 0;
+    for (const span of spans) this.#reader.forget(span);
+    if (this.#services.discard === "unmap") await discardAll(spans);
+    using guard = await this.#image.state.lock();
+    await this.#image.release(guard.value, spans);
+    return spans.length;
+  }
+
+  /** In exclusive mode: everything is out before, so that the format sees its file as it is. */
+  async #resize(size: number, options: ResizeOptions): Promise<void> {
+    await this.#writer.prepare();
+    await this.#flushAndSettle();
+    await this.#image.resize?.(size, options);
+  }
+
+  async #check(options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {
+    if (!this.#readOnly) await this.#flushAndSettle();
+    assert(this.#image.check !== undefined, "set only where the image has it");
+    return this.#image.check(options, report);
+  }
+
+  async #reclaim(): Promise<boolean> {
+    if (this.#retired.bytes === 0) return false;
+    await this.flush();
+    return true;
+  }
+}
+
+function describe(mapping: Mapping): RunStatus {
+  const { length } = mapping;
+  switch (mapping.kind) {
+    case "data":
+      return { kind: "data", length, location: { child: mapping.child, childOffset: mapping.childOffset, length } };
+    case "zero":
+      return mapping.reserved === undefined ? { kind: "zero", length } : { kind: "zero", length, location: { ...mapping.reserved, length } };
+    case "unallocated":
+      return { kind: "unallocated", length };
+    case "encoded":
+      return { kind: "compressed", length };
+  }
+}
+
+/** Giving space back to the host is a favour to it: a host that refuses keeps it, and the image stays right. */
+async function discardAll(spans: readonly HostSpan[]): Promise<void> {
+  const pieces = new PieceTasks();
+  for (const { child, childOffset, length } of spans) {
+    const inside = Math.min(length, child.size - childOffset);
+    await pieces.room();
+    if (inside > 0) pieces.start(() => child.discard(childOffset, inside));
+  }
+  await pieces.ended();
+}

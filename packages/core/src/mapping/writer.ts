@@ -1,0 +1,238 @@
+/** Writes of a mapped image: in place where the mapping allows it, else into new space that is linked when the data is there. */
+
+import type { WaitOptions } from "../coroutine/held.ts";
+import type { Allocation, AllocationRequest, IoOptions, MappedImage, Mapping, MaybePromise } from "../driver.ts";
+import { assert, BlockError } from "../errors.ts";
+import { alignDown, alignUp } from "../binary/align.ts";
+import type { AddressLookup } from "./address-lookup.ts";
+import type { AllocationSlots } from "./allocation-slots.ts";
+import { writeAllocated } from "./copy-on-write.ts";
+import { PieceTasks } from "./piece-tasks.ts";
+import type { GuestRange, RangeClaims } from "./range-claims.ts";
+import type { MappedReader } from "./reader.ts";
+import type { RetiredSpace } from "./retired-space.ts";
+import { WriteHold } from "./write-hold.ts";
+
+/** What the writer needs of the engine around it. */
+export interface WriterParts {
+  readonly image: MappedImage;
+  readonly lookup: AddressLookup;
+  readonly claims: RangeClaims;
+  readonly slots: AllocationSlots;
+  readonly retired: RetiredSpace;
+  readonly reader: MappedReader;
+  /** Data was written that a link is about to show. */
+  readonly linking: () => void;
+  /** Makes retired space free, if there is any; answers whether there was. */
+  readonly reclaim: () => Promise<boolean>;
+  /** Settles retired space where too much of it has gathered. */
+  readonly relieve: () => MaybePromise<void>;
+}
+
+/** What one look at the mapping led to. */
+type Step =
+  | { readonly kind: "started"; readonly length: number; readonly pending: MaybePromise<void> }
+  | { readonly kind: "allocate"; readonly length: number }
+  | { readonly kind: "needs slot" }
+  | { readonly kind: "needs claim"; readonly range: GuestRange; readonly mode: "shared" | "exclusive" };
+
+export class MappedWriter {
+  readonly #parts: WriterParts;
+  readonly #image: MappedImage;
+  #prepared = false;
+
+  constructor(parts: WriterParts) {
+    this.#parts = parts;
+    this.#image = parts.image;
+  }
+
+  write(offset: number, from: Uint8Array, options: IoOptions | undefined): MaybePromise<void> {
+    if (this.#prepared) {
+      const found = this.#parts.lookup.now(offset, from.length, "write");
+      const whole = found?.kind === "data" && found.writable && found.length === from.length;
+      if (whole && found.transform === undefined) {
+        const range = this.claimRange(offset, from.length);
+        if (!this.#parts.claims.conflicts(range, "shared")) return this.#writeInPlace(found, from, range);
+      }
+    }
+    return this.#writePieces(offset, from, options);
+  }
+
+  /** One unit, compressed where that saves space; `from` may end with the disk. */
+  async writeCompressed(offset: number, from: Uint8Array, options: IoOptions | undefined): Promise<void> {
+    const unitLength = this.#image.compressionUnit;
+    if (unitLength === undefined || this.#image.encode === undefined || from.length > unitLength || offset % unitLength !== 0) {
+      return this.write(offset, from, options);
+    }
+    await this.prepare();
+    const unit = from.length === unitLength ? from : padded(from, unitLength);
+    const stored = await this.#image.encode(unit);
+    if (stored === undefined) return this.write(offset, from, options);
+    options?.signal?.throwIfAborted();
+    using hold = new WriteHold(this.#parts.claims, this.#parts.slots);
+    await hold.takeSlot(options);
+    await hold.takeClaim({ start: offset, end: offset + unitLength }, "exclusive", options);
+    const allocation = await this.allocate({ offset, length: unitLength, storedLength: stored.length });
+    await this.#finish(allocation, () => allocation.child.write(allocation.childOffset, stored));
+  }
+
+  /** Calls the format's `prepareWrite` once; a failed attempt is repeated by the next write. */
+  async prepare(): Promise<void> {
+    if (this.#prepared) return;
+    using guard = await this.#image.state.lock();
+    if (!this.#prepared) await this.#image.prepareWrite?.(guard.value);
+    this.#prepared = true;
+  }
+
+  /** The whole clusters that [offset, offset + length) touches. */
+  claimRange(offset: number, length: number): GuestRange {
+    return { start: alignDown(offset, this.#image.clusterSize), end: alignUp(offset + length, this.#image.clusterSize) };
+  }
+
+  /** Asks the format for space; where it has none, frees what was retired and asks once more. */
+  async allocate(request: AllocationRequest): Promise<Allocation> {
+    try {
+      return await this.#allocateOnce(request);
+    } catch (error) {
+      if (!(error instanceof BlockError) || error.code !== "NO_SPACE" || !(await this.#parts.reclaim())) throw error;
+      return this.#allocateOnce(request);
+    }
+  }
+
+  #writeInPlace(mapping: Extract<Mapping, { kind: "data" }>, from: Uint8Array, range: GuestRange): MaybePromise<void> {
+    const pending = mapping.child.write(mapping.childOffset, from);
+    if (pending === undefined) return undefined;
+    const claim = this.#parts.claims.tryTake(range, "shared");
+    assert(claim !== undefined, "a claim that was free in this turn is free");
+    return this.#until(pending, claim);
+  }
+
+  async #until(pending: Promise<void>, claim: Disposable): Promise<void> {
+    using _claim = claim;
+    using _io = this.#parts.retired.beginIo();
+    await pending;
+  }
+
+  async #writePieces(offset: number, from: Uint8Array, options: IoOptions | undefined): Promise<void> {
+    await this.prepare();
+    const pieces = new PieceTasks();
+    try {
+      for (let done = 0; done < from.length && !pieces.failed; ) {
+        options?.signal?.throwIfAborted();
+        await pieces.room();
+        done += await this.#startPiece(offset + done, from.subarray(done), pieces, options);
+      }
+    } catch (error) {
+      pieces.fail(error);
+    }
+    await pieces.settled();
+    await this.#parts.relieve();
+  }
+
+  /** Starts the piece at `offset` as a task of its own, which holds one claim; answers its length. */
+  async #startPiece(offset: number, from: Uint8Array, pieces: PieceTasks, options: WaitOptions | undefined): Promise<number> {
+    const hold = new WriteHold(this.#parts.claims, this.#parts.slots);
+    try {
+      for (;;) {
+        const step = await this.#parts.lookup.with(offset, from.length, "write", options, (mapping) => this.#decide(mapping, offset, from, hold));
+        if (step.kind === "needs slot") await hold.takeSlot(options);
+        else if (step.kind === "needs claim") await hold.takeClaim(step.range, step.mode, options);
+        else if (step.kind === "allocate") return await this.#startAllocating(offset, from.subarray(0, step.length), hold, pieces);
+        else {
+          const { pending, length } = step;
+          if (pending === undefined) hold[Symbol.dispose]();
+          else pieces.follow(this.#until(pending, hold));
+          return length;
+        }
+      }
+    } catch (error) {
+      hold[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** In the turn of the lookup: takes what is needed, and starts the data I/O of an in-place write. */
+  #decide(mapping: Mapping, offset: number, from: Uint8Array, hold: WriteHold): Step {
+    const length = mapping.length;
+    const range = this.claimRange(offset, length);
+    if (mapping.kind === "data" && mapping.writable) {
+      if (!hold.tryClaim(range, "shared")) return { kind: "needs claim", range, mode: "shared" };
+      hold.releaseSlot();
+      return { kind: "started", length, pending: this.#writeData(mapping, offset, from.subarray(0, length)) };
+    }
+    if (!hold.trySlot()) return { kind: "needs slot" };
+    if (!hold.tryClaim(range, "exclusive")) return { kind: "needs claim", range, mode: "exclusive" };
+    return { kind: "allocate", length };
+  }
+
+  #writeData(mapping: Extract<Mapping, { kind: "data" }>, offset: number, from: Uint8Array): MaybePromise<void> {
+    const { child, childOffset, transform } = mapping;
+    if (transform === undefined) return child.write(childOffset, from);
+    const encoded = new Uint8Array(from.length);
+    const pending = transform.encode({ guestOffset: offset, childOffset }, from, encoded);
+    return pending === undefined ? child.write(childOffset, encoded) : pending.then(() => child.write(childOffset, encoded));
+  }
+
+  /** Under an exclusive claim; no signal is looked at from here on. */
+  async #startAllocating(offset: number, from: Uint8Array, hold: WriteHold, pieces: PieceTasks): Promise<number> {
+    const unit = this.#image.subclusterSize ?? this.#image.clusterSize;
+    const start = alignDown(offset, unit);
+    const allocation = await this.allocate({ offset: start, length: alignUp(offset + from.length, unit) - start });
+    const end = allocation.offset + allocation.length;
+    assert(allocation.offset <= offset && end > offset, "an allocation starts with what was asked for");
+    const length = Math.min(end - offset, from.length);
+    hold.shrinkClaim(this.claimRange(allocation.offset, allocation.length));
+    pieces.start(async () => {
+      using _hold = hold;
+      const parts = { image: this.#image, reader: this.#parts.reader, lookup: this.#parts.lookup };
+      await this.#finish(allocation, () => writeAllocated(parts, allocation, { offset, bytes: from.subarray(0, length) }));
+    });
+    return length;
+  }
+
+  /** Writes the data, then links; where the data fails, the space goes back. */
+  async #finish(allocation: Allocation, writeData: () => MaybePromise<void>): Promise<void> {
+    const { image } = this.#parts;
+    try {
+      await writeData();
+    } catch (error) {
+      await this.#abandon(allocation, error);
+      throw error;
+    }
+    this.#parts.linking();
+    assert(image.link !== undefined, "a format that allocates also links");
+    using guard = await image.state.lock();
+    await image.link(guard.value, allocation);
+  }
+
+  async #abandon(allocation: Allocation, cause: unknown): Promise<void> {
+    try {
+      using guard = await this.#image.state.lock();
+      await this.#image.abandon?.(guard.value, allocation);
+    } catch (error) {
+      throw new AggregateError([cause, error], `a write failed, and so did giving back its space: ${String(cause)}; ${String(error)}`);
+    }
+  }
+
+  async #allocateOnce(request: AllocationRequest): Promise<Allocation> {
+    const { image } = this.#parts;
+    if (image.allocate === undefined) throw new BlockError("UNSUPPORTED_FEATURE", "the format cannot allocate", { offset: request.offset });
+    for (;;) {
+      const found = await this.#allocateLocked(request);
+      if (!("kind" in found)) return found;
+      await found.until;
+    }
+  }
+
+  async #allocateLocked(request: AllocationRequest): ReturnType<NonNullable<MappedImage["allocate"]>> {
+    using guard = await this.#image.state.lock();
+    assert(this.#image.allocate !== undefined, "checked before");
+    return await this.#image.allocate(guard.value, request);
+  }
+}
+
+function padded(bytes: Uint8Array, length: number): Uint8Array {
+  const whole = new Uint8Array(length);
+  whole.set(bytes);
+  return whole;
+}

@@ -1,0 +1,300 @@
+/** A node of the graph as its users see it: plain promises, checked arguments, orderly closing. */
+
+import type { BlockChild } from "./child.ts";
+import { CoMutex } from "./coroutine/mutex.ts";
+import type { LockReport, WaitOptions } from "./coroutine/held.ts";
+import type { Clock } from "./coroutine/clock.ts";
+import type {
+  BlockImage,
+  CheckOptions,
+  CheckResult,
+  DriverKind,
+  Finding,
+  ImageInfo,
+  IoOptions,
+  MaybePromise,
+  ResizeOptions,
+  RunStatus,
+  ZeroOptions,
+} from "./driver.ts";
+import { assert, BlockError } from "./errors.ts";
+import { extentsOf, type BlockStatus, type ExtentRange, rangeReadsAsZero } from "./extents.ts";
+import { Failures } from "./failures.ts";
+import { readableOf } from "./readable.ts";
+import { RequestPath } from "./request/path.ts";
+import type { TurnBudget } from "./request/turn-budget.ts";
+
+/** The drainer's own way in while everyone else waits; disposing lets the others go on. */
+export interface DrainedNode extends AsyncDisposable {
+  read(offset: number, into: Uint8Array): Promise<void>;
+  write(offset: number, from: Uint8Array): Promise<void>;
+  flush(): Promise<void>;
+}
+
+/** How a node is put together; the graph alone does it. */
+export interface BlockNodeParts {
+  readonly name: string;
+  readonly driver: string;
+  readonly kind: DriverKind;
+  readonly fileName: string;
+  readonly readOnly: boolean;
+  readonly discard: "ignore" | "unmap";
+  readonly image: BlockImage;
+  readonly children: ReadonlyMap<string, BlockChild>;
+  readonly locks: () => readonly LockReport[];
+  readonly clock: Clock;
+  readonly turns: TurnBudget;
+  readonly onClosed: (node: BlockNode) => void;
+}
+
+/**
+ * An opened image, filter or file. Offsets and lengths are bytes; any may be asked for, core aligns. Methods reject with `BlockError`:
+ * OUT_OF_RANGE beyond `size`, READ_ONLY, CLOSED after disposal, CORRUPT_IMAGE, NO_SPACE, IO. A rejected `read` no longer touches its buffer.
+ */
+export class BlockNode implements AsyncDisposable {
+  readonly name: string;
+  readonly driver: string;
+  readonly kind: DriverKind;
+  /** The file that messages name. */
+  readonly fileName: string;
+  readonly readOnly: boolean;
+  readonly children: ReadonlyMap<string, BlockChild>;
+  /** @internal The way in for parents. */
+  readonly requests: RequestPath;
+  /** @internal Nodes above that hold this one as a child. */
+  readonly parents: Set<BlockNode> = new Set();
+  readonly #parts: BlockNodeParts;
+  readonly #exclusive: CoMutex;
+  #references = 1;
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: BlockNodeParts) {
+    this.#parts = parts;
+    this.name = parts.name;
+    this.driver = parts.driver;
+    this.kind = parts.kind;
+    this.fileName = parts.fileName;
+    this.readOnly = parts.readOnly;
+    this.children = parts.children;
+    this.requests = new RequestPath(parts);
+    this.#exclusive = new CoMutex(`${parts.name} exclusive`, parts.clock);
+  }
+
+  /** Bytes, now. */
+  get size(): number {
+    return this.requests.image.size;
+  }
+
+  read(offset: number, into: Uint8Array, options?: IoOptions): Promise<void> {
+    return this.#answer(into.length, () => this.requests.read(offset, into, options));
+  }
+
+  write(offset: number, from: Uint8Array, options?: IoOptions): Promise<void> {
+    return this.#answer(from.length, () => this.requests.write(offset, from, options, false));
+  }
+
+  /** Afterwards the range reads as zeros; `mayUnmap` lets its space be given back. */
+  writeZeroes(offset: number, length: number, options?: ZeroOptions): Promise<void> {
+    return this.#answer(0, () => this.requests.writeZeroes(offset, length, options, false));
+  }
+
+  /** The content is no longer wanted; what is read afterwards depends on the driver. Only whole units are given back. */
+  discard(offset: number, length: number, options?: IoOptions): Promise<void> {
+    return this.#answer(0, () => this.requests.discard(offset, length, options));
+  }
+
+  /** Writes whole units compressed where the format can and it saves space. */
+  writeCompressed(offset: number, from: Uint8Array, options?: IoOptions): Promise<void> {
+    return this.#answer(from.length, () => this.requests.writeCompressed(offset, from, options));
+  }
+
+  /** What completed before is on stable storage. After one failure all later flushes fail, until the node is opened anew. */
+  flush(options?: IoOptions): Promise<void> {
+    return this.#answer(0, () => this.requests.flush(options));
+  }
+
+  /** Runs of equal state, in order; equal neighbours are joined. A hint unless the node is drained. */
+  extents(range: ExtentRange = {}): AsyncIterable<BlockStatus> {
+    return extentsOf(this, range, this.#parts.turns);
+  }
+
+  /** The bytes as a web stream. */
+  readable(range: { readonly offset?: number; readonly length?: number } = {}): ReadableStream<Uint8Array> {
+    return readableOf(this, range);
+  }
+
+  /** @internal This node's own view of the run at `offset`; `unallocated` means the backing file. */
+  status(offset: number, length: number): MaybePromise<RunStatus> {
+    return this.requests.image.status?.(offset, length) ?? { kind: "data", length };
+  }
+
+  /** Whether the range reads as zeros by its status, through the backing chain; data that happens to be zero does not count. */
+  readsAsZero(offset: number, length: number): Promise<boolean> {
+    return rangeReadsAsZero(this, offset, length);
+  }
+
+  /** Throws UNSUPPORTED_FEATURE where the driver cannot; shrinking needs `shrink`. */
+  async resize(size: number, options: Partial<ResizeOptions> = {}): Promise<void> {
+    const { image } = this.requests;
+    if (this.readOnly) throw new BlockError("READ_ONLY", `${this.fileName} was opened read-only`, { node: this.name });
+    if (!Number.isSafeInteger(size) || size < 0) throw new BlockError("INVALID_OPTION", `${this.fileName}: ${size} is no size in bytes`, { node: this.name });
+    if (image.resize === undefined) {
+      throw new BlockError("UNSUPPORTED_FEATURE", `${this.fileName}: driver '${this.driver}' cannot resize`, { node: this.name });
+    }
+    if (size < image.size && options.shrink !== true) {
+      throw new BlockError("INVALID_OPTION", `${this.fileName}: shrinking from ${image.size} to ${size} bytes loses data and must be asked for`, { node: this.name });
+    }
+    await this.exclusive(() => image.resize?.(size, { preallocation: options.preallocation ?? "off", shrink: options.shrink ?? false }) ?? Promise.resolve());
+  }
+
+  /** Checks the metadata with no request beside; `report` gets each finding as it is found. `undefined`: the driver has no check. */
+  async check(options: CheckOptions, report: (finding: Finding) => void = () => {}): Promise<CheckResult | undefined> {
+    const { image } = this.requests;
+    if (image.check === undefined) return undefined;
+    if (options.repair !== "none" && this.readOnly) {
+      throw new BlockError("READ_ONLY", `${this.fileName} was opened read-only and cannot be repaired`, { node: this.name });
+    }
+    return this.exclusive(async () => image.check?.(options, report));
+  }
+
+  /** What the format tells of itself; never opens another file. */
+  async info(): Promise<ImageInfo> {
+    return (await this.requests.image.info?.()) ?? {};
+  }
+
+  /** Bytes that the image and its own files take on the host, backing files left out. */
+  async allocatedSize(): Promise<number | undefined> {
+    const own = await this.requests.image.allocatedSize?.();
+    if (own !== undefined) return own;
+    let sum: number | undefined;
+    for (const child of this.children.values()) {
+      if (child.role === "backing") continue;
+      const bytes = await child.node.allocatedSize();
+      if (bytes !== undefined) sum = (sum ?? 0) + bytes;
+    }
+    return sum;
+  }
+
+  /** Device and inode below, where there is a file. */
+  get identity(): string | undefined {
+    return this.requests.image.identity ?? this.children.get("file")?.node.identity;
+  }
+
+  /** Waits until no request is in flight here and above, stops background work, and keeps everyone else out. */
+  async drain(options?: WaitOptions): Promise<DrainedNode> {
+    const above: DrainedNode[] = [];
+    try {
+      for (const parent of this.parents) above.push(await parent.drain(options));
+      return await this.#drainSelf(above, options);
+    } catch (error) {
+      for (const parent of above) await parent[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** @internal Runs `section` with no request beside; new ones wait at the gate. Never call it from inside a request. */
+  async exclusive<T>(section: () => Promise<T>, options?: WaitOptions): Promise<T> {
+    using _held = await this.#exclusive.lock(options);
+    this.#assertOpen();
+    using _gate = this.requests.gate.close();
+    await this.requests.gate.idle();
+    return await section();
+  }
+
+  /** @internal One more holder; `release` or disposal gives it back. */
+  retain(): this {
+    this.#assertOpen();
+    this.#references++;
+    return this;
+  }
+
+  /** Gives the caller's hold back; the last one waits for requests, flushes and closes. Idempotent once closed; rejects with the first error. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closing !== undefined) return this.#closing;
+    if (--this.#references > 0) return;
+    this.#closing = this.#close();
+    return this.#closing;
+  }
+
+  /** Requests, locks and children, for `graph.inspect()`. */
+  inspect(): object {
+    const { image, gate, tracker, statistics } = this.requests;
+    return {
+      name: this.name,
+      driver: this.driver,
+      fileName: this.fileName,
+      size: this.size,
+      readOnly: this.readOnly,
+      children: Object.fromEntries([...this.children.values()].map((child) => [child.name, { node: child.node.name, role: child.role }])),
+      requests: tracker.list().map((request) => ({ ...request, forMs: this.#parts.clock.now() - request.startedMs })),
+      locks: [gate.inspect(), this.#exclusive.inspect(), ...this.#parts.locks()],
+      statistics: statistics.snapshot(),
+      image: image.inspect?.() ?? {},
+    };
+  }
+
+  #answer(length: number, request: () => MaybePromise<void>): Promise<void> {
+    try {
+      return request() ?? this.#parts.turns.spend(length);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw this.#closedError();
+  }
+
+  #closedError(): BlockError {
+    return new BlockError("CLOSED", `${this.name} is closed`, { node: this.name });
+  }
+
+  async #drainSelf(above: readonly DrainedNode[], options: WaitOptions | undefined): Promise<DrainedNode> {
+    const held = await this.#exclusive.lock(options);
+    const gate = this.requests.gate.close();
+    try {
+      this.#assertOpen();
+      await this.requests.gate.idle();
+      const quiet = await this.requests.image.quiesce?.();
+      const { image } = this.requests;
+      return {
+        read: async (offset, into) => image.read(offset, into),
+        write: async (offset, from) => {
+          assert(image.write !== undefined && !this.readOnly, "a drained node that is written must be writable");
+          await image.write(offset, from);
+        },
+        flush: () => this.requests.flushInside(),
+        [Symbol.asyncDispose]: async () => {
+          if (held.released) return;
+          held[Symbol.dispose]();
+          gate[Symbol.dispose]();
+          await quiet?.[Symbol.asyncDispose]();
+          for (const parent of above) await parent[Symbol.asyncDispose]();
+        },
+      };
+    } catch (error) {
+      gate[Symbol.dispose]();
+      held[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Gate, drain, quiesce, flush, image, children last; every step is taken, the first error is kept. */
+  async #close(): Promise<void> {
+    const { gate, image } = this.requests;
+    const failures = new Failures();
+    this.requests.fail(this.#closedError());
+    const kept = gate.close();
+    await gate.idle();
+    await failures.attempt(() => image.quiesce?.());
+    await failures.attempt(() => this.requests.flushInside());
+    await failures.attempt(() => image[Symbol.asyncDispose]());
+    for (const child of [...this.children.values()].reverse()) {
+      child.node.parents.delete(this);
+      await failures.attempt(() => child.node[Symbol.asyncDispose]());
+    }
+    this.#parts.onClosed(this);
+    kept[Symbol.dispose]();
+    failures.throwFirst();
+  }
+}

@@ -1,0 +1,62 @@
+/** Flushes of one node: those that ask at the same time share one, and a failed one is never forgotten. */
+
+/**
+ * A flush covers the writes that completed before it began. A failed flush is sticky: what the host could not write may be lost
+ * although a second flush succeeds, so every later one fails until the node is opened anew.
+ */
+export class FlushShare {
+  readonly #run: () => void | Promise<void>;
+  /** Counts completed changes. */
+  #changes = 0;
+  #flushed = 0;
+  #running: { readonly covers: number; readonly done: Promise<void> } | undefined;
+  #next: Promise<void> | undefined;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(run: () => void | Promise<void>) {
+    this.#run = run;
+  }
+
+  /** To be called when a write, zero write or discard has completed. */
+  changed(): void {
+    this.#changes++;
+  }
+
+  get failure(): { readonly error: unknown } | undefined {
+    return this.#failure;
+  }
+
+  /** Rejects with the first failure ever seen. */
+  flush(): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure.error);
+    if (this.#running === undefined) return this.#changes === this.#flushed ? Promise.resolve() : this.#start();
+    if (this.#running.covers === this.#changes) return this.#running.done;
+    this.#next ??= this.#after(this.#running.done);
+    return this.#next;
+  }
+
+  async #after(running: Promise<void>): Promise<void> {
+    await running;
+    this.#next = undefined;
+    await this.#start();
+  }
+
+  #start(): Promise<void> {
+    const covers = this.#changes;
+    const done = this.#attempt(covers);
+    this.#running = { covers, done };
+    return done;
+  }
+
+  async #attempt(covers: number): Promise<void> {
+    try {
+      await this.#run();
+      this.#flushed = covers;
+    } catch (error) {
+      this.#failure = { error };
+      throw error;
+    } finally {
+      this.#running = undefined;
+    }
+  }
+}

@@ -1,0 +1,212 @@
+/** One request's way through a node: gate, bounds, alignment, tracking, splitting, emulation, statistics. Drivers trust what arrives. */
+
+import type { Clock } from "../coroutine/clock.ts";
+import type { BlockImage, IoOptions, MaybePromise, ZeroOptions } from "../driver.ts";
+import { assert, BlockError, hex } from "../errors.ts";
+import { alignDown, alignUp } from "../binary/align.ts";
+import { MAX_ZEROS, zeros } from "../binary/zeros.ts";
+import { FlushShare } from "./flush-share.ts";
+import { RequestGate } from "./gate.ts";
+import { RequestStatistics } from "./statistics.ts";
+import { publishEnd, publishStart, traced } from "./trace.ts";
+import { RequestTracker, type RequestKind } from "./tracker.ts";
+import { readUnaligned, writeUnaligned } from "./unaligned.ts";
+
+export interface RequestPathOptions {
+  readonly name: string;
+  readonly image: BlockImage;
+  readonly readOnly: boolean;
+  readonly discard: "ignore" | "unmap";
+  readonly clock: Clock;
+}
+
+/** Methods answer done (`undefined`) or a promise, and may throw synchronously; `BlockNode` gives users plain promises. */
+export class RequestPath {
+  readonly gate: RequestGate;
+  readonly tracker: RequestTracker = new RequestTracker();
+  readonly statistics: RequestStatistics = new RequestStatistics();
+  readonly image: BlockImage;
+  readonly #name: string;
+  readonly #readOnly: boolean;
+  readonly #discard: "ignore" | "unmap";
+  readonly #clock: Clock;
+  readonly #alignment: number;
+  readonly #maxTransfer: number;
+  readonly #flushes: FlushShare;
+  #failure: BlockError | undefined;
+
+  constructor(options: RequestPathOptions) {
+    this.#name = options.name;
+    this.image = options.image;
+    this.#readOnly = options.readOnly;
+    this.#discard = options.discard;
+    this.#clock = options.clock;
+    this.#alignment = options.image.limits.requestAlignment;
+    this.#maxTransfer = alignDown(options.image.limits.maxTransfer ?? Number.MAX_SAFE_INTEGER, this.#alignment);
+    this.gate = new RequestGate(options.name);
+    this.#flushes = new FlushShare(() => this.image.flush?.());
+    assert(this.#maxTransfer > 0, `${options.name}: maxTransfer is below the alignment`);
+  }
+
+  /** From now on every request fails with `error`. The first call counts. */
+  fail(error: BlockError): void {
+    this.#failure ??= error;
+  }
+
+  read(offset: number, into: Uint8Array, options: IoOptions | undefined): MaybePromise<void> {
+    this.#checkRange("read", offset, into.length, this.image.size);
+    if (!this.#direct(offset, into.length)) return this.#later("read", offset, into.length, options, () => this.#readAny(offset, into, options));
+    return this.#count("read", offset, into.length, this.image.read(offset, into, options));
+  }
+
+  /** `grow`: a child of a format may write past the end of a growable image. */
+  write(offset: number, from: Uint8Array, options: IoOptions | undefined, grow: boolean): MaybePromise<void> {
+    this.#checkWritable();
+    this.#checkRange("write", offset, from.length, this.#end(grow));
+    if (options?.forceUnitAccess === true || !this.#direct(offset, from.length)) {
+      return this.#later("write", offset, from.length, options, () => this.#writeAny(offset, from, options));
+    }
+    return this.#count("write", offset, from.length, this.#image("write").call(this.image, offset, from, options));
+  }
+
+  writeZeroes(offset: number, length: number, options: ZeroOptions | undefined, grow: boolean): MaybePromise<void> {
+    this.#checkWritable();
+    this.#checkRange("write zeroes", offset, length, this.#end(grow));
+    const mayUnmap = options?.mayUnmap === true && this.#discard === "unmap";
+    return this.#later("write zeroes", offset, length, options, () => this.#zeroAny(offset, length, { ...options, mayUnmap }));
+  }
+
+  discard(offset: number, length: number, options: IoOptions | undefined): MaybePromise<void> {
+    this.#checkWritable();
+    this.#checkRange("discard", offset, length, this.image.size);
+    const unit = Math.max(this.image.limits.discardAlignment ?? 1, this.#alignment);
+    const start = alignUp(offset, unit);
+    const end = offset + length === this.image.size ? offset + length : alignDown(offset + length, unit);
+    if (this.#discard === "ignore" || this.image.discard === undefined || end <= start) return undefined;
+    return this.#later("discard", start, end - start, options, () => this.image.discard?.(start, end - start, options));
+  }
+
+  /** One unit of a format that compresses; where the image has no such thing, a plain write. */
+  writeCompressed(offset: number, from: Uint8Array, options: IoOptions | undefined): MaybePromise<void> {
+    this.#checkWritable();
+    this.#checkRange("write", offset, from.length, this.image.size);
+    const write = this.image.writeCompressed ?? this.#image("write");
+    return this.#later("write", offset, from.length, options, () => write.call(this.image, offset, from, options));
+  }
+
+  /** All that was written before is on stable storage; later ones fail after one has failed. */
+  flush(options: IoOptions | undefined): MaybePromise<void> {
+    this.#throwFailure();
+    if (this.#readOnly) return undefined;
+    return this.#later("flush", 0, 0, options, () => this.#flushes.flush());
+  }
+
+  /** A flush that the gate does not hold back: for close, drain and exclusive mode. */
+  flushInside(): Promise<void> {
+    return this.#readOnly ? Promise.resolve() : this.#flushes.flush();
+  }
+
+  #end(grow: boolean): number {
+    return grow && this.image.growable === true ? Number.MAX_SAFE_INTEGER : this.image.size;
+  }
+
+  #image<Method extends "write">(method: Method): NonNullable<BlockImage[Method]> {
+    const found = this.image[method];
+    if (found === undefined) throw new BlockError("READ_ONLY", `${this.#name}: its driver cannot write`, { node: this.#name });
+    return found;
+  }
+
+  #checkWritable(): void {
+    if (this.#readOnly) throw new BlockError("READ_ONLY", `${this.#name} was opened read-only`, { node: this.#name });
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #checkRange(kind: RequestKind, offset: number, length: number, end: number): void {
+    this.#throwFailure();
+    if (offset >= 0 && offset + length <= end && Number.isSafeInteger(offset) && Number.isSafeInteger(length) && length >= 0) return;
+    const message = `${this.#name}: ${kind} of ${length} bytes at offset ${hex(offset)} does not fit into its ${this.image.size} bytes`;
+    throw new BlockError("OUT_OF_RANGE", message, { node: this.#name, offset });
+  }
+
+  /** Nothing stands between this request and the driver. */
+  #direct(offset: number, length: number): boolean {
+    return this.gate.open && !this.tracker.serialising && length <= this.#maxTransfer && this.#aligned(offset, length) && !traced();
+  }
+
+  #aligned(offset: number, length: number): boolean {
+    return this.#alignment === 1 || (offset % this.#alignment === 0 && length % this.#alignment === 0);
+  }
+
+  /** A direct request was started: counts it now, or follows it to its end. */
+  #count(kind: RequestKind, offset: number, length: number, pending: MaybePromise<void>): MaybePromise<void> {
+    if (pending !== undefined) return this.#follow(kind, offset, length, () => pending);
+    const count = this.statistics.of(kind);
+    count.operations++;
+    count.bytes += length;
+    if (kind !== "read") this.#flushes.changed();
+    return undefined;
+  }
+
+  async #later(kind: RequestKind, offset: number, length: number, options: IoOptions | undefined, work: () => MaybePromise<void>): Promise<void> {
+    options?.signal?.throwIfAborted();
+    if (!this.gate.open) {
+      await this.gate.enter({ signal: options?.signal, who: `${kind} ${hex(offset)}+${length}` });
+      this.#throwFailure();
+    }
+    await this.#follow(kind, offset, length, work);
+    if (options?.forceUnitAccess === true && kind !== "flush" && kind !== "read") await this.#flushes.flush();
+  }
+
+  async #follow(kind: RequestKind, offset: number, length: number, work: () => MaybePromise<void>): Promise<void> {
+    const serialising = kind !== "flush" && !this.#aligned(offset, length);
+    const start = alignDown(offset, this.#alignment);
+    const end = alignUp(offset + length, this.#alignment);
+    const range = serialising ? { offset: start, length: end - start } : { offset, length };
+    const request = { kind, ...range, serialising, startedMs: this.#clock.now() };
+    const count = this.statistics.of(kind);
+    this.gate.begin();
+    publishStart(this.#name, kind, offset, length);
+    try {
+      await this.tracker.run(request, work);
+      count.operations++;
+      count.bytes += length;
+      publishEnd(this.#name, kind, offset, length);
+    } catch (error) {
+      count.failures++;
+      publishEnd(this.#name, kind, offset, length, error);
+      throw error;
+    } finally {
+      if (kind !== "read" && kind !== "flush") this.#flushes.changed();
+      this.gate.leave();
+    }
+  }
+
+  async #readAny(offset: number, into: Uint8Array, options: IoOptions | undefined): Promise<void> {
+    if (!this.#aligned(offset, into.length)) return readUnaligned(this.image, offset, into, options);
+    for (let done = 0; done < into.length; done += this.#maxTransfer) {
+      await this.image.read(offset + done, into.subarray(done, done + this.#maxTransfer), options);
+    }
+  }
+
+  async #writeAny(offset: number, from: Uint8Array, options: IoOptions | undefined): Promise<void> {
+    const write = this.#image("write");
+    if (!this.#aligned(offset, from.length)) return writeUnaligned(this.image, offset, from, options);
+    for (let done = 0; done < from.length; done += this.#maxTransfer) {
+      await write.call(this.image, offset + done, from.subarray(done, done + this.#maxTransfer), options);
+    }
+  }
+
+  async #zeroAny(offset: number, length: number, options: ZeroOptions): Promise<void> {
+    if (this.image.writeZeroes !== undefined && this.#aligned(offset, length)) return this.image.writeZeroes(offset, length, options);
+    const step = alignDown(MAX_ZEROS, this.#alignment);
+    for (let done = 0; done < length; ) {
+      // The first piece ends on an aligned offset, so that only head and tail need read-modify-write.
+      const end = Math.min(alignDown(offset + done + step, this.#alignment), offset + length);
+      await this.#writeAny(offset + done, zeros(end - offset - done), options);
+      done = end - offset;
+    }
+  }
+}

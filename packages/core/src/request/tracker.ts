@@ -1,0 +1,71 @@
+/** Requests in flight, so that a serialising one (read-modify-write) never overlaps another. */
+
+export type RequestKind = "read" | "write" | "write zeroes" | "discard" | "flush";
+
+/** A request that goes on after the turn in which it began. */
+export interface TrackedRequest {
+  readonly kind: RequestKind;
+  /** Bytes, widened to the node's alignment where the request is serialising. */
+  readonly offset: number;
+  readonly length: number;
+  readonly serialising: boolean;
+  readonly startedMs: number;
+}
+
+interface Entry {
+  readonly request: TrackedRequest;
+  readonly done: Promise<void>;
+  finish(): void;
+}
+
+/** Waiting is always for requests that came earlier, so it cannot end in a circle. */
+export class RequestTracker {
+  readonly #entries = new Set<Entry>();
+  #serialising = 0;
+
+  /** Whether any request in flight must not be overlapped. */
+  get serialising(): boolean {
+    return this.#serialising > 0;
+  }
+
+  list(): TrackedRequest[] {
+    return [...this.#entries].map((entry) => entry.request);
+  }
+
+  /** Runs `work` as `request`: after the earlier ones that it may not overlap, and before the later ones that may not overlap it. */
+  async run(request: TrackedRequest, work: () => void | Promise<void>): Promise<void> {
+    const earlier = this.#conflicts(request);
+    const entry = this.#add(request);
+    try {
+      for (const other of earlier) await other.done;
+      await work();
+    } finally {
+      this.#remove(entry);
+    }
+  }
+
+  #conflicts(request: TrackedRequest): Entry[] {
+    const found: Entry[] = [];
+    for (const entry of this.#entries) {
+      const other = entry.request;
+      if (!request.serialising && !other.serialising) continue;
+      if (request.offset < other.offset + other.length && other.offset < request.offset + request.length) found.push(entry);
+    }
+    return found;
+  }
+
+  #add(request: TrackedRequest): Entry {
+    let finish = (): void => {};
+    const done = new Promise<void>((resolve) => (finish = resolve));
+    const entry = { request, done, finish };
+    this.#entries.add(entry);
+    if (request.serialising) this.#serialising++;
+    return entry;
+  }
+
+  #remove(entry: Entry): void {
+    this.#entries.delete(entry);
+    if (entry.request.serialising) this.#serialising--;
+    entry.finish();
+  }
+}
