@@ -17,7 +17,7 @@ import type {
   RunStatus,
   ZeroOptions,
 } from "./driver.ts";
-import { assert, BlockError } from "./errors.ts";
+import { BlockError } from "./errors.ts";
 import { extentsOf, type BlockStatus, type ExtentRange, rangeReadsAsZero } from "./extents.ts";
 import { Failures } from "./failures.ts";
 import { readableOf } from "./readable.ts";
@@ -30,6 +30,8 @@ export interface DrainedNode extends AsyncDisposable {
   write(offset: number, from: Uint8Array): Promise<void>;
   flush(): Promise<void>;
 }
+
+let nextSerial = 0;
 
 /** How a node is put together; the graph alone does it. */
 export interface BlockNodeParts {
@@ -61,6 +63,8 @@ export class BlockNode implements AsyncDisposable {
   readonly children: ReadonlyMap<string, BlockChild>;
   /** @internal The way in for parents. */
   readonly requests: RequestPath;
+  /** @internal In the order of opening, over all graphs. */
+  readonly serial: number = nextSerial++;
   /** @internal Nodes above that hold this one as a child. */
   readonly parents: Set<BlockNode> = new Set();
   readonly #parts: BlockNodeParts;
@@ -182,14 +186,22 @@ export class BlockNode implements AsyncDisposable {
 
   /** Waits until no request is in flight here and above, stops background work, and keeps everyone else out. */
   async drain(options?: WaitOptions): Promise<DrainedNode> {
-    const above: DrainedNode[] = [];
+    const drained: AsyncDisposable[] = [];
+    const resume = async (): Promise<void> => {
+      for (const node of drained.splice(0).reverse()) await node[Symbol.asyncDispose]();
+    };
     try {
-      for (const parent of this.parents) above.push(await parent.drain(options));
-      return await this.#drainSelf(above, options);
+      for (const node of withAncestors(this)) drained.push(await node.#drainSelf(options));
     } catch (error) {
-      for (const parent of above) await parent[Symbol.asyncDispose]();
+      await resume();
       throw error;
     }
+    return {
+      read: async (offset, into) => this.requests.readInside(offset, into),
+      write: async (offset, from) => this.requests.writeInside(offset, from),
+      flush: () => this.requests.flushInside(),
+      [Symbol.asyncDispose]: resume,
+    };
   }
 
   /** @internal Runs `section` with no request beside; new ones wait at the gate. Never call it from inside a request. */
@@ -249,27 +261,18 @@ export class BlockNode implements AsyncDisposable {
     return new BlockError("CLOSED", `${this.name} is closed`, { node: this.name });
   }
 
-  async #drainSelf(above: readonly DrainedNode[], options: WaitOptions | undefined): Promise<DrainedNode> {
+  async #drainSelf(options: WaitOptions | undefined): Promise<AsyncDisposable> {
     const held = await this.#exclusive.lock(options);
     const gate = this.requests.gate.close();
     try {
       this.#assertOpen();
       await this.requests.gate.idle();
       const quiet = await this.requests.image.quiesce?.();
-      const { image } = this.requests;
       return {
-        read: async (offset, into) => image.read(offset, into),
-        write: async (offset, from) => {
-          assert(image.write !== undefined && !this.readOnly, "a drained node that is written must be writable");
-          await image.write(offset, from);
-        },
-        flush: () => this.requests.flushInside(),
         [Symbol.asyncDispose]: async () => {
-          if (held.released) return;
           held[Symbol.dispose]();
           gate[Symbol.dispose]();
           await quiet?.[Symbol.asyncDispose]();
-          for (const parent of above) await parent[Symbol.asyncDispose]();
         },
       };
     } catch (error) {
@@ -297,4 +300,11 @@ export class BlockNode implements AsyncDisposable {
     kept[Symbol.dispose]();
     failures.throwFirst();
   }
+}
+
+/** The node and all above it, each once, parents before children: a parent is always opened after its children. */
+function withAncestors(node: BlockNode): BlockNode[] {
+  const found = new Set<BlockNode>([node]);
+  for (const member of found) for (const parent of member.parents) found.add(parent);
+  return [...found].sort((left, right) => right.serial - left.serial);
 }

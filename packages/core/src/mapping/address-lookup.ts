@@ -52,7 +52,7 @@ export class AddressLookup {
   ): Promise<Wait | { readonly kind: "used"; readonly result: Result }> {
     let found: Mapping | Wait;
     {
-      using guard = await this.#image.state.lock(options);
+      using guard = await this.#image.state.lock({ signal: options?.signal, who: `lookup for ${intent} 0x${offset.toString(16)}+${length}` });
       found = this.#image.lookup(guard.value, offset, length, intent);
     }
     return found.kind === "wait" ? found : { kind: "used", result: use(checked(found, length)) };

@@ -42,6 +42,8 @@ export class MappingEngine implements BlockImage {
   readonly #writer: MappedWriter;
   readonly #zeroer: MappedZeroer;
   readonly #readOnly: boolean;
+  /** What could not be written may be lost although a second flush succeeds: the first failure stays. */
+  #flushFailure: { readonly error: unknown } | undefined;
   readonly limits: ImageLimits;
   /** Present where the format has them. */
   readonly resize?: (size: number, options: ResizeOptions) => Promise<void>;
@@ -134,15 +136,21 @@ export class MappingEngine implements BlockImage {
 
   /** Caches out under the lock, then the children without it, then retired space becomes free; answers how many spans did. */
   async #flushAndSettle(): Promise<number> {
-    const covered = await this.#sync();
-    await this.#services.flushStorage();
-    this.#services.flushedLinks(covered.links);
-    this.#retired.flushed(covered.retired);
+    if (this.#flushFailure !== undefined) throw this.#flushFailure.error;
+    try {
+      const covered = await this.#sync();
+      await this.#services.flushStorage();
+      this.#services.flushedLinks(covered.links);
+      this.#retired.flushed(covered.retired);
+    } catch (error) {
+      this.#flushFailure ??= { error };
+      throw error;
+    }
     return this.#settle();
   }
 
   async #sync(): Promise<{ readonly links: number; readonly retired: number }> {
-    using guard = await this.#image.state.lock();
+    using guard = await this.#image.state.lock({ who: "flush" });
     const covered = { links: this.#services.links, retired: this.#retired.startFlush() };
     await this.#image.sync?.(guard.value);
     return covered;
@@ -154,7 +162,7 @@ export class MappingEngine implements BlockImage {
     if (spans.length === 0 || this.#image.release === undefined) return 0;
     for (const span of spans) this.#reader.forget(span);
     if (this.#services.discard === "unmap") await discardAll(spans);
-    using guard = await this.#image.state.lock();
+    using guard = await this.#image.state.lock({ who: "settle" });
     await this.#image.release(guard.value, spans);
     return spans.length;
   }

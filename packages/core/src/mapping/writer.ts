@@ -74,12 +74,14 @@ export class MappedWriter {
     await hold.takeClaim({ start: offset, end: offset + unitLength }, "exclusive", options);
     const allocation = await this.allocate({ offset, length: unitLength, storedLength: stored.length });
     await this.#finish(allocation, () => allocation.child.write(allocation.childOffset, stored));
+    hold[Symbol.dispose]();
+    await this.#parts.relieve();
   }
 
   /** Calls the format's `prepareWrite` once; a failed attempt is repeated by the next write. */
   async prepare(): Promise<void> {
     if (this.#prepared) return;
-    using guard = await this.#image.state.lock();
+    using guard = await this.#image.state.lock({ who: "first write" });
     if (!this.#prepared) await this.#image.prepareWrite?.(guard.value);
     this.#prepared = true;
   }
@@ -201,13 +203,13 @@ export class MappedWriter {
     }
     this.#parts.linking();
     assert(image.link !== undefined, "a format that allocates also links");
-    using guard = await image.state.lock();
+    using guard = await image.state.lock({ who: `link 0x${allocation.offset.toString(16)}+${allocation.length}` });
     await image.link(guard.value, allocation);
   }
 
   async #abandon(allocation: Allocation, cause: unknown): Promise<void> {
     try {
-      using guard = await this.#image.state.lock();
+      using guard = await this.#image.state.lock({ who: "abandon" });
       await this.#image.abandon?.(guard.value, allocation);
     } catch (error) {
       throw new AggregateError([cause, error], `a write failed, and so did giving back its space: ${String(cause)}; ${String(error)}`);
@@ -225,7 +227,7 @@ export class MappedWriter {
   }
 
   async #allocateLocked(request: AllocationRequest): ReturnType<NonNullable<MappedImage["allocate"]>> {
-    using guard = await this.#image.state.lock();
+    using guard = await this.#image.state.lock({ who: `allocate 0x${request.offset.toString(16)}+${request.length}` });
     assert(this.#image.allocate !== undefined, "checked before");
     return await this.#image.allocate(guard.value, request);
   }

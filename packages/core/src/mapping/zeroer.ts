@@ -103,7 +103,7 @@ export class MappedZeroer {
   }
 
   async #changeLocked(range: GuestRange, change: ChangeMapping): Promise<number | Wait> {
-    using guard = await this.#image.state.lock();
+    using guard = await this.#image.state.lock({ who: `zero or unmap 0x${range.start.toString(16)}` });
     return await change(guard.value, range.start, range.end - range.start);
   }
 

@@ -55,23 +55,38 @@ export class RequestPath {
 
   read(offset: number, into: Uint8Array, options: IoOptions | undefined): MaybePromise<void> {
     this.#checkRange("read", offset, into.length, this.image.size);
-    if (!this.#direct(offset, into.length)) return this.#later("read", offset, into.length, options, () => this.#readAny(offset, into, options));
-    return this.#count("read", offset, into.length, this.image.read(offset, into, options));
+    if (into.length === 0) return undefined;
+    if (!this.#direct(offset, into.length, options)) {
+      return this.#later("read", offset, into.length, options, () => this.#readAny(offset, into, options));
+    }
+    try {
+      return this.#count("read", offset, into.length, this.image.read(offset, into, options));
+    } catch (error) {
+      this.statistics.read.failures++;
+      throw error;
+    }
   }
 
   /** `grow`: a child of a format may write past the end of a growable image. */
   write(offset: number, from: Uint8Array, options: IoOptions | undefined, grow: boolean): MaybePromise<void> {
     this.#checkWritable();
     this.#checkRange("write", offset, from.length, this.#end(grow));
-    if (options?.forceUnitAccess === true || !this.#direct(offset, from.length)) {
+    if (from.length === 0) return undefined;
+    if (options?.forceUnitAccess === true || !this.#direct(offset, from.length, options)) {
       return this.#later("write", offset, from.length, options, () => this.#writeAny(offset, from, options));
     }
-    return this.#count("write", offset, from.length, this.#image("write").call(this.image, offset, from, options));
+    try {
+      return this.#count("write", offset, from.length, this.#image("write").call(this.image, offset, from, options));
+    } catch (error) {
+      this.statistics.write.failures++;
+      throw error;
+    }
   }
 
   writeZeroes(offset: number, length: number, options: ZeroOptions | undefined, grow: boolean): MaybePromise<void> {
     this.#checkWritable();
     this.#checkRange("write zeroes", offset, length, this.#end(grow));
+    if (length === 0) return undefined;
     const mayUnmap = options?.mayUnmap === true && this.#discard === "unmap";
     return this.#later("write zeroes", offset, length, options, () => this.#zeroAny(offset, length, { ...options, mayUnmap }));
   }
@@ -99,6 +114,23 @@ export class RequestPath {
     this.#throwFailure();
     if (this.#readOnly) return undefined;
     return this.#later("flush", 0, 0, options, () => this.#flushes.flush());
+  }
+
+  /** A read that the gate does not hold back: for whoever has closed it. */
+  readInside(offset: number, into: Uint8Array): Promise<void> {
+    this.#checkRange("read", offset, into.length, this.image.size);
+    return this.#readAny(offset, into, undefined);
+  }
+
+  /** A write that the gate does not hold back: for whoever has closed it. */
+  async writeInside(offset: number, from: Uint8Array): Promise<void> {
+    this.#checkWritable();
+    this.#checkRange("write", offset, from.length, this.image.size);
+    try {
+      await this.#writeAny(offset, from, undefined);
+    } finally {
+      this.#flushes.changed();
+    }
   }
 
   /** A flush that the gate does not hold back: for close, drain and exclusive mode. */
@@ -132,7 +164,8 @@ export class RequestPath {
   }
 
   /** Nothing stands between this request and the driver. */
-  #direct(offset: number, length: number): boolean {
+  #direct(offset: number, length: number, options: IoOptions | undefined): boolean {
+    if (options?.signal?.aborted === true) return false;
     return this.gate.open && !this.tracker.serialising && length <= this.#maxTransfer && this.#aligned(offset, length) && !traced();
   }
 
