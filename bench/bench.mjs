@@ -1,0 +1,76 @@
+/** Measures each row against the real tool, alternating in one run, and prints medians and ratios. It fails nothing. */
+
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { fixtures, warm } from "./fixtures.mjs";
+import { printedSeconds, rows } from "./rows.mjs";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const coblock = join(root, "packages/cli/bin/coblock");
+
+function run(command, args) {
+  const start = process.hrtime.bigint();
+  const result = spawnSync(command, args, { stdio: ["ignore", "pipe", "pipe"], maxBuffer: 256 * 1024 * 1024 });
+  const wall = Number(process.hrtime.bigint() - start) / 1e9;
+  if (result.status !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${result.status}: ${result.stderr}`);
+  return { wall, output: String(result.stdout) };
+}
+
+function median(values) {
+  const sorted = [...values].sort((left, right) => left - right);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** Seconds of one call by the row's own clock. */
+function measure(row, command, args, startUp) {
+  const { wall, output } = run(command, args);
+  return row.seconds === "printed" ? printedSeconds(output) : Math.max(1e-4, wall - startUp);
+}
+
+function measureRow(row, path, folder, pairs) {
+  for (const file of row.files) warm(path(file));
+  const output = row.output === undefined ? undefined : join(folder, row.output);
+  const candidates = [
+    { name: "coblock", command: coblock, args: row.ours(path, output) },
+    ...row.against.map((mode) => ({ name: `qemu-img ${mode.mode}`, command: "qemu-img", args: mode.args(path, output) })),
+  ];
+  const startUps = new Map(["coblock", "qemu-img"].map((tool) => [tool, row.startUpOff === true ? startUpOf(tool) : 0]));
+  const seconds = candidates.map(() => []);
+  for (let pair = 0; pair < pairs; pair++) {
+    candidates.forEach((candidate, index) => {
+      if (output !== undefined) rmSync(output, { force: true });
+      seconds[index].push(measure(row, candidate.command, candidate.args, startUps.get(index === 0 ? "coblock" : "qemu-img")));
+    });
+  }
+  if (output !== undefined) rmSync(output, { force: true });
+  return candidates.map((candidate, index) => ({ name: candidate.name, seconds: seconds[index] }));
+}
+
+function startUpOf(tool) {
+  const command = tool === "coblock" ? coblock : "qemu-img";
+  return median(Array.from({ length: 5 }, () => run(command, ["--version"]).wall));
+}
+
+function print(row, [ours, ...others]) {
+  const mine = median(ours.seconds);
+  const parts = others.map((other) => {
+    const ratios = other.seconds.map((theirs, index) => theirs / ours.seconds[index]);
+    const cautious = Math.min(...other.seconds) / Math.min(...ours.seconds);
+    return `${other.name} ${median(other.seconds).toFixed(3)} s: ${median(ratios).toFixed(2)} (best ${cautious.toFixed(2)})`;
+  });
+  console.log(`${row.name.padEnd(22)} ${mine.toFixed(3)} s   to reach ${row.target.padEnd(12)} ${parts.join("   ")}`);
+}
+
+const [filter = "", pairs = "5"] = process.argv.slice(2);
+const folder = mkdtempSync(join(process.env.COBLOCK_BENCH_DIR ?? tmpdir(), "coblock-bench-"));
+try {
+  const path = fixtures(folder);
+  console.log("time of the real tool / our time, medians of pairs that alternate, page cache warm");
+  for (const row of rows) if (row.name.includes(filter)) print(row, measureRow(row, path, folder, Number(pairs)));
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,77 @@
+/** What is measured: the same words to both tools, by row. `against` are qemu-img's modes: its default first, then its best. */
+
+const READ_COUNT = 75_000;
+
+/** Seconds that a `bench` command says it took. */
+export function printedSeconds(output) {
+  const match = /Run completed in ([0-9.]+) seconds/.exec(output);
+  if (match === null) throw new Error(`no time in: ${output}`);
+  return Number(match[1]);
+}
+
+function reads(name, file, format, { depth, length, step, target, count = READ_COUNT, image = file }) {
+  const args = ["bench", "-f", format, "-c", String(count), "-d", String(depth), "-s", String(length), "-S", String(step)];
+  return {
+    name,
+    files: [file],
+    target,
+    seconds: "printed",
+    ours: (path) => [...args, path(image)],
+    against: [
+      { mode: "threads", args: (path) => [...args, path(image)] },
+      { mode: "io_uring", args: (path) => [...args.slice(0, 1), "-i", "io_uring", ...args.slice(1), path(image)] },
+    ],
+  };
+}
+
+function converts(name, file, from, to, target, { startUpOff = false } = {}) {
+  const args = ["convert", "-f", from, "-O", to];
+  return {
+    name,
+    files: [file],
+    target,
+    seconds: "wall",
+    startUpOff,
+    output: `out.${to}`,
+    ours: (path, output) => [...args, path(file), output],
+    against: [
+      { mode: "default", args: (path, output) => [...args, path(file), output] },
+      { mode: "-m 16 -W", args: (path, output) => [...args.slice(0, 1), "-m", "16", "-W", ...args.slice(1), path(file), output] },
+    ],
+  };
+}
+
+const STEP = 1028 * 1024;
+
+export const rows = [
+  reads("read-d1 raw", "read.raw", "raw", { depth: 1, length: 4096, step: STEP, target: "8 / 1" }),
+  reads("read-d1 qcow2", "read.qcow2", "qcow2", { depth: 1, length: 4096, step: STEP, target: "8 / 1" }),
+  reads("read-d64 raw", "read.raw", "raw", { depth: 64, length: 4096, step: STEP, target: "3 / 1" }),
+  reads("read-d64 qcow2", "read.qcow2", "qcow2", { depth: 64, length: 4096, step: STEP, target: "3 / 1" }),
+  reads("read-chain", "chain.qcow2", "qcow2", { depth: 1, length: 4096, step: STEP, target: "5" }),
+  reads("read-64k", "read.qcow2", "qcow2", { depth: 16, length: 65536, step: STEP, target: "1.3 / 1", count: 40_000 }),
+  converts("conv-raw", "mixed.raw", "raw", "raw", "1.6 / 0.95"),
+  converts("conv-qcow2 to raw", "mixed.qcow2", "qcow2", "raw", "1.6 / 0.95"),
+  converts("conv-qcow2 from raw", "mixed.raw", "raw", "qcow2", "1.6 / 0.95"),
+  converts("conv-qed", "mixed.qed", "qed", "raw", "1.6 (QED)"),
+  converts("conv-sparse raw", "sparse.raw", "raw", "raw", "1", { startUpOff: true }),
+  converts("conv-sparse qcow2", "sparse.qcow2", "qcow2", "raw", "1", { startUpOff: true }),
+  converts("conv-zlib", "zlib.qcow2", "qcow2", "raw", "2 / 1.5"),
+  {
+    name: "compare",
+    files: ["mixed.raw", "same.raw"],
+    target: "3",
+    seconds: "wall",
+    ours: (path) => ["compare", "-f", "raw", "-F", "raw", path("mixed.raw"), path("same.raw")],
+    against: [{ mode: "default", args: (path) => ["compare", "-f", "raw", "-F", "raw", path("mixed.raw"), path("same.raw")] }],
+  },
+  {
+    name: "map",
+    files: ["map.qcow2"],
+    target: "4",
+    seconds: "wall",
+    startUpOff: true,
+    ours: (path) => ["map", "--output=json", "-f", "qcow2", path("map.qcow2")],
+    against: [{ mode: "default", args: (path) => ["map", "--output=json", "-f", "qcow2", path("map.qcow2")] }],
+  },
+];
