@@ -1,0 +1,38 @@
+/** Makes the files that new images are written into. */
+
+import type { Preallocation } from "../../driver.ts";
+import { BlockError } from "../../errors.ts";
+import { loadHostCalls } from "../../host/host-calls.ts";
+import { HostFile } from "./host-file.ts";
+import { CREATION_ACCESS, lockImage } from "./image-locks.ts";
+import { checkPreallocation, growFile } from "./preallocate.ts";
+
+/** A device keeps what was on it, but for this many bytes at its start, so that no old image is found there. */
+const CLEARED_ON_DEVICE = 1024 * 1024;
+
+/**
+ * Makes a file of `size` zero bytes, or empties the one that is there; a file that another process uses is left alone (LOCKED).
+ * A block device must be large enough; only the first MiB of it becomes zero.
+ */
+export async function createFile(filename: string, size: number, options: { readonly preallocation?: Preallocation } = {}): Promise<void> {
+  const { preallocation = "off" } = options;
+  const calls = await loadHostCalls();
+  const file = await HostFile.open({ filename, nodeName: filename, mode: "create" });
+  try {
+    checkPreallocation(file, preallocation);
+    lockImage(calls, file, CREATION_ACCESS);
+    if (file.isDevice) return await clearDevice(file, size);
+    // First to nothing: what the file held must not show through.
+    await file.truncate(0);
+    await growFile(calls, file, { from: 0, to: size, preallocation });
+  } finally {
+    await file.close();
+  }
+}
+
+async function clearDevice(file: HostFile, size: number): Promise<void> {
+  if (size > file.initialSize) {
+    throw new BlockError("NO_SPACE", `Could not create '${file.name}': the device has ${file.initialSize} bytes, not ${size}`, { node: file.nodeName });
+  }
+  await file.writeZeroBytes(0, Math.min(CLEARED_ON_DEVICE, file.initialSize));
+}
