@@ -8,14 +8,10 @@ import type { Held, LockReport, WaitOptions } from "./held.ts";
 import { elapsedMs, nameOf, Waiter } from "./waiter.ts";
 
 /**
- * Compiles to "one argument is missing" where `R` is, may be, or may hide a promise: promises and unions with them, `any`, `unknown`,
- * `object`. Such a section would go on after its lock was let go.
+ * Asks for an argument that nobody has where `R` is a promise, a union with one, or `any`: such a section would go on after its lock
+ * was let go. What types cannot see (`unknown`, an async function passed as `() => void`) is asserted when it runs.
  */
-export type IfSync<R> = [Extract<R, PromiseLike<unknown>>] extends [never]
-  ? Promise<unknown> extends R
-    ? [error: "a promise must not leave a synchronous section"]
-    : []
-  : [error: "a promise must not leave a synchronous section"];
+export type IfSync<R> = [Extract<R, PromiseLike<unknown>>] extends [never] ? [] : [error: "a promise must not leave a synchronous section"];
 
 /**
  * Mutual exclusion between coroutines: first come first served, and a release hands the lock to the next in line, so nobody
@@ -177,7 +173,7 @@ function nestedSection(name: string): Error {
   return new Error(`assertion failed: lock "${name}" is entered from within its own synchronous section`);
 }
 
-/** Types cannot see an async function behind `() => void`. */
+/** The answer of a synchronous section, which must not be a promise. Internal to this folder. */
 export function assertSync<R>(value: R, name: string): R {
   if (value instanceof Promise) throw new Error(`assertion failed: a promise leaves a synchronous section of lock "${name}"`);
   return value;

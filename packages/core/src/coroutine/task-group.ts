@@ -56,7 +56,9 @@ export class TaskGroup implements AsyncDisposable {
    */
   async spawn(task: (signal: AbortSignal) => Promise<unknown>): Promise<boolean> {
     assert(this.#state !== "closed", "a task is spawned in a closed group");
-    if (!(await this.#takeRoom())) return false;
+    if (this.signal.aborted) return false;
+    if (this.#running < this.#limit) this.#running++;
+    else if (!(await this.#waitForRoom())) return false;
     void this.#run(task);
     return true;
   }
@@ -84,12 +86,7 @@ export class TaskGroup implements AsyncDisposable {
     return this.close();
   }
 
-  async #takeRoom(): Promise<boolean> {
-    if (this.signal.aborted) return false;
-    if (this.#running < this.#limit) {
-      this.#running++;
-      return true;
-    }
+  async #waitForRoom(): Promise<boolean> {
     const spawner = new Waiter<boolean>(undefined, undefined, () => {});
     this.#spawners.add(spawner);
     if (!(await spawner.ended)) return false;

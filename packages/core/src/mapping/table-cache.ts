@@ -3,8 +3,9 @@
 import type { CoMutex } from "../coroutine/mutex.ts";
 import type { Intent, MaybePromise, Wait } from "../driver.ts";
 import { assert, hex } from "../errors.ts";
+import { type RecencyLinks, RecencyList } from "./recency-list.ts";
 
-/** A table in the cache. It may be evicted at the next await, unless it is pinned or dirty. */
+/** A table in the cache. It may be evicted at the next await and by the next call, unless it is pinned or dirty. */
 export interface CachedTable<Table> {
   readonly kind: "table";
   /** Where it is in the file, bytes. */
@@ -32,6 +33,9 @@ export interface TableCacheOptions<Table> {
   writeBack?(): Promise<void>;
 }
 
+/** Beyond so many tables that nobody came back for, the requests have left (were aborted): the oldest may go. */
+const mostAwaited = 1024;
+
 export interface TableCacheStatistics {
   /** Answers from memory. */
   readonly hits: number;
@@ -51,16 +55,19 @@ export interface TableCacheStatistics {
  * pins are dropped. So no second copy of a table in use can be read from the disk (QEMU, "qed: do not evict in-use L2 table cache
  * entries"). A miss makes one loading entry, which every other miss of that table shares; its loader reads without the lock and takes
  * it to install. Where someone else brings the table meanwhile, or frees it, the loader's copy gives way.
+ *
+ * A table that a request waits for stays until it is asked for: else requests for more tables than fit could evict each other's
+ * tables forever, each before it was looked at.
  */
 export class TableCache<Table> {
   readonly #options: TableCacheOptions<Table>;
   readonly #lock: CoMutex;
-  /** Least recently used first. */
   readonly #entries: Map<number, Entry<Table>> = new Map();
+  readonly #recency: RecencyList<Entry<Table>> = new RecencyList();
   readonly #loading: Map<number, Loading<Table>> = new Map();
   readonly #dirty: Set<Entry<Table>> = new Set();
-  #newest: Entry<Table> | undefined;
   #capacity: number;
+  #awaitedCount = 0;
   #uses = 0;
   #hits = 0;
   #misses = 0;
@@ -89,10 +96,11 @@ export class TableCache<Table> {
    */
   get(offset: number, intent: Intent = "read"): CachedTable<Table> | Wait {
     this.#assertLocked();
-    const newest = this.#newest;
+    const newest = this.#recency.newest;
     const entry = newest?.offset === offset ? newest : this.#entries.get(offset);
     if (entry === undefined) return this.#miss(offset);
     this.#hits++;
+    if (entry.awaited) this.#arrive(entry);
     if (intent !== "status") this.#use(entry);
     return entry;
   }
@@ -100,7 +108,9 @@ export class TableCache<Table> {
   /** The table if it is present; is no use of it. */
   find(offset: number): CachedTable<Table> | undefined {
     this.#assertLocked();
-    return this.#entries.get(offset);
+    const entry = this.#entries.get(offset);
+    if (entry?.awaited === true) this.#arrive(entry);
+    return entry;
   }
 
   /** The table, loaded if need be, for a caller that keeps the lock all the while. A read in flight for a miss is taken over. */
@@ -110,6 +120,7 @@ export class TableCache<Table> {
       const entry = this.#entries.get(offset);
       if (entry !== undefined) {
         this.#hits++;
+        if (entry.awaited) this.#arrive(entry);
         this.#use(entry);
         return entry;
       }
@@ -182,7 +193,7 @@ export class TableCache<Table> {
   evictUnused(keep: (entry: CachedTable<Table>) => boolean): number {
     this.#assertLocked();
     const before = this.#evictions;
-    for (const entry of this.#entries.values()) if (isEvictable(entry) && !keep(entry)) this.#evict(entry);
+    for (const entry of this.#entries.values()) if (isIdle(entry) && !keep(entry)) this.#evict(entry);
     return this.#evictions - before;
   }
 
@@ -190,11 +201,10 @@ export class TableCache<Table> {
   clear(): void {
     this.#assertLocked();
     for (const entry of this.#entries.values()) {
-      assert(isEvictable(entry), `table cache "${this.#options.name}" is cleared, but the table at ${hex(entry.offset)} is ${entry.dirty ? "dirty" : "pinned"}`);
+      assert(isIdle(entry), `table cache "${this.#options.name}" is cleared, but the table at ${hex(entry.offset)} is ${entry.dirty ? "dirty" : "pinned"}`);
     }
-    this.#entries.clear();
+    for (const entry of this.#entries.values()) this.#remove(entry);
     this.#loading.clear();
-    this.#newest = undefined;
   }
 
   /** Changes the number of tables to keep, at least 1; dirty ones beyond it stay until room is needed. */
@@ -236,7 +246,11 @@ export class TableCache<Table> {
     // Whether it failed is looked at under the lock.
     await Promise.allSettled([loading.read]);
     using _held = await this.#lock.lock({ who: `table cache "${this.#options.name}", loading ${hex(loading.offset)}` });
-    if (this.#isCurrent(loading)) await this.#install(loading);
+    if (!this.#isCurrent(loading)) return;
+    const entry = await this.#install(loading);
+    if (entry === undefined) return;
+    entry.awaited = true;
+    this.#awaitedCount++;
   }
 
   /** Under the lock: puts in what `loading` read, or forgets it where that failed. `undefined`: it gave way, look again. */
@@ -263,17 +277,24 @@ export class TableCache<Table> {
     this.#loading.delete(offset);
     const entry = new Entry(offset, table, ++this.#uses);
     this.#entries.set(offset, entry);
-    this.#newest = entry;
+    this.#recency.add(entry);
     this.#overshoot = Math.max(this.#overshoot, this.#entries.size - this.#capacity);
     return entry;
   }
 
+  /** Who waited for the table is there. What had to stay beside it until now may go. */
+  #arrive(entry: Entry<Table>): void {
+    entry.awaited = false;
+    this.#awaitedCount--;
+    if (this.#entries.size <= this.#capacity) return;
+    entry.pins++;
+    this.#evictFor(0);
+    entry.pins--;
+  }
+
   #use(entry: Entry<Table>): void {
     entry.lastUse = ++this.#uses;
-    if (entry === this.#newest) return;
-    this.#entries.delete(entry.offset);
-    this.#entries.set(entry.offset, entry);
-    this.#newest = entry;
+    this.#recency.use(entry);
   }
 
   #unpin(entry: Entry<Table>): void {
@@ -285,12 +306,12 @@ export class TableCache<Table> {
   /** Evicts what may go, the least recently used first, until `count` more tables fit. */
   #evictFor(count: number): boolean {
     const limit = this.#capacity - count;
-    if (this.#entries.size <= limit) return true;
-    for (const entry of this.#entries.values()) {
-      if (isEvictable(entry)) this.#evict(entry);
-      if (this.#entries.size <= limit) return true;
+    for (let entry = this.#recency.oldest; entry !== undefined && this.#entries.size > limit; ) {
+      const next: Entry<Table> | undefined = entry.newer;
+      if (isIdle(entry) && (!entry.awaited || this.#awaitedCount > mostAwaited)) this.#evict(entry);
+      entry = next;
     }
-    return false;
+    return this.#entries.size <= limit;
   }
 
   #hasDirtyToEvict(): boolean {
@@ -306,7 +327,8 @@ export class TableCache<Table> {
   #remove(entry: Entry<Table>): void {
     this.#entries.delete(entry.offset);
     this.#dirty.delete(entry);
-    if (this.#newest === entry) this.#newest = undefined;
+    this.#recency.remove(entry);
+    if (entry.awaited) this.#awaitedCount--;
   }
 
   /** The entry, if it is still the one that the cache holds: what was read before an await may be gone. */
@@ -323,13 +345,17 @@ export class TableCache<Table> {
   }
 }
 
-class Entry<Table> implements CachedTable<Table> {
+class Entry<Table> implements CachedTable<Table>, RecencyLinks<Entry<Table>> {
   readonly kind = "table";
   readonly offset: number;
   readonly table: Table;
   dirty = false;
   pins = 0;
+  /** Loaded for requests of which none has come back yet. */
+  awaited = false;
   lastUse: number;
+  older: Entry<Table> | undefined;
+  newer: Entry<Table> | undefined;
 
   constructor(offset: number, table: Table, lastUse: number) {
     this.offset = offset;
@@ -358,6 +384,6 @@ class Pin implements Disposable {
   }
 }
 
-function isEvictable(entry: CachedTable<unknown>): boolean {
+function isIdle(entry: CachedTable<unknown>): boolean {
   return !entry.dirty && entry.pins === 0;
 }
