@@ -30,3 +30,8 @@ export { SystemClock } from "./coroutine/system-clock.ts";
 export { TaskGroup } from "./coroutine/task-group.ts";
 
 export { TableCache, type CachedTable, type TableCacheOptions } from "./mapping/table-cache.ts";
+
+export { fileDriver } from "./drivers/file/entry.ts";
+export { memoryDriver } from "./drivers/memory.ts";
+export { nullDriver } from "./drivers/null.ts";
+export { rawDriver } from "./drivers/raw/entry.ts";
