@@ -1,0 +1,83 @@
+/** The host programs that tests compare with: found, installed where that is possible, or named where tests go without them. */
+
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+import { StepError, runQuietly } from "./command.mjs";
+
+/** Debian's package for each command that some test starts. */
+const PACKAGES = {
+  "qemu-img": "qemu-utils",
+  "qemu-io": "qemu-utils",
+  "qemu-nbd": "qemu-utils",
+  mke2fs: "e2fsprogs",
+  debugfs: "e2fsprogs",
+};
+
+/** @typedef {keyof typeof PACKAGES} Command */
+
+/** Installs what is missing as root on a system with apt; elsewhere, and where that fails, says which tests are skipped and why. */
+export function ensureSystemTools() {
+  const missing = missingCommands();
+  if (missing.length === 0) return;
+  const why = whyNotInstallable() ?? installPackages(missing);
+  if (why !== undefined) explainSkips(missing, why);
+}
+
+/** @returns {Command[]} */
+export function missingCommands() {
+  return /** @type {Command[]} */ (Object.keys(PACKAGES)).filter((command) => !isOnPath(command));
+}
+
+/** @param {string} command */
+function isOnPath(command) {
+  // mke2fs and debugfs are in sbin, which a plain user's PATH leaves out.
+  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
+  return folders.some((folder) => isExecutable(join(folder, command)));
+}
+
+/** @param {string} path */
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function whyNotInstallable() {
+  if (process.getuid?.() !== 0) return "only root can install them";
+  if (!isOnPath("apt-get")) return "this system has no apt-get";
+  return undefined;
+}
+
+/** @param {readonly Command[]} commands */
+function installPackages(commands) {
+  const packages = packagesOf(commands);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const apt = ["-o", "DPkg::Lock::Timeout=300"];
+  try {
+    runQuietly("refreshing Debian's package lists", "apt-get", [...apt, "update"], { env });
+    runQuietly(`installing ${packages.join(", ")}`, "apt-get", [...apt, "install", "-y", "--no-install-recommends", ...packages], { env });
+    return undefined;
+  } catch (error) {
+    if (error instanceof StepError) return error.message.trimEnd();
+    throw error;
+  }
+}
+
+/** @param {readonly Command[]} commands */
+function packagesOf(commands) {
+  return [...new Set(commands.map((command) => PACKAGES[command]))];
+}
+
+/**
+ * @param {readonly Command[]} commands
+ * @param {string} why
+ */
+function explainSkips(commands, why) {
+  process.stderr.write(
+    `coblock: ${commands.join(", ")} not found, and ${why}.\n` +
+      `coblock: tests that compare with them are skipped; on Debian: apt-get install ${packagesOf(commands).join(" ")}\n`,
+  );
+}
