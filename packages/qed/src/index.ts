@@ -1,1 +1,3 @@
-export {};
+/** The QED image format. */
+
+export { qedDriver, type QedOptions } from "./entry.ts";

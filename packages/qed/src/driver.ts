@@ -1,0 +1,55 @@
+/** Opens QED images. */
+
+import { type BlockChild, type BlockDriver, BlockError, CoMutex, Guarded, type OpenContext } from "@coblock/core";
+
+import { checkMetadata } from "./check.ts";
+import { create, createOptions } from "./create.ts";
+import type { QedOptions } from "./entry.ts";
+import { BACKING_FORMAT_NO_PROBE, NEED_CHECK } from "./header.ts";
+import { QedImage } from "./image.ts";
+import { QedFile } from "./qed-file.ts";
+import { QedTables } from "./tables.ts";
+
+const optionNames = ["file", "backing", "l2CacheSize"];
+
+export const driver: BlockDriver<"qed"> = Object.freeze({ name: "qed", kind: "format", optionNames, open, createOptions, create });
+
+async function open(options: QedOptions, context: OpenContext): Promise<QedImage> {
+  const { l2CacheSize } = options;
+  if (l2CacheSize !== undefined && !(Number.isSafeInteger(l2CacheSize) && l2CacheSize >= 0)) {
+    throw new BlockError("INVALID_OPTION", `l2CacheSize is a number of bytes, not ${String(l2CacheSize)}`, { node: context.nodeName });
+  }
+  const file = await QedFile.read(await context.child("file", "data and metadata", options.file));
+  const backing = await openBacking(options, file, context);
+  if (!context.readOnly) await makeWritable(file, context);
+  const lock = new CoMutex(`${context.nodeName} driver lock`, context.clock);
+  const tables = await QedTables.read(file, lock, l2CacheSize);
+  return new QedImage(file, backing, new Guarded(lock, tables), context);
+}
+
+async function openBacking(options: QedOptions, file: QedFile, context: OpenContext): Promise<BlockChild | undefined> {
+  if (options.backing === null) return undefined;
+  if (options.backing !== undefined) return context.child("backing", "backing", options.backing);
+  if (file.backingName === undefined) return undefined;
+  const isRaw = (file.header.features & BACKING_FORMAT_NO_PROBE) !== 0n;
+  return context.namedChild("backing", "backing", { filename: file.backingName, format: isRaw ? "raw" : undefined });
+}
+
+/**
+ * Clears autoclear bits: what they speak of goes stale with whoever does not know them. An image with NEED_CHECK is checked and repaired
+ * first. Throws `CORRUPT_IMAGE` where that leaves it damaged: writing would make it worse.
+ */
+async function makeWritable(file: QedFile, context: OpenContext): Promise<void> {
+  const { features, autoclearFeatures } = file.header;
+  const unclean = (features & NEED_CHECK) !== 0n;
+  if (unclean) {
+    const { errors, corruptions } = await checkMetadata(file, { repair: "all", signal: context.signal }, () => {});
+    if (errors + corruptions > 0) {
+      const found = `${corruptions} errors that cannot be repaired and ${errors} places that cannot be read`;
+      throw new BlockError("CORRUPT_IMAGE", `${file.child.fileName} was not closed cleanly and its check found ${found}: open it read-only`, { node: context.nodeName });
+    }
+    // What the last user left in the host's cache must be on stable storage before the mark goes, and only a file that was written is flushed.
+    await file.updateHeader({});
+  }
+  if (unclean || autoclearFeatures !== 0n) await file.updateHeader({ features: features & ~NEED_CHECK, autoclearFeatures: 0n });
+}

@@ -1,0 +1,45 @@
+/** The sizes that follow from a header, and which clusters a table may point to. */
+
+import { hex } from "@coblock/core";
+
+import type { QedHeader } from "./header.ts";
+
+/** L1 or L2 entry: no table, or no data, yet. */
+export const UNALLOCATED = 0;
+/** L2 entry: reads as zeros and hides the backing file. No space belongs to it. */
+export const ZERO_CLUSTER = 1;
+
+/** All exact: at most 2^53, and powers of two but for the header's length. */
+export class Geometry {
+  readonly clusterSize: number;
+  readonly tableClusters: number;
+  readonly l1Offset: number;
+  /** Bytes of the header clusters. */
+  readonly headerLength: number;
+  /** Bytes of one table, L1 or L2. */
+  readonly tableLength: number;
+  readonly tableEntries: number;
+  /** Guest bytes that one L2 table maps. */
+  readonly tableSpan: number;
+
+  constructor(header: QedHeader) {
+    this.clusterSize = header.clusterSize;
+    this.tableClusters = header.tableClusters;
+    this.l1Offset = header.l1Offset;
+    this.headerLength = header.headerClusters * header.clusterSize;
+    this.tableLength = header.tableClusters * header.clusterSize;
+    this.tableEntries = this.tableLength / 8;
+    this.tableSpan = this.tableEntries * header.clusterSize;
+  }
+
+  /**
+   * Why `clusters` clusters at `offset` cannot be in a file whose whole clusters end at `fileEnd`; `undefined`: they can.
+   * An `offset` above 2^53 may come rounded: it is past the end all the same.
+   */
+  problemWith(offset: number, clusters: number, fileEnd: number): string | undefined {
+    if (!Number.isInteger(offset / this.clusterSize)) return `${hex(offset)}, which is not aligned to its clusters of ${this.clusterSize} bytes`;
+    if (offset < this.headerLength) return `${hex(offset)}, inside the header`;
+    if (offset + clusters * this.clusterSize > fileEnd) return `${hex(offset)}, past the end of the file at ${hex(fileEnd)}`;
+    return undefined;
+  }
+}

@@ -1,0 +1,119 @@
+/** The QED header as bytes: its rules, parsing and writing. No I/O. */
+
+import { BlockError, hex, isPowerOfTwo } from "@coblock/core";
+
+/** Bytes of the known fields; the rest of the header clusters belongs to the backing file name and to features yet unknown. */
+export const HEADER_LENGTH = 64;
+/** Bytes 51 45 44 00, "QED" and a zero, as a little-endian number. */
+const MAGIC = 0x00444551;
+/** The image size is a multiple of it. */
+export const SECTOR_SIZE = 512;
+/** Bytes; QEMU reads no longer name. */
+export const MAX_BACKING_NAME_LENGTH = 1023;
+/** Virtual bytes: offsets are numbers. */
+const MAX_IMAGE_SIZE = BigInt(Number.MAX_SAFE_INTEGER);
+
+export const BACKING_FILE = 0x01n;
+/** The metadata may be inconsistent: to be checked before it is changed. */
+export const NEED_CHECK = 0x02n;
+/** The backing file is raw and must not be probed. */
+export const BACKING_FORMAT_NO_PROBE = 0x04n;
+const KNOWN_FEATURES = BACKING_FILE | NEED_CHECK | BACKING_FORMAT_NO_PROBE;
+
+/** The 64 bytes at the start of the file, in their order. QED specification, "Header". */
+export interface QedHeader {
+  /** Bytes. */
+  readonly clusterSize: number;
+  /** `table_size`: clusters of each L1 and L2 table. */
+  readonly tableClusters: number;
+  /** `header_size`: clusters before the first one that may hold tables or data. */
+  readonly headerClusters: number;
+  readonly features: bigint;
+  readonly compatFeatures: bigint;
+  readonly autoclearFeatures: bigint;
+  readonly l1Offset: number;
+  /** Virtual bytes. */
+  readonly imageSize: number;
+  /** Bytes from the start of the file; means something with `BACKING_FILE` alone, as does the length. */
+  readonly backingNameOffset: number;
+  readonly backingNameLength: number;
+}
+
+/** Throws `CORRUPT_IMAGE` or `UNSUPPORTED_FEATURE` where `bytes`, the start of a file of `fileSize` bytes, break a rule. */
+export function parseHeader(bytes: Uint8Array, fileName: string, fileSize: number): QedHeader {
+  const refuse = (problem: string | undefined): void => {
+    if (problem !== undefined) throw new BlockError("CORRUPT_IMAGE", `${fileName} is no valid QED image: ${problem}`);
+  };
+  if (bytes.length < HEADER_LENGTH) refuse(`the file ends after ${bytes.length} bytes, within the header of ${HEADER_LENGTH}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  if (view.getUint32(0, true) !== MAGIC) refuse("the magic number is missing");
+  const features = view.getBigUint64(16, true);
+  refuseUnknown(features & ~KNOWN_FEATURES, fileName);
+  const clusterSize = view.getUint32(4, true);
+  const tableClusters = view.getUint32(8, true);
+  const headerClusters = view.getUint32(12, true);
+  const imageSize = view.getBigUint64(48, true);
+  if (imageSize > MAX_IMAGE_SIZE) throw new BlockError("UNSUPPORTED_FEATURE", `${fileName}: image size ${imageSize} is above 8 PiB, the most that is supported`);
+  refuse(sizeProblem(clusterSize, tableClusters, imageSize));
+  const headerLength = headerClusters * clusterSize;
+  if (headerClusters < 1 || headerLength >= 2 ** 32) refuse(`header size ${headerClusters} clusters is 0, or 4 GiB and more`);
+  const l1Offset = view.getBigUint64(40, true);
+  const l1End = l1Offset + BigInt(tableClusters * clusterSize);
+  if (l1Offset % BigInt(clusterSize) !== 0n || l1Offset < BigInt(headerLength) || l1End > BigInt(fileSize)) {
+    refuse(`L1 table offset ${hex(l1Offset)} is unaligned, inside the header or past the end of the file`);
+  }
+  const backingNameOffset = view.getUint32(56, true);
+  const backingNameLength = view.getUint32(60, true);
+  const nameFits = backingNameLength <= MAX_BACKING_NAME_LENGTH && backingNameOffset + backingNameLength <= headerLength;
+  if ((features & BACKING_FILE) !== 0n && !nameFits) {
+    refuse(`the backing file name of ${backingNameLength} bytes at ${hex(backingNameOffset)} ends outside the header, or is longer than ${MAX_BACKING_NAME_LENGTH}`);
+  }
+  return {
+    clusterSize,
+    tableClusters,
+    headerClusters,
+    features,
+    compatFeatures: view.getBigUint64(24, true),
+    autoclearFeatures: view.getBigUint64(32, true),
+    l1Offset: Number(l1Offset),
+    imageSize: Number(imageSize),
+    backingNameOffset,
+    backingNameLength,
+  };
+}
+
+/** Puts the known fields over `bytes`; what follows them stays. */
+export function writeHeader(bytes: Uint8Array, header: QedHeader): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  view.setUint32(0, MAGIC, true);
+  view.setUint32(4, header.clusterSize, true);
+  view.setUint32(8, header.tableClusters, true);
+  view.setUint32(12, header.headerClusters, true);
+  view.setBigUint64(16, header.features, true);
+  view.setBigUint64(24, header.compatFeatures, true);
+  view.setBigUint64(32, header.autoclearFeatures, true);
+  view.setBigUint64(40, BigInt(header.l1Offset), true);
+  view.setBigUint64(48, BigInt(header.imageSize), true);
+  view.setUint32(56, header.backingNameOffset, true);
+  view.setUint32(60, header.backingNameLength, true);
+}
+
+/** Which rule the sizes break. A full L1 table of full L2 tables maps up to 2^80 bytes: exact in bigint alone. */
+export function sizeProblem(clusterSize: number, tableClusters: number, imageSize: bigint): string | undefined {
+  if (!isPowerOfTwo(clusterSize) || clusterSize < 2 ** 12 || clusterSize > 2 ** 26) {
+    return `QED cluster size must be within range [4096, 67108864] and power of 2, not ${clusterSize}`;
+  }
+  if (!isPowerOfTwo(tableClusters) || tableClusters > 16) return `QED table size must be within range [1, 16] and power of 2, not ${tableClusters}`;
+  const entries = BigInt((tableClusters * clusterSize) / 8);
+  const mapped = entries * entries * BigInt(clusterSize);
+  const largest = mapped < MAX_IMAGE_SIZE ? mapped : MAX_IMAGE_SIZE;
+  if (imageSize % BigInt(SECTOR_SIZE) !== 0n) return `QED image size must be a multiple of ${SECTOR_SIZE}, not ${imageSize}`;
+  return imageSize > largest ? `QED image size must be at most ${largest} with its clusters and tables, not ${imageSize}` : undefined;
+}
+
+/** Features are refused by the numbers of their bits. */
+function refuseUnknown(features: bigint, fileName: string): void {
+  if (features === 0n) return;
+  const bits = [...features.toString(2)].reverse().flatMap((digit, bit) => (digit === "1" ? [bit] : []));
+  throw new BlockError("UNSUPPORTED_FEATURE", `${fileName} uses QED features that are not supported: bit ${bits.join(", ")} (${hex(features)})`);
+}

@@ -1,0 +1,131 @@
+/** An open QED image, as the mapping engine drives it. */
+
+import type { Allocation, AllocationRequest, BlockChild, CheckOptions, CheckResult, Finding } from "@coblock/core";
+import { BlockError, type Guarded, type ImageInfo, type Intent, type MappedImage, type Mapping, type OpenContext, type ResizeOptions, type Wait } from "@coblock/core";
+
+import { checkMetadata } from "./check.ts";
+import { ZERO_CLUSTER } from "./geometry.ts";
+import { BACKING_FORMAT_NO_PROBE, NEED_CHECK, sizeProblem } from "./header.ts";
+import { NeedCheck } from "./need-check.ts";
+import type { QedFile } from "./qed-file.ts";
+import type { QedTables } from "./tables.ts";
+
+/**
+ * Crash order of an allocating write. Without a backing file: NEED_CHECK, flush, L2 entry. With one the flush between data and L2 entry
+ * gives the order. In both cases a new L2 table is flushed before the L1 entry that leads to it. QED has nothing to unmap or to release.
+ */
+export class QedImage implements MappedImage<QedTables, undefined> {
+  readonly clusterSize: number;
+  /** As the format asks: one allocating request at a time. */
+  readonly maxAllocations = 1;
+  readonly limits = { requestAlignment: 1 } as const;
+  readonly state: Guarded<QedTables>;
+  readonly backing: BlockChild | undefined;
+  readonly storage: readonly BlockChild[];
+  readonly #file: QedFile;
+  readonly #context: OpenContext;
+  readonly #needCheck: NeedCheck;
+
+  constructor(file: QedFile, backing: BlockChild | undefined, state: Guarded<QedTables>, context: OpenContext) {
+    this.state = state;
+    this.backing = backing;
+    this.storage = [file.child];
+    this.clusterSize = file.geometry.clusterSize;
+    this.#file = file;
+    this.#context = context;
+    this.#needCheck = new NeedCheck(file, state.mutex, context);
+  }
+
+  get size(): number {
+    return this.#file.header.imageSize;
+  }
+
+  lookup(tables: QedTables, offset: number, length: number, intent: Intent): Mapping | Wait {
+    return tables.lookup(offset, length, intent);
+  }
+
+  async allocate(tables: QedTables, request: AllocationRequest): Promise<Allocation<undefined>> {
+    const { offset } = request;
+    const length = Math.min(request.length, tables.bytesLeftInTable(offset));
+    const childOffset = await tables.append(length / this.clusterSize);
+    return { offset, length, child: this.#file.child, childOffset, readsZero: true, ticket: undefined };
+  }
+
+  async link(tables: QedTables, allocation: Allocation<undefined>): Promise<void> {
+    const { offset, length, childOffset } = allocation;
+    await this.#changeMetadata(async () => {
+      await tables.extendTo(childOffset + length);
+      if (this.backing !== undefined) await this.#context.dataBarrier();
+      await tables.publish({ offset, length, first: childOffset });
+    });
+  }
+
+  /** Over allocated clusters core writes zeros: their space stays theirs. */
+  async zero(tables: QedTables, offset: number, length: number): Promise<number | Wait> {
+    const run = tables.lookup(offset, length, "write");
+    if (run.kind === "wait") return run;
+    if (run.kind === "data") return 0;
+    if (run.kind === "zero") return run.length;
+    const changed = Math.min(run.length, tables.bytesLeftInTable(offset));
+    await this.#changeMetadata(() => tables.publish({ offset, length: changed, first: ZERO_CLUSTER }));
+    return changed;
+  }
+
+  /** Grows: a change of the header alone. */
+  async resize(size: number, options: ResizeOptions): Promise<void> {
+    this.#refuseResize(size, options);
+    using guard = await this.state.lock();
+    await guard.value.reload(size);
+    await this.#file.updateHeader({ imageSize: size });
+  }
+
+  async check(options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {
+    using guard = await this.state.lock(options);
+    const result = await checkMetadata(this.#file, options, report);
+    if (result.corruptionsFixed > 0) await guard.value.reload(this.size);
+    return result;
+  }
+
+  info(): ImageInfo {
+    const { features, clusterSize } = this.#file.header;
+    const dirty = (features & NEED_CHECK) !== 0n;
+    const filename = this.#file.backingName;
+    if (filename === undefined) return { clusterSize, dirty };
+    return { clusterSize, dirty, backing: (features & BACKING_FORMAT_NO_PROBE) === 0n ? { filename } : { filename, format: "raw" } };
+  }
+
+  quiesce(): Promise<AsyncDisposable> {
+    return this.#needCheck.quiesce();
+  }
+
+  /** No coroutine runs afterwards. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#needCheck.quiesce();
+  }
+
+  /** A write of metadata that fails may have left anything on the disk: then NEED_CHECK stays. */
+  async #changeMetadata(change: () => Promise<void>): Promise<void> {
+    try {
+      if (this.backing === undefined) await this.#needCheck.set();
+      await change();
+    } catch (error) {
+      this.#needCheck.distrust();
+      throw error;
+    }
+    this.#needCheck.changed();
+  }
+
+  #refuseResize(size: number, { preallocation }: ResizeOptions): void {
+    const refuse = (code: "UNSUPPORTED_FEATURE" | "INVALID_OPTION", problem: string): never => {
+      throw new BlockError(code, `${this.#file.child.fileName} cannot be resized to ${size} bytes: ${problem}`, { node: this.#context.nodeName });
+    };
+    if (preallocation !== "off") refuse("UNSUPPORTED_FEATURE", `QED has no preallocation '${preallocation}'`);
+    if (size < this.size) refuse("UNSUPPORTED_FEATURE", `QED images do not shrink, and it has ${this.size}`);
+    const { clusterSize, tableClusters } = this.#file.geometry;
+    const problem = sizeProblem(clusterSize, tableClusters, BigInt(size));
+    if (problem !== undefined) refuse("INVALID_OPTION", problem);
+    // What lies past the old end would show through, instead of zeros.
+    const shown = this.backing?.size ?? 0;
+    if (size > this.size && shown > this.size) refuse("UNSUPPORTED_FEATURE", `the backing file, of ${shown} bytes, would show through past the old end`);
+  }
+}

@@ -1,0 +1,172 @@
+/** The tables of an image: what is looked up in them, where the file ends, and the order in which changes reach the disk. */
+
+import { alignDown, assert, type BlockChild, BlockError, type CoMutex, hex, type Intent, type Mapping, type MaybePromise, TableCache, type Wait } from "@coblock/core";
+
+import { type Geometry, UNALLOCATED, ZERO_CLUSTER } from "./geometry.ts";
+import { SECTOR_SIZE } from "./header.ts";
+import type { QedFile } from "./qed-file.ts";
+import { type EntryRun, Table } from "./table.ts";
+
+/** L2 tables kept in memory where the caller does not say; with the usual geometry they map 100 GiB. */
+const DEFAULT_CACHED_TABLES = 50;
+
+/** Guest clusters within one L2 table, and the consecutive clusters from `first` on, or the marker `ZERO_CLUSTER`, that they get. */
+export interface NewMapping {
+  readonly offset: number;
+  readonly length: number;
+  readonly first: number;
+}
+
+/**
+ * The state behind the driver lock. Tables are written through: memory changes when the disk has, so a write that fails leaves memory
+ * as it was, and no table is ever dirty. Of each table only the entries that the image can use are read and kept, so a header that
+ * promises tables of a gigabyte costs nothing.
+ */
+export class QedTables {
+  readonly #child: BlockChild;
+  readonly #geometry: Geometry;
+  readonly #l2: TableCache<Table>;
+  #l1: Table = new Table(0);
+  #l2Entries = 0;
+  /** Where the next cluster goes: the whole clusters of the file, and what was handed out since. */
+  #fileEnd: number;
+
+  private constructor(file: QedFile, lock: CoMutex, l2CacheSize: number | undefined) {
+    const { child, geometry } = file;
+    this.#child = child;
+    this.#geometry = geometry;
+    this.#fileEnd = alignDown(child.size, geometry.clusterSize);
+    const capacity = l2CacheSize === undefined ? DEFAULT_CACHED_TABLES : Math.max(1, Math.floor(l2CacheSize / geometry.tableLength));
+    this.#l2 = new TableCache({ name: "QED L2 tables", lock, capacity, load: (offset) => this.#loadL2(offset) });
+  }
+
+  /** `lock`: the driver lock. `l2CacheSize`: bytes; at least one table is kept. */
+  static async read(file: QedFile, lock: CoMutex, l2CacheSize: number | undefined): Promise<QedTables> {
+    const tables = new QedTables(file, lock, l2CacheSize);
+    using _held = await lock.lock();
+    await tables.reload(file.header.imageSize);
+    return tables;
+  }
+
+  /** Reads the tables anew: the image gets another size, or was repaired. If that fails, all stays as it was. */
+  async reload(imageSize: number): Promise<void> {
+    const { tableSpan, tableEntries, clusterSize, l1Offset } = this.#geometry;
+    const l1 = new Table(Math.ceil(imageSize / tableSpan));
+    await this.#child.read(l1Offset, l1.bytes);
+    this.#l1 = l1;
+    this.#l2Entries = Math.min(tableEntries, Math.ceil(imageSize / clusterSize));
+    this.#l2.clear();
+  }
+
+  /** Joins neighbours of one kind up to the end of an L2 table, and empty L1 entries. Throws `CORRUPT_IMAGE` for an entry that points nowhere. */
+  lookup(offset: number, length: number, intent: Intent): Mapping | Wait {
+    const { tableSpan, clusterSize } = this.#geometry;
+    const l1Index = Math.floor(offset / tableSpan);
+    const inTable = offset - l1Index * tableSpan;
+    const tableOffset = this.#l2Offset(l1Index);
+    if (tableOffset === UNALLOCATED) {
+      const limit = Math.min(Math.ceil((inTable + length) / tableSpan), this.#l1.entries - l1Index);
+      return { kind: "unallocated", length: Math.min(length, this.#l1.runLength(l1Index, limit, 0) * tableSpan - inTable) };
+    }
+    const found = this.#l2.get(tableOffset, intent);
+    if (found.kind === "wait") return found;
+    const { table } = found;
+    const l2Index = Math.floor(inTable / clusterSize);
+    const inCluster = inTable - l2Index * clusterSize;
+    const limit = Math.min(Math.ceil((inCluster + length) / clusterSize), table.entries - l2Index);
+    const first = table.entry(l2Index);
+    if (first === UNALLOCATED || first === ZERO_CLUSTER) {
+      const run = table.runLength(l2Index, limit, 0) * clusterSize - inCluster;
+      return { kind: first === ZERO_CLUSTER ? "zero" : "unallocated", length: Math.min(length, run) };
+    }
+    const problem = this.#geometry.problemWith(first, 1, this.#fileEnd);
+    if (problem !== undefined) throw this.#corrupt(`L2 entry ${l2Index} at ${hex(tableOffset + l2Index * 8)} (L1 entry ${l1Index}) points to ${problem}`, offset);
+    const run = table.runLength(l2Index, Math.min(limit, (this.#fileEnd - first) / clusterSize), clusterSize) * clusterSize - inCluster;
+    return { kind: "data", length: Math.min(length, run), child: this.#child, childOffset: first + inCluster, writable: true };
+  }
+
+  /** Bytes from `offset` to the end of what its L2 table maps. */
+  bytesLeftInTable(offset: number): number {
+    return this.#geometry.tableSpan - (offset % this.#geometry.tableSpan);
+  }
+
+  /**
+   * Hands out clusters at the end of the file, which read as zeros, and never takes them back: what a failed write used is leaked.
+   * Throws `NO_SPACE` where the file cannot grow.
+   */
+  async append(clusters: number): Promise<number> {
+    const start = this.#fileEnd;
+    const end = start + clusters * this.#geometry.clusterSize;
+    if (!Number.isSafeInteger(end) || (!this.#child.growable && end > this.#child.size)) {
+      throw new BlockError("NO_SPACE", `${this.#child.fileName} cannot grow to ${hex(end)}, where its next cluster would end`, { offset: start });
+    }
+    // Only the first time: bytes behind the last whole cluster belong to nobody, and must not show up in a new one after a power cut.
+    if (start < this.#child.size) {
+      await this.#child.writeZeroes(start, this.#child.size - start);
+      await this.#child.flush();
+    }
+    this.#fileEnd = end;
+    return start;
+  }
+
+  /** Makes the file reach to `end`: a cluster that it holds in part is no cluster of it. */
+  async extendTo(end: number): Promise<void> {
+    const start = Math.max(this.#child.size, end - SECTOR_SIZE);
+    if (start < end) await this.#child.write(start, new Uint8Array(end - start));
+  }
+
+  /** Writes a mapping in crash order. Its clusters hold no data so far, and the data that it shows is written. */
+  async publish({ offset, length, first }: NewMapping): Promise<void> {
+    const { tableSpan, clusterSize } = this.#geometry;
+    const l1Index = Math.floor(offset / tableSpan);
+    const index = (offset - l1Index * tableSpan) / clusterSize;
+    const run: EntryRun = { index, count: length / clusterSize, first, step: first === ZERO_CLUSTER ? 0 : clusterSize };
+    const tableOffset = this.#l2Offset(l1Index);
+    if (tableOffset === UNALLOCATED) return this.#publishNewTable(l1Index, run);
+    const cached = await this.#l2.fetch(tableOffset);
+    // A table whose write is in flight must stay the only one of its kind.
+    using _pin = this.#l2.pin(cached);
+    await this.#writeRun(tableOffset, cached.table, run);
+  }
+
+  /** The table must be on stable storage before the L1 entry that leads to it can be. */
+  async #publishNewTable(l1Index: number, run: EntryRun): Promise<void> {
+    const table = new Table(this.#l2Entries);
+    table.setRun(run);
+    const offset = await this.append(this.#geometry.tableClusters);
+    await this.#child.write(offset, table.bytes);
+    await this.extendTo(offset + this.#geometry.tableLength);
+    await this.#child.flush();
+    await this.#writeRun(this.#geometry.l1Offset, this.#l1, { index: l1Index, count: 1, first: offset, step: 0 });
+    await this.#l2.insert(offset, table);
+  }
+
+  /** The touched sectors go out from a copy; memory follows the disk. */
+  async #writeRun(tableOffset: number, table: Table, run: EntryRun): Promise<void> {
+    for (let index = run.index; index < run.index + run.count; index++) {
+      assert(table.entry(index) <= ZERO_CLUSTER, `entry ${index} of the table at ${hex(tableOffset)} leads somewhere already`);
+    }
+    const sectors = table.sectorsWith(run);
+    await this.#child.write(tableOffset + sectors.offset, sectors.bytes);
+    table.bytes.set(sectors.bytes, sectors.offset);
+  }
+
+  #l2Offset(l1Index: number): number {
+    const offset = this.#l1.entry(l1Index);
+    if (offset === UNALLOCATED) return offset;
+    const { l1Offset, tableClusters, tableSpan } = this.#geometry;
+    const problem = this.#geometry.problemWith(offset, tableClusters, this.#fileEnd);
+    if (problem !== undefined) throw this.#corrupt(`L1 entry ${l1Index} at ${hex(l1Offset + l1Index * 8)} points to ${problem}`, l1Index * tableSpan);
+    return offset;
+  }
+
+  #loadL2(offset: number): MaybePromise<Table> {
+    const table = new Table(this.#l2Entries);
+    const pending = this.#child.read(offset, table.bytes);
+    return pending === undefined ? table : pending.then(() => table);
+  }
+
+  #corrupt(problem: string, offset: number): BlockError {
+    return new BlockError("CORRUPT_IMAGE", `${this.#child.fileName}: ${problem}`, { offset });
+  }
+}
