@@ -61,9 +61,7 @@ export class MappedWriter {
   /** One unit, compressed where that saves space; `from` may end with the disk. */
   async writeCompressed(offset: number, from: Uint8Array, options: IoOptions | undefined): Promise<void> {
     const unitLength = this.#image.compressionUnit;
-    if (unitLength === undefined || this.#image.encode === undefined || from.length > unitLength || offset % unitLength !== 0) {
-      return this.write(offset, from, options);
-    }
+    if (unitLength === undefined || this.#image.encode === undefined || !this.#isUnit(offset, from.length, unitLength)) return this.write(offset, from, options);
     await this.prepare();
     const unit = from.length === unitLength ? from : padded(from, unitLength);
     const stored = await this.#image.encode(unit);
@@ -99,6 +97,11 @@ export class MappedWriter {
       if (!(error instanceof BlockError) || error.code !== "NO_SPACE" || !(await this.#parts.reclaim())) throw error;
       return this.#allocateOnce(request);
     }
+  }
+
+  /** A whole unit, or what the disk has of its last one: nothing else may be padded with zeros. */
+  #isUnit(offset: number, length: number, unitLength: number): boolean {
+    return offset % unitLength === 0 && (length === unitLength || (length < unitLength && offset + length === this.#image.size));
   }
 
   #writeInPlace(mapping: Extract<Mapping, { kind: "data" }>, from: Uint8Array, range: GuestRange): MaybePromise<void> {
