@@ -1,0 +1,200 @@
+/** One image of a subject, open on storage that the case controls, with a model of what it should hold. */
+
+import { strict as assert } from "node:assert";
+import { BlockError, BlockGraph, type BlockErrorCode, type BlockNode, type BlockStatus, type DescribedNode } from "@coblock/core";
+import { TestStorage } from "../storage/test-storage.ts";
+import { DiskModel } from "./disk-model.ts";
+import { patternOf } from "./patterns.ts";
+import type { DriverSubject, Site } from "./subject.ts";
+
+export interface RigOptions {
+  readonly size?: number;
+  readonly content?: Uint8Array;
+  /** Content of the backing file. */
+  readonly backing?: Uint8Array;
+  readonly readOnly?: boolean;
+}
+
+/** Names outside of the test storage must differ from case to case. */
+let nextSerial = 0;
+
+export class Rig {
+  readonly subject: DriverSubject;
+  readonly storage: TestStorage;
+  readonly site: Site;
+  graph: BlockGraph;
+  model: DiskModel;
+  #node: BlockNode | undefined;
+
+  /** Makes the image and opens it. */
+  static async make(subject: DriverSubject, storage: TestStorage, options: RigOptions = {}): Promise<Rig> {
+    const rig = new Rig(subject, storage, options);
+    if (options.backing !== undefined) storage.put("test:backing", options.backing);
+    await subject.create(rig.site);
+    await rig.open({ readOnly: options.readOnly ?? subject.writable === false });
+    return rig;
+  }
+
+  /** The same image on other storage, to be opened with `open`. */
+  static on(storage: TestStorage, rig: Rig, model: DiskModel): Rig {
+    const other = new Rig(rig.subject, storage, { size: rig.site.size, ...(rig.site.backing === undefined ? {} : { backing: new Uint8Array(0) }) });
+    other.model = model;
+    return other;
+  }
+
+  private constructor(subject: DriverSubject, storage: TestStorage, { size = subject.diskSize, content, backing }: RigOptions) {
+    this.subject = subject;
+    this.storage = storage;
+    this.graph = makeGraph(subject, storage);
+    const rig = this;
+    this.site = {
+      get graph() {
+        return rig.graph;
+      },
+      storage,
+      size,
+      serial: nextSerial++,
+      fileName: (part) => (part === undefined ? "test:image" : `test:image.${part}`),
+      ...(content === undefined ? {} : { content }),
+      ...(backing === undefined ? {} : { backing: { driver: "test", filename: "test:backing", readOnly: true } satisfies DescribedNode }),
+    };
+    this.model = content === undefined ? DiskModel.empty(size) : new DiskModel(content);
+    if (backing !== undefined) this.model.write(0, backing.subarray(0, size));
+    this.model.flushed();
+  }
+
+  get node(): BlockNode {
+    assert(this.#node !== undefined, "the image is not open");
+    return this.#node;
+  }
+
+  get isOpen(): boolean {
+    return this.#node !== undefined;
+  }
+
+  async open(options: { readonly readOnly?: boolean } = {}): Promise<BlockNode> {
+    this.#node = await this.graph.open({ ...this.subject.describe(this.site), readOnly: options.readOnly ?? false }, options);
+    return this.#node;
+  }
+
+  async close(): Promise<void> {
+    const node = this.#node;
+    this.#node = undefined;
+    await node?.[Symbol.asyncDispose]();
+  }
+
+  async reopen(options: { readonly readOnly?: boolean } = {}): Promise<void> {
+    await this.close();
+    await this.open(options);
+  }
+
+  /** Writes, and notes it in the model. */
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    await this.node.write(offset, bytes);
+    this.model.write(offset, bytes);
+  }
+
+  async writePattern(tag: number, offset: number, length: number): Promise<void> {
+    await this.write(offset, patternOf(tag, offset, length));
+  }
+
+  async writeZeroes(offset: number, length: number, options?: { readonly mayUnmap: boolean }): Promise<void> {
+    await this.node.writeZeroes(offset, length, options);
+    this.model.zero(offset, length);
+  }
+
+  async flush(): Promise<void> {
+    await this.node.flush();
+    this.model.flushed();
+  }
+
+  /** Reads and compares with the model; a subject that stores nothing is only read. */
+  async expectRange(offset: number, length: number, what: string): Promise<void> {
+    const into = new Uint8Array(length).fill(0xee);
+    await this.node.read(offset, into);
+    if (this.subject.stores !== false) this.model.expect(offset, into, what);
+  }
+
+  async expectAll(what: string): Promise<void> {
+    await this.expectRange(0, this.node.size, what);
+  }
+
+  async extents(throughBacking = true): Promise<BlockStatus[]> {
+    const found: BlockStatus[] = [];
+    for await (const extent of this.node.extents({ throughBacking })) found.push(extent);
+    return found;
+  }
+
+  /** Metadata is in order. */
+  async expectClean(what: string): Promise<void> {
+    const findings: string[] = [];
+    const result = await this.node.check({ repair: "none" }, (finding) => findings.push(finding.what));
+    if (result === undefined) return;
+    assert.deepEqual({ errors: result.errors, corruptions: result.corruptions }, { errors: 0, corruptions: 0 }, `${what}: check finds ${findings.join("; ")}`);
+  }
+
+  /** No request is left, no lock is held, nobody waits. */
+  expectIdle(what: string): void {
+    for (const node of this.graph.inspect().nodes) assertIdle(node, what);
+  }
+
+  /** So many requests are in flight in the image. */
+  expectRequests(count: number, what: string): void {
+    const { requests = [] } = this.node.inspect() as Inspected;
+    assert.equal(requests.length, count, `${what}: ${JSON.stringify(requests)}`);
+  }
+
+  /** Each piece of the disk is read right, or fails. */
+  async expectReadable(what: string): Promise<void> {
+    const step = this.subject.clusterSize;
+    for (let offset = 0; offset < this.node.size; offset += step) {
+      try {
+        await this.expectRange(offset, Math.min(step, this.node.size - offset), what);
+      } catch (error) {
+        if (!(error instanceof BlockError)) throw error;
+      }
+    }
+  }
+
+  /** Everything goes, whatever state the case left it in. */
+  async dispose(): Promise<void> {
+    await this.graph[Symbol.asyncDispose]();
+    this.#node = undefined;
+    await this.subject.remove?.(this.site);
+  }
+}
+
+export function makeGraph(subject: DriverSubject, storage: TestStorage): BlockGraph {
+  return new BlockGraph({ drivers: [...subject.drivers.filter(({ name }) => name !== "test"), storage.driver], implicitOpen: "allow" });
+}
+
+/** Rejects with a `BlockError` of this code. */
+export async function expectCode(code: BlockErrorCode, promise: Promise<unknown>, what: string): Promise<void> {
+  try {
+    await promise;
+  } catch (error) {
+    assert(error instanceof BlockError, `${what}: throws ${String(error)}, which is no BlockError`);
+    assert.equal(error.code, code, `${what}: ${error.message}`);
+    return;
+  }
+  assert.fail(`${what}: succeeds, where ${code} was expected`);
+}
+
+interface Inspected {
+  readonly name?: string;
+  readonly requests?: readonly unknown[];
+  readonly locks?: readonly { readonly name: string; readonly holders: readonly unknown[]; readonly waiters: readonly unknown[] }[];
+  readonly image?: {
+    readonly claims?: { readonly held: readonly unknown[]; readonly waiting: readonly unknown[] };
+    readonly allocations?: { readonly taken: number; readonly plugged: boolean; readonly waiting: readonly unknown[] };
+  };
+}
+
+function assertIdle(node: object, what: string): void {
+  const { name, requests = [], locks = [], image = {} } = node as Inspected;
+  assert.deepEqual(requests, [], `${what}: requests of ${name}`);
+  for (const lock of locks) assert.deepEqual([...lock.holders, ...lock.waiters], [], `${what}: ${lock.name} of ${name}`);
+  const { claims = { held: [], waiting: [] }, allocations = { taken: 0, plugged: false, waiting: [] } } = image;
+  assert.deepEqual([...claims.held, ...claims.waiting, ...allocations.waiting], [], `${what}: claims of ${name}`);
+  assert.deepEqual({ taken: allocations.taken, plugged: allocations.plugged }, { taken: 0, plugged: false }, `${what}: allocation slots of ${name}`);
+}

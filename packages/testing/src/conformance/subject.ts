@@ -1,0 +1,60 @@
+/** What the conformance suite is told of a driver. */
+
+import type { BlockGraph, DescribedNode, DriverEntry } from "@coblock/core";
+import type { TestStorage } from "../storage/test-storage.ts";
+
+/** Where one case makes its image. */
+export interface Site {
+  /** Has the subject's drivers and the driver `test` of `storage`. */
+  readonly graph: BlockGraph;
+  readonly storage: TestStorage;
+  /** Virtual size in bytes of the image to make. */
+  readonly size: number;
+  /** A number that no other site has: for names outside of `storage`. */
+  readonly serial: number;
+  /** What the disk holds when it was made; absent: nothing was written. Given to subjects that cannot write. */
+  readonly content?: Uint8Array;
+  /** The backing file to open the image with. */
+  readonly backing?: DescribedNode;
+  /** A file name in `storage`: "test:image", "test:image.part". */
+  fileName(part?: string): string;
+}
+
+/** What a discarded range reads as; `anything` where the host decides. */
+export type DiscardReads = "zero" | "same" | "zero or same" | "anything";
+
+/** A driver with the options that it is tested with. Cases for what it does not have are left out. */
+export interface DriverSubject {
+  /** Comes first in the names of the cases. */
+  readonly name: string;
+  /** What the graph needs besides the driver `test`. */
+  readonly drivers: readonly DriverEntry[];
+  /** Bytes: a few clusters and, where that is possible, tables; best no multiple of a cluster. */
+  readonly diskSize: number;
+  /** Where behaviour changes: bytes of a cluster or block. */
+  readonly clusterSize: number;
+  /** Sizes are multiples of it, bytes. Default 1. */
+  readonly sizeUnit?: number;
+  /** Makes the image. */
+  create(site: Site): Promise<void>;
+  /** How it is opened. */
+  describe(site: Site): DescribedNode;
+  /** Removes what is left outside of the test storage. */
+  remove?(site: Site): Promise<void>;
+  /** Default true. A subject that cannot write makes its image with `site.content`. */
+  readonly writable?: boolean;
+  /** What was written can be read. Default true. */
+  readonly stores?: boolean;
+  /** It is there after closing and opening. Default true. */
+  readonly persistent?: boolean;
+  /** All its bytes are in `site.storage`, so that these can fail, come late, and be cut off. Default true. */
+  readonly overTestStorage?: boolean;
+  /** Takes `site.backing`. Default false. */
+  readonly backing?: boolean;
+  /** Default false. */
+  readonly compresses?: boolean;
+  /** Default "none". */
+  readonly resizes?: "none" | "grow" | "grow and shrink";
+  /** Default "zero or same". */
+  readonly discardReads?: DiscardReads;
+}
