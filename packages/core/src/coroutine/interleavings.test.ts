@@ -165,6 +165,10 @@ describe("CoRwLock in every order of 7 steps (hazards B1, B2)", () => {
     }
   }
 
+  function take(tickets: Ticket[], index: number): string {
+    return tickets.splice(index, 1)[0]?.id ?? "";
+  }
+
   /** One run: `choose` picks one of `count` steps. */
   async function walk(stepCount: number, choose: (count: number) => number): Promise<void> {
     const lock = new CoRwLock("lock");
@@ -181,10 +185,10 @@ describe("CoRwLock in every order of 7 steps (hazards B1, B2)", () => {
         helds.set(ticket.id, lock[ticket.mode]({ who: ticket.id, signal: controller.signal }));
         model.line.push(ticket);
       } else if ((choice -= 2) < model.holders.length) {
-        const [{ id = "" } = {}] = model.holders.splice(choice, 1);
+        const id = take(model.holders, choice);
         (await helds.get(id))?.[Symbol.dispose]();
       } else {
-        const [{ id = "" } = {}] = model.line.splice(choice - model.holders.length, 1);
+        const id = take(model.line, choice - model.holders.length);
         controllers.get(id)?.abort("gave up");
         await expect(helds.get(id)).rejects.toBe("gave up");
       }
@@ -201,7 +205,7 @@ describe("CoRwLock in every order of 7 steps (hazards B1, B2)", () => {
       expectLikeModel();
     }
     while (model.holders.length > 0) {
-      const [{ id = "" } = {}] = model.holders.splice(0, 1);
+      const id = take(model.holders, 0);
       (await helds.get(id))?.[Symbol.dispose]();
       model.admit();
       expectLikeModel();

@@ -15,7 +15,8 @@ export type IfSync<R> = [Extract<R, PromiseLike<unknown>>] extends [never] ? [] 
 
 /**
  * Mutual exclusion between coroutines: first come first served, and a release hands the lock to the next in line, so nobody
- * overtakes. It does not nest: a coroutine that locks a mutex which it holds waits for itself forever.
+ * overtakes (QEMU's CoMutex lets a newcomer spin past sleepers; this one does not). It does not nest: a coroutine that locks a mutex
+ * which it holds waits for itself forever.
  *
  * JavaScript runs one coroutine at a time, so where the lock is free a section without `await` is exclusive already: `runSync`
  * marks it as held and runs it, with no promise made.
@@ -115,10 +116,9 @@ export class CoMutex {
     this.#waiters.add(waiter);
     // The ticket of a waiter that gave up cannot leave the line: it lets the lock go as soon as it is reached.
     void this.#mutex.acquire().then(() => {
-      if (!waiter.waiting) return this.#mutex.release();
+      if (!waiter.wake()) return this.#mutex.release();
       this.#waiters.delete(waiter);
       this.#grant(held);
-      waiter.wake();
     });
     return waiter.ended;
   }

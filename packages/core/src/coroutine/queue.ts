@@ -7,7 +7,7 @@ import { MutexHeld } from "./mutex.ts";
 import { Waiter } from "./waiter.ts";
 
 /**
- * The condition variable of coroutines. Whoever waits looks at its condition under a mutex, waits, and looks again:
+ * The condition variable of coroutines, QEMU's CoQueue. Whoever waits looks at its condition under a mutex, waits, and looks again:
  *
  *     while (!state.value.hasRoom) await queue.wait(state, { signal });
  *

@@ -9,8 +9,9 @@ type Mode = "read" | "write";
 
 /**
  * Readers share, a writer is alone. Tickets are served in the order they came: a run of readers at the head goes in together, and a
- * waiting writer holds back the readers behind it, so nobody starves. It does not nest, not even for readers: one that reads again
- * while a writer waits would wait for itself.
+ * waiting writer holds back the readers behind it, so nobody starves (as QEMU's CoRwlock since it has tickets; there is no upgrade:
+ * release, take the other side, look again). It does not nest, not even for readers: one that reads again while a writer waits would
+ * wait for itself.
  */
 export class CoRwLock {
   readonly name: string;
@@ -85,7 +86,7 @@ export class CoRwLock {
 
   #release(held: RwHeld): void {
     assert(this.#holders.delete(held), `lock "${this.name}" is released by one who does not hold it`);
-    if (held.mode === "write") this.#writing = false;
+    this.#writing = false;
     this.#admit();
   }
 }

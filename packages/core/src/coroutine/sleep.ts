@@ -8,7 +8,7 @@ import { Waiter } from "./waiter.ts";
 export interface SleepOptions extends WaitOptions, TimerOptions {}
 
 /**
- * The bed of one coroutine. A wake-up is not remembered: with no sleeper, `wake` does nothing. So whoever wakes first changes the
+ * The bed of one coroutine, QEMU's QemuCoSleep. A wake-up is not remembered: with no sleeper, `wake` does nothing. So whoever wakes first changes the
  * state that the sleeper reads before it lies down again.
  */
 export class CoSleep {

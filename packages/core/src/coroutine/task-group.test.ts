@@ -31,6 +31,28 @@ describe("TaskGroup", () => {
     await expect(group.spawn(async () => {})).rejects.toThrow(/closed group/);
   });
 
+  test("close waits for a task that is spawned as the last one ends", async () => {
+    for (let hops = 0; hops < 10; hops++) {
+      const group = new TaskGroup();
+      let running = 0;
+      let ended = false;
+      async function task(): Promise<void> {
+        running++;
+        for (let hop = 0; hop < 20; hop++) await Promise.resolve();
+        running--;
+        ended = true;
+      }
+      async function spawnAfterwards(): Promise<void> {
+        while (!ended) await Promise.resolve();
+        for (let hop = 0; hop < hops; hop++) await Promise.resolve();
+        await group.spawn(task).catch((error: unknown) => expect(String(error)).toMatch(/closed group/));
+      }
+      await group.spawn(task);
+      const closing = group.close().then(() => expect(running).toBe(0));
+      await Promise.all([spawnAfterwards(), closing]);
+    }
+  });
+
   test("starts a task within the call where there is room", async () => {
     const group = new TaskGroup();
     let started = false;

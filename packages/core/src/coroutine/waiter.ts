@@ -40,12 +40,7 @@ export class Waiter<Value = void> {
     });
   }
 
-  /** Neither woken nor aborted yet. */
-  get waiting(): boolean {
-    return this.#resolve !== undefined;
-  }
-
-  /** Ends the wait; `false` if it had ended already. */
+  /** Ends the wait; `false` if it had ended already, by an abort. */
   wake(value: Value): boolean {
     const resolve = this.#resolve;
     if (resolve === undefined) return false;

@@ -38,7 +38,7 @@ test("keeps the order of use", () => {
 
 test("takes items out of the middle and of both ends, and takes them back", () => {
   const list = new RecencyList<Item>();
-  const items = [..."abcd"].map((name) => new Item(name));
+  const items = ["a", "b", "c", "d"].map((name) => new Item(name));
   const [a, b, , d] = items;
   for (const item of items) list.add(item);
   for (const [item, rest] of [[b, "acd"], [a, "cd"], [d, "c"]] as const) {

@@ -29,7 +29,7 @@ class SlowDisk {
   }
 
   finishAll(): void {
-    for (const { offset, resolve } of this.#pending.splice(0)) resolve({ from: `disk ${offset}` });
+    for (const read of this.#pending.splice(0)) read.resolve({ from: `disk ${read.offset}` });
   }
 
   async fail(message: string): Promise<void> {
@@ -240,7 +240,7 @@ describe("Who brings a table first", () => {
 
   test("a table that was inserted stays when an older read comes in, or fails (hazard B6)", async () => {
     for (const end of ["finish", "fail"] as const) {
-      const { lock, disk, cache } = setUpSlow();
+      const { lock, disk, cache } = setUpSlow(1);
       const held = await lock.lock();
       const wait = expectWait(cache.get(4096));
       const inserted = await cache.insert(4096, { from: "memory" });

@@ -241,6 +241,16 @@ describe("TableCache and dirty tables", () => {
 });
 
 describe("TableCache: who brings a table first", () => {
+  test("a table that is freed while room is made for it is read anew", async () => {
+    const { cache, reads } = await setUp(1, async () => {
+      cache.drop(2);
+      for (const entry of cache.dirtyEntries()) cache.markClean(entry);
+    });
+    cache.markDirty(expectTable(cache.get(1)));
+    expect((await cache.fetch(2)).table.from).toBe("disk 2");
+    expect(reads).toEqual([1, 2, 2]);
+  });
+
   test("insert refuses a second table", async () => {
     const { cache } = await setUp(4);
     const entry = expectTable(cache.get(1));
