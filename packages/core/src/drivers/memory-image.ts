@@ -13,6 +13,7 @@ export class MemoryImage implements BlockImage {
   readonly growable: boolean;
   /** By page index. A page that is absent reads as zeros; what a page holds behind the end of the image is zero. */
   readonly #pages: Map<number, Uint8Array> = new Map();
+  #sorted: Float64Array | undefined;
   #size: number;
   #closed = false;
 
@@ -57,15 +58,15 @@ export class MemoryImage implements BlockImage {
     this.#clear(offset, length);
   }
 
-  /** Equal neighbours are joined: only pages that exist are visited. */
   status(offset: number, length: number): RunStatus {
     this.#check();
-    const kind = this.#pages.has(pageIndexOf(offset)) ? "data" : "zero";
-    const lastPage = pageIndexOf(offset + length - 1);
-    let pageIndex = pageIndexOf(offset) + 1;
-    if (kind === "zero" && lastPage - pageIndex > this.#pages.size) pageIndex = Math.min(this.#nextPage(pageIndex), lastPage + 1);
-    while (pageIndex <= lastPage && this.#pages.has(pageIndex) === (kind === "data")) pageIndex++;
-    return { kind, length: Math.min(length, pageIndex * PAGE_SIZE - offset) };
+    const sorted = this.#sortedPages();
+    const wanted = pageIndexOf(offset);
+    let place = firstAtLeast(sorted, wanted);
+    if (sorted[place] !== wanted) return { kind: "zero", length: Math.min(length, (sorted[place] ?? Infinity) * PAGE_SIZE - offset) };
+    let end = (wanted + 1) * PAGE_SIZE;
+    while (end < offset + length && sorted[++place] === end / PAGE_SIZE) end += PAGE_SIZE;
+    return { kind: "data", length: Math.min(length, end - offset) };
   }
 
   /** There is no storage that could be flushed. */
@@ -108,8 +109,9 @@ export class MemoryImage implements BlockImage {
     const pageStart = pageIndex * PAGE_SIZE;
     const pageEnd = Math.min(pageStart + PAGE_SIZE, this.#size);
     if (start >= pageEnd || end <= pageStart) return;
-    if (start <= pageStart && end >= pageEnd) this.#pages.delete(pageIndex);
-    else this.#pages.get(pageIndex)?.fill(0, Math.max(start - pageStart, 0), end - pageStart);
+    if (start <= pageStart && end >= pageEnd) {
+      if (this.#pages.delete(pageIndex)) this.#sorted = undefined;
+    } else this.#pages.get(pageIndex)?.fill(0, Math.max(start - pageStart, 0), end - pageStart);
   }
 
   #page(pageIndex: number): Uint8Array {
@@ -117,14 +119,14 @@ export class MemoryImage implements BlockImage {
     if (existing !== undefined) return existing;
     const page = new Uint8Array(PAGE_SIZE);
     this.#pages.set(pageIndex, page);
+    this.#sorted = undefined;
     return page;
   }
 
-  /** The first page at or behind `pageIndex`; Infinity where there is none. */
-  #nextPage(pageIndex: number): number {
-    let next = Infinity;
-    for (const existing of this.#pages.keys()) if (existing >= pageIndex && existing < next) next = existing;
-    return next;
+  /** Indices of the pages that exist, kept until one comes or goes. */
+  #sortedPages(): Float64Array {
+    this.#sorted ??= Float64Array.from(this.#pages.keys()).sort();
+    return this.#sorted;
   }
 
   #reach(end: number): void {
@@ -153,6 +155,18 @@ function forEachPage(offset: number, length: number, visit: (part: PagePart) => 
     visit({ pageIndex, start, length: partLength, done });
     done += partLength;
   }
+}
+
+/** Place of the first number that is not below `wanted`; the length where all are. */
+function firstAtLeast(sorted: Float64Array, wanted: number): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if ((sorted[middle] ?? Infinity) < wanted) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function pageIndexOf(offset: number): number {

@@ -105,9 +105,8 @@ export class FileImage implements BlockImage {
     return this.#closing;
   }
 
-  /** What is known of the extents is wrong from the first moment to the last. */
+  /** Until it has ended, data that is known is still a right answer. */
   async #makingHoles(work: Promise<void>): Promise<void> {
-    this.#extents.forget();
     try {
       await work;
     } finally {

@@ -1,5 +1,6 @@
 /** Reads: from the page cache at once where the bytes are there, else in the thread pool. */
 
+import { readSync, statfsSync } from "node:fs";
 import { constants } from "node:os";
 
 import type { MaybePromise } from "../../driver.ts";
@@ -14,7 +15,9 @@ const LONGEST_READ_NOW = 256 * 1024;
 /** After many refusals in a row, this many reads go to the pool before the next attempt. */
 const MOST_SKIPPED = 64;
 
-const { EAGAIN, EOPNOTSUPP, ENOSYS, EINVAL } = constants.errno;
+const { EAGAIN, EIO, EOPNOTSUPP, ENOSYS, EINVAL } = constants.errno;
+/** statfs(2): file systems whose files are in memory. They do not know reads that do not wait, and have nothing to wait for. */
+const MEMORY_FILE_SYSTEMS: readonly number[] = [0x01021994, 0x858458f6];
 
 export class FileReader {
   readonly #file: HostFile;
@@ -61,7 +64,25 @@ export class FileReader {
       this.#toSkip = Math.min(2 ** this.#refusals - 1, MOST_SKIPPED);
       this.#refusals = Math.min(this.#refusals + 1, 16);
     } else if (count === -EOPNOTSUPP || count === -ENOSYS || count === -EINVAL) {
-      this.#readNow = undefined;
+      this.#readNow = isInMemory(this.#file.name) ? readSynchronously : undefined;
     }
+  }
+}
+
+function isInMemory(fileName: string): boolean {
+  try {
+    return MEMORY_FILE_SYSTEMS.includes(statfsSync(fileName).type);
+  } catch {
+    // The name may be gone by now; then the pool reads, as it does for every other file system.
+    return false;
+  }
+}
+
+/** What went wrong is told by the pool, which tries again. */
+function readSynchronously(fd: number, offset: number, into: Uint8Array): number {
+  try {
+    return readSync(fd, into, 0, into.length, offset);
+  } catch {
+    return -EIO;
   }
 }

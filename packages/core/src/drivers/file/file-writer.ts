@@ -24,9 +24,10 @@ export class FileWriter {
 
   /** All of `from`, or an error; then the file may hold a part of it, and is as long as it then is. */
   write(offset: number, from: Uint8Array): MaybePromise<void> {
+    if (from.length === 0) return undefined;
     const end = offset + from.length;
     this.#length.begin(end);
-    if (from.length > LONGEST_WRITE_NOW || !this.#promptness.allows()) return this.#later(offset, end, () => this.#file.write(offset, from));
+    if (from.length > LONGEST_WRITE_NOW || !this.#promptness.allows()) return this.#later(end, () => this.#file.write(offset, from));
     try {
       this.#promptness.run(() => this.#file.writeNow(offset, from));
     } catch (error) {
@@ -40,17 +41,17 @@ export class FileWriter {
   writeZeroBytes(offset: number, length: number): Promise<void> {
     const end = offset + length;
     this.#length.begin(end);
-    return this.#later(offset, end, () => this.#file.writeZeroBytes(offset, length));
+    return this.#later(end, () => this.#file.writeZeroBytes(offset, length));
   }
 
-  async #later(offset: number, end: number, transfer: () => Promise<void>): Promise<void> {
+  async #later(end: number, transfer: () => Promise<void>): Promise<void> {
     try {
       await transfer();
     } catch (error) {
       this.#failedAt(end);
       throw error;
     }
-    if (end > offset) this.#length.reached(end);
+    this.#length.reached(end);
   }
 
   /** Part of it may have been stored behind the old end: hiding that would show it as fresh space later. */

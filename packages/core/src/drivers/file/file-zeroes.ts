@@ -39,6 +39,7 @@ export class FileZeroes {
 
   /** Afterwards the range reads as zeros, and the file reaches to its end. Without `mayUnmap` it keeps the space that it has. */
   async writeZeroes(offset: number, length: number, mayUnmap: boolean): Promise<void> {
+    if (length === 0) return;
     const end = offset + length;
     const sizeNow = end <= this.#length.size ? end : this.#file.sizeNow();
     if (end <= sizeNow) {
@@ -55,11 +56,10 @@ export class FileZeroes {
 
   /** Gives the space back where that is possible; the range reads as zeros then, else as before. */
   async discard(offset: number, length: number): Promise<void> {
-    await this.#allocate("punch", offset, length);
+    if (length > 0) await this.#allocate("punch", offset, length);
   }
 
   async #zeroInPlace(offset: number, length: number, mayUnmap: boolean): Promise<void> {
-    if (length === 0) return;
     if (mayUnmap && (await this.#allocate("punch", offset, length))) return;
     if (await this.#allocate("zero", offset, length)) return;
     await this.#writer.writeZeroBytes(offset, length);

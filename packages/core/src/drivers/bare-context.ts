@@ -1,0 +1,29 @@
+/** What a driver of a protocol is opened with where there is no graph: for tests. */
+
+import { InlineOffload } from "../coroutine/inline-offload.ts";
+import { SystemClock } from "../coroutine/system-clock.ts";
+import type { OpenContext } from "../driver.ts";
+
+/** A writable image that nobody shares, unless `overrides` says else. */
+export function bareContext(overrides: Partial<OpenContext> = {}): OpenContext {
+  const absent = (): never => {
+    throw new Error("a protocol needs no graph");
+  };
+  return {
+    nodeName: "node",
+    fileName: "file",
+    readOnly: false,
+    probed: false,
+    discard: "unmap",
+    access: { write: true, resize: true, shareWrite: false, shareResize: false, force: false },
+    clock: new SystemClock(),
+    offload: new InlineOffload(),
+    child: absent,
+    namedChild: absent,
+    retire: absent,
+    dataBarrier: absent,
+    exclusive: absent,
+    fail: absent,
+    ...overrides,
+  };
+}

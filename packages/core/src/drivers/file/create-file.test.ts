@@ -1,0 +1,53 @@
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+import { bareContext } from "../bare-context.ts";
+import { createFile } from "./create-file.ts";
+import { driver } from "./file-driver.ts";
+
+let directory: string;
+let filename: string;
+
+beforeEach(() => {
+  directory = fs.mkdtempSync(join(tmpdir(), "create-file-"));
+  filename = join(directory, "file");
+});
+
+afterEach(() => fs.rmSync(directory, { recursive: true }));
+
+test("makes a file of zeros", async () => {
+  await createFile(filename, 100_000);
+  expect(fs.readFileSync(filename).equals(Buffer.alloc(100_000))).toBe(true);
+  expect(fs.statSync(filename).blocks).toBe(0);
+  expect(fs.statSync(filename).mode % 0o1000).toBe(0o644 - (0o644 & process.umask()));
+});
+
+test("nothing of what was there shows through", async () => {
+  fs.writeFileSync(filename, Buffer.alloc(200_000, 1));
+  await createFile(filename, 100_000);
+  expect(fs.readFileSync(filename).equals(Buffer.alloc(100_000))).toBe(true);
+});
+
+test.each(["falloc", "full"] as const)("preallocation %s takes the blocks", async (preallocation) => {
+  await driver.create?.({ filename, size: 1_000_000, values: { preallocation } }, { createFile: () => Promise.reject(new Error("not asked for")) });
+  expect(fs.readFileSync(filename).equals(Buffer.alloc(1_000_000))).toBe(true);
+  expect(fs.statSync(filename).blocks * 512).toBeGreaterThanOrEqual(1_000_000);
+});
+
+test("a file that is in use keeps its content", async () => {
+  fs.writeFileSync(filename, "precious");
+  await using _image = await driver.open({ filename }, bareContext());
+  await expect(createFile(filename, 0)).rejects.toMatchObject({
+    code: "LOCKED",
+    message: `Failed to get "write" lock\nIs another process using the image [${filename}]?`,
+  });
+  expect(fs.readFileSync(filename, "latin1")).toBe("precious");
+});
+
+test("places where no file can be", async () => {
+  await expect(createFile(join(directory, "none", "file"), 0)).rejects.toMatchObject({ code: "NOT_FOUND", message: `Could not create '${directory}/none/file': No such file or directory` });
+  await expect(createFile(directory, 0)).rejects.toThrow(`Could not create '${directory}': it is a directory`);
+  await expect(createFile("/dev/null", 0)).rejects.toMatchObject({ code: "INVALID_OPTION" });
+});
