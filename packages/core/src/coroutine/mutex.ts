@@ -15,8 +15,7 @@ export type IfSync<R> = [Extract<R, PromiseLike<unknown>>] extends [never] ? [] 
 
 /**
  * Mutual exclusion between coroutines: first come first served, and a release hands the lock to the next in line, so nobody
- * overtakes (QEMU's CoMutex lets a newcomer spin past sleepers; this one does not). It does not nest: a coroutine that locks a mutex
- * which it holds waits for itself forever.
+ * overtakes. It does not nest: a coroutine that locks a mutex which it holds waits for itself forever.
  *
  * JavaScript runs one coroutine at a time, so where the lock is free a section without `await` is exclusive already: `runSync`
  * marks it as held and runs it, with no promise made.
