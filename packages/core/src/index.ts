@@ -16,20 +16,20 @@ export type { RequestTrace } from "./request/trace.ts";
 export { alignDown, alignUp, isPowerOfTwo } from "./binary/align.ts";
 export { isZero, MAX_ZEROS, zeros } from "./binary/zeros.ts";
 
-export type { Clock } from "./coroutine/clock.ts";
+export type { Clock, TimerOptions } from "./coroutine/clock.ts";
 export { Guarded } from "./coroutine/guarded.ts";
 export type { Held, LockReport, WaitOptions } from "./coroutine/held.ts";
 export { InlineOffload } from "./coroutine/inline-offload.ts";
-export { CoMutex } from "./coroutine/mutex.ts";
+export { CoMutex, type IfSync } from "./coroutine/mutex.ts";
 export type { Offload } from "./coroutine/offload.ts";
 export { CoQueue } from "./coroutine/queue.ts";
 export { CoRwLock } from "./coroutine/rw-lock.ts";
-export { SimulatedClock } from "./coroutine/simulated-clock.ts";
-export { CoSleep } from "./coroutine/sleep.ts";
+export { SimulatedClock, type SimulatedClockOptions } from "./coroutine/simulated-clock.ts";
+export { CoSleep, type SleepOptions } from "./coroutine/sleep.ts";
 export { SystemClock } from "./coroutine/system-clock.ts";
-export { TaskGroup } from "./coroutine/task-group.ts";
+export { TaskGroup, type TaskGroupOptions } from "./coroutine/task-group.ts";
 
-export { TableCache, type CachedTable, type TableCacheOptions } from "./mapping/table-cache.ts";
+export { TableCache, type CachedTable, type TableCacheOptions, type TableCacheStatistics } from "./mapping/table-cache.ts";
 
 export { fileDriver } from "./drivers/file/entry.ts";
 export { memoryDriver } from "./drivers/memory.ts";
