@@ -37,7 +37,7 @@ export class Geometry {
    * An `offset` above 2^53 may come rounded: it is past the end all the same.
    */
   problemWith(offset: number, clusters: number, fileEnd: number): string | undefined {
-    if (!Number.isInteger(offset / this.clusterSize)) return `${hex(offset)}, which is not aligned to its clusters of ${this.clusterSize} bytes`;
+    if (Math.floor(offset / this.clusterSize) * this.clusterSize !== offset) return `${hex(offset)}, which is not aligned to its clusters of ${this.clusterSize} bytes`;
     if (offset < this.headerLength) return `${hex(offset)}, inside the header`;
     if (offset + clusters * this.clusterSize > fileEnd) return `${hex(offset)}, past the end of the file at ${hex(fileEnd)}`;
     return undefined;
