@@ -35,3 +35,6 @@ export { fileDriver } from "./drivers/file/entry.ts";
 export { memoryDriver } from "./drivers/memory.ts";
 export { nullDriver } from "./drivers/null.ts";
 export { rawDriver } from "./drivers/raw/entry.ts";
+
+export { BlockStatusError, compareDisks, type CompareDisksOptions, type Comparison } from "./jobs/compare.ts";
+export { copyDisk, type CopyDiskOptions } from "./jobs/copy.ts";

@@ -1,0 +1,105 @@
+/** Reads a command's words as getopt does: `-O qcow2`, `-Oqcow2`, `-pq`, `--output=json`, `--backing` for `--backing-chain`. */
+
+import { parseArgs } from "node:util";
+import { CommandFailure } from "./failure.ts";
+
+/** One option. `absent`: qemu-img has it and this command does not yet; it is refused by name. */
+export interface OptionSpec {
+  readonly kind: "flag" | "value" | "values" | "absent";
+  readonly short?: string;
+  readonly long?: string;
+}
+export type OptionTable = Readonly<Record<string, OptionSpec>>;
+
+type ValueOf<Spec extends OptionSpec> = Spec["kind"] extends "flag" ? boolean : Spec["kind"] extends "value" ? string | undefined : readonly string[];
+export interface CommandLine<Table extends OptionTable> {
+  readonly options: { readonly [Name in keyof Table]: ValueOf<Table[Name]> };
+  readonly operands: readonly string[];
+  readonly wantsHelp: boolean;
+}
+
+export function flag<const Short extends string>(short: Short | undefined, long?: string): OptionSpec & { readonly kind: "flag" } {
+  return { kind: "flag", ...names(short, long) };
+}
+/** The last one counts where it is given more than once. */
+export function value(short: string | undefined, long?: string): OptionSpec & { readonly kind: "value" } {
+  return { kind: "value", ...names(short, long) };
+}
+/** May be given more than once. */
+export function values(short: string | undefined, long?: string): OptionSpec & { readonly kind: "values" } {
+  return { kind: "values", ...names(short, long) };
+}
+export function absent(short: string | undefined, long?: string): OptionSpec & { readonly kind: "absent" } {
+  return { kind: "absent", ...names(short, long) };
+}
+
+/** Options that every command of qemu-img has, or that come with its secrets. */
+const SHARED: OptionTable = { help: flag("h", "help"), object: absent(undefined, "object"), secret: absent(undefined, "secret") };
+
+/** Throws CommandFailure for what the table does not have. */
+export function parseCommandLine<const Table extends OptionTable>(command: string, table: Table, argv: readonly string[]): CommandLine<Table> {
+  const specs: OptionTable = { ...SHARED, ...table };
+  const config: Record<string, { type: "string" | "boolean"; short?: string }> = {};
+  for (const [key, spec] of Object.entries(specs)) {
+    const type = spec.kind === "value" || spec.kind === "values" ? "string" : "boolean";
+    config[spec.long ?? shortKey(key)] = { type, ...(spec.short === undefined ? {} : { short: spec.short }) };
+  }
+  const { tokens } = parseArgs({ args: expandLongNames(specs, argv, command), options: config, strict: false, allowPositionals: true, tokens: true });
+  const found: Record<string, unknown> = {};
+  for (const [key, spec] of Object.entries(table)) found[key] = spec.kind === "flag" ? false : spec.kind === "value" ? undefined : [];
+  const operands: string[] = [];
+  let wantsHelp = false;
+  for (const token of tokens) {
+    if (token.kind === "positional") operands.push(token.value);
+    if (token.kind !== "option") continue;
+    const entry = Object.entries(specs).find(([, spec]) => token.rawName === `-${spec.short}` || token.rawName === `--${spec.long}`);
+    if (entry === undefined) throw new CommandFailure(`${command}: unrecognized option '${token.rawName}'`);
+    const [key, spec] = entry;
+    if (key === "help") wantsHelp = true;
+    else store(command, found, { key, spec, rawName: token.rawName, text: token.value });
+  }
+  return { options: found as CommandLine<Table>["options"], operands, wantsHelp };
+}
+
+interface Occurrence {
+  readonly key: string;
+  readonly spec: OptionSpec;
+  readonly rawName: string;
+  readonly text: string | undefined;
+}
+
+function store(command: string, found: Record<string, unknown>, { key, spec, rawName, text }: Occurrence): void {
+  if (spec.kind === "absent") throw new CommandFailure(`${command}: option ${rawName} is not there yet`);
+  if (spec.kind === "flag") {
+    if (text !== undefined) throw new CommandFailure(`${command}: option '${rawName}' takes no argument`);
+    found[key] = true;
+    return;
+  }
+  if (text === undefined) throw new CommandFailure(`${command}: missing argument for option '${rawName}'`);
+  if (spec.kind === "value") found[key] = text;
+  else (found[key] as string[]).push(text);
+}
+
+/** getopt takes a long name that is cut short, if only one option begins so. */
+function expandLongNames(specs: OptionTable, argv: readonly string[], command: string): string[] {
+  const known = Object.values(specs).flatMap((spec) => spec.long ?? []);
+  const end = argv.includes("--") ? argv.indexOf("--") : argv.length;
+  return argv.map((word, index) => {
+    const match = /^--([^=]+)(=.*)?$/s.exec(word);
+    if (index >= end || match === null) return word;
+    const [, name = "", rest = ""] = match;
+    if (known.includes(name)) return word;
+    const candidates = known.filter((long) => long.startsWith(name));
+    if (candidates.length > 1) throw new CommandFailure(`${command}: option '--${name}' is ambiguous: --${candidates.join(", --")}`);
+    return candidates.length === 1 ? `--${candidates[0]}${rest}` : word;
+  });
+}
+
+/** parseArgs wants a long name for each; one that nobody can type stands for none. */
+function shortKey(key: string): string {
+  return `\u0000${key}`;
+}
+
+function names(short: string | undefined, long: string | undefined): { readonly short?: string; readonly long?: string } {
+  return { ...(short === undefined ? {} : { short }), ...(long === undefined ? {} : { long }) };
+}

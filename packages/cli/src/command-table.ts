@@ -1,0 +1,24 @@
+/** The commands by name; the code of each is loaded when it is asked for. */
+
+import type { Command } from "./command.ts";
+
+export interface CommandEntry {
+  readonly summary: string;
+  load(): Promise<Command>;
+}
+
+export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, CommandEntry>([
+  ["bench", { summary: "send many reads or writes to an image and tell the time", load: async () => (await import("./commands/bench.ts")).command }],
+  ["check", { summary: "look for damage in an image, and repair it", load: async () => (await import("./commands/check.ts")).command }],
+  ["compare", { summary: "tell whether two images hold the same bytes", load: async () => (await import("./commands/compare.ts")).command }],
+  ["convert", { summary: "copy images into a new one, of any format", load: async () => (await import("./commands/convert.ts")).command }],
+  ["create", { summary: "make a new, empty image", load: async () => (await import("./commands/create.ts")).command }],
+  ["info", { summary: "tell what an image is", load: async () => (await import("./commands/info.ts")).command }],
+  ["inspect", { summary: "open an image and print what Coblock knows of it, for debugging", load: async () => (await import("./commands/inspect.ts")).command }],
+  ["map", { summary: "list where the bytes of an image are", load: async () => (await import("./commands/map.ts")).command }],
+  ["measure", { summary: "tell how large an image file would become", load: async () => (await import("./commands/measure.ts")).command }],
+  ["resize", { summary: "make an image larger or smaller", load: async () => (await import("./commands/resize.ts")).command }],
+]);
+
+/** Commands of qemu-img 7.2 that are refused by name. */
+export const NOT_THERE_YET: readonly string[] = ["amend", "bitmap", "commit", "dd", "rebase", "snapshot"];

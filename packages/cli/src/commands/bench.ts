@@ -1,0 +1,141 @@
+/** `coblock bench`: many requests to an image, several at a time, and how long they took. */
+
+import { TaskGroup, type BlockNode } from "@coblock/core";
+import { defineCommand, type Command } from "../command.ts";
+import { flag, value, type CommandLine } from "../command-line.ts";
+import { CommandFailure } from "../failure.ts";
+import { checkCacheMode, openImage } from "../images.ts";
+import { parseCount, parseSize } from "../text/size.ts";
+
+const OPTIONS = {
+  count: value("c", "count"),
+  depth: value("d", "depth"),
+  format: value("f", "format"),
+  flushInterval: value(undefined, "flush-interval"),
+  aio: value("i", "aio"),
+  native: flag("n", "native"),
+  noDrain: flag(undefined, "no-drain"),
+  offset: value("o", "offset"),
+  pattern: value(undefined, "pattern"),
+  quiet: flag("q", "quiet"),
+  length: value("s", "buffer-size"),
+  step: value("S", "step-size"),
+  cache: value("t", "cache"),
+  write: flag("w", "write"),
+  imageOptions: flag(undefined, "image-opts"),
+  forceShare: flag("U", "force-share"),
+} as const;
+type Words = CommandLine<typeof OPTIONS>["options"];
+
+const HELP = `
+usage: coblock bench [-c count] [-d depth] [-f fmt] [-o offset] [-s buffer_size] [-S step_size] [-w [--pattern=byte] [--flush-interval=count [--no-drain]]]
+         [-t cache] [-i aio] [-n] [-q] [--image-opts] [-U] filename
+  -c count     requests (default 75000)
+  -d depth     requests in flight (default 64)
+  -s, -S       bytes of a request (default 4k), and from one request's offset to the next one's (default: as many)
+  -o offset    of the first request; behind the end it goes on from the beginning
+  -w           write instead of read: the image's content is lost
+  --flush-interval  flush after so many writes; --no-drain: without waiting for those in flight`;
+
+interface Run {
+  readonly count: number;
+  readonly depth: number;
+  readonly offset: number;
+  /** Bytes of one request. */
+  readonly length: number;
+  readonly step: number;
+  readonly write: boolean;
+  readonly pattern: number;
+  /** Requests between two flushes; 0: none. */
+  readonly flushInterval: number;
+  readonly drain: boolean;
+}
+
+export const command: Command = defineCommand({
+  name: "bench",
+  help: HELP,
+  options: OPTIONS,
+  run: async ({ options, operands }, session) => {
+    const run = parseRun(options);
+    const [name, ...more] = operands;
+    if (name === undefined || more.length > 0) throw new CommandFailure("bench: Expecting one image file name");
+    const { format, imageOptions, forceShare } = options;
+    await using graph = session.createGraph();
+    await using image = await openImage(graph, { name, format, imageOptions, forceShare, writable: run.write }, session);
+    if (image.size === 0 && run.count > 0) throw new CommandFailure(`'${name}' is empty: there is nothing to send requests to`);
+    const { count, depth, length, offset, step, flushInterval } = run;
+    const what = `${count} ${run.write ? "write" : "read"} requests, ${length} bytes each, ${depth} in parallel`;
+    session.output.line(`Sending ${what} (starting at offset ${offset}, step size ${step})`);
+    if (flushInterval > 0) session.output.line(`Sending flush every ${flushInterval} requests`);
+    session.output.flush();
+    const startMs = session.clock.now();
+    await new Bench(image, run).run(session.signal);
+    session.output.line(`Run completed in ${((session.clock.now() - startMs) / 1000).toFixed(3)} seconds.`);
+    return 0;
+  },
+});
+
+const MAX_REQUEST_LENGTH = 1024 * 1024 * 1024;
+
+function parseRun(options: Words): Run {
+  const count = options.count === undefined ? 75_000 : parseCount(options.count, "request count");
+  const depth = options.depth === undefined ? 64 : parseCount(options.depth, "queue depth");
+  const length = options.length === undefined ? 4096 : parseSize(options.length, "buffer size");
+  const step = options.step === undefined ? 0 : parseSize(options.step, "step_size");
+  const flushInterval = options.flushInterval === undefined ? 0 : parseCount(options.flushInterval, "flush interval");
+  const pattern = options.pattern === undefined ? 0 : parseCount(options.pattern, "pattern byte");
+  const offset = options.offset === undefined ? 0 : parseSize(options.offset, "offset");
+  if (depth < 1) throw new CommandFailure("Invalid queue depth specified: at least one request must be in flight");
+  if (length < 1 || length > MAX_REQUEST_LENGTH) throw new CommandFailure(`Invalid buffer size specified: '${options.length}' is not between 1 and 1G`);
+  if (pattern > 255) throw new CommandFailure(`Invalid pattern byte specified: '${options.pattern}'`);
+  if (flushInterval > 0 && !options.write) throw new CommandFailure("--flush-interval is only available in write tests");
+  if (flushInterval > 0 && flushInterval < depth) throw new CommandFailure("Flush interval can't be smaller than depth");
+  if (options.aio !== undefined && !["threads", "native", "io_uring"].includes(options.aio)) throw new CommandFailure(`Invalid aio option: ${options.aio}`);
+  checkCacheMode(options.cache, "cache");
+  return { count, depth, offset, length, step: step === 0 ? length : step, write: options.write, pattern, flushInterval, drain: !options.noDrain };
+}
+
+class Bench {
+  readonly #image: BlockNode;
+  readonly #run: Run;
+  #offset: number;
+  #started = 0;
+  #flush: Promise<void> | undefined;
+
+  constructor(image: BlockNode, run: Run) {
+    this.#image = image;
+    this.#run = run;
+    this.#offset = run.offset;
+  }
+
+  /** Between two flushes that wait for what is in flight, all workers end; else they go on to the last request. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { count, flushInterval, drain } = this.#run;
+    const batch = flushInterval > 0 && drain ? flushInterval : count;
+    while (this.#started < count) {
+      await this.#send(Math.min(this.#started + batch, count), signal);
+      if (batch < count || (flushInterval > 0 && drain && this.#started % flushInterval === 0)) await this.#image.flush();
+    }
+  }
+
+  async #send(until: number, signal: AbortSignal): Promise<void> {
+    const group = new TaskGroup({ signal });
+    for (let worker = 0; worker < this.#run.depth; worker++) await group.spawn((inner) => this.#work(until, inner));
+    await group.close();
+    await this.#flush;
+  }
+
+  async #work(until: number, signal: AbortSignal): Promise<void> {
+    const image = this.#image;
+    const { length, step, write, pattern, flushInterval, drain } = this.#run;
+    const buffer = Buffer.alloc(length, write ? pattern : 0);
+    while (this.#started < until && !signal.aborted) {
+      const offset = this.#offset;
+      this.#offset = offset + step < image.size ? offset + step : (offset + step) % image.size;
+      const number = ++this.#started;
+      if (write) await image.write(offset, buffer);
+      else await image.read(offset, buffer);
+      if (flushInterval > 0 && !drain && number % flushInterval === 0) await image.flush();
+    }
+  }
+}

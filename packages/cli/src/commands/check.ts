@@ -1,0 +1,102 @@
+/** `coblock check`: looks for damage, and repairs it with `-r`. */
+
+import type { BlockNode, CheckResult } from "@coblock/core";
+import { defineCommand, type Command } from "../command.ts";
+import { flag, value } from "../command-line.ts";
+import { CommandFailure } from "../failure.ts";
+import { checkCacheMode, openImage, wantsJson } from "../images.ts";
+import type { Session } from "../session.ts";
+import { formatJson } from "../text/json.ts";
+
+const OPTIONS = {
+  format: value("f", "format"),
+  output: value(undefined, "output"),
+  repair: value("r", "repair"),
+  cache: value("T"),
+  quiet: flag("q", "quiet"),
+  imageOptions: flag(undefined, "image-opts"),
+  forceShare: flag("U", "force-share"),
+} as const;
+
+const HELP = `
+usage: coblock check [-f fmt] [--output=human|json] [-r leaks|all] [-T src_cache] [-q] [--image-opts] [-U] filename
+Exit codes: 0 no errors, 1 the check could not be done, 2 the image is damaged, 3 space is leaked and nothing else, 63 the format has no check.
+  -r leaks|all  repair leaked space, or all that can be repaired
+  -q            say nothing but the findings`;
+
+/** The format has no check. */
+const EXIT_UNSUPPORTED = 63;
+
+export const command: Command = defineCommand({
+  name: "check",
+  help: HELP,
+  options: OPTIONS,
+  run: async ({ options, operands }, session) => {
+    const { format, imageOptions, forceShare, quiet } = options;
+    const json = wantsJson(options.output);
+    const repair = options.repair ?? "none";
+    if (repair !== "none" && repair !== "leaks" && repair !== "all") throw new CommandFailure(`Unknown option value for -r (expecting 'leaks' or 'all'): ${repair}`);
+    checkCacheMode(options.cache, "source cache");
+    const [name, ...more] = operands;
+    if (name === undefined || more.length > 0) throw new CommandFailure("check: Expecting one image file name");
+    await using graph = session.createGraph();
+    await using image = await openImage(graph, { name, format, imageOptions, forceShare, writable: repair !== "none", alone: true }, session);
+    const first = await check(image, repair, session);
+    const fixed = { corruptionsFixed: first.corruptionsFixed, leaksFixed: first.leaksFixed };
+    const isFixed = fixed.corruptionsFixed + fixed.leaksFixed > 0;
+    if (isFixed && !json && !quiet) session.output.print(describeRepair(fixed));
+    const result: CheckResult = isFixed ? { ...(await check(image, "none", session)), ...fixed } : first;
+    if (json) session.output.line(formatJson(resultJson(image, result)));
+    else if (!quiet) session.output.print(describeResult(result));
+    if (result.errors > 0) return 1;
+    if (result.corruptions > 0) return 2;
+    return result.leaks > 0 ? 3 : 0;
+  },
+});
+
+/** Findings go to standard error as they are found. */
+async function check(image: BlockNode, repair: "none" | "leaks" | "all", session: Session): Promise<CheckResult> {
+  const result = await image.check({ repair, signal: session.signal }, (finding) => session.note(finding.what));
+  if (result === undefined) throw new CommandFailure("This image format does not support checks", EXIT_UNSUPPORTED);
+  return result;
+}
+
+function describeRepair({ corruptionsFixed, leaksFixed }: Pick<CheckResult, "corruptionsFixed" | "leaksFixed">): string {
+  const counts = `    ${leaksFixed} leaked clusters\n    ${corruptionsFixed} corruptions\n`;
+  return `The following inconsistencies were found and repaired:\n\n${counts}\nDouble checking the fixed image now...\n`;
+}
+
+function describeResult({ errors, corruptions, leaks, clusters, imageEndOffset }: CheckResult): string {
+  let text = "";
+  if (corruptions > 0) text += `\n${corruptions} errors were found on the image.\nData may be corrupted, or further writes to the image may corrupt it.\n`;
+  if (leaks > 0) text += `\n${leaks} leaked clusters were found on the image.\nThis means waste of disk space, but no harm to data.\n`;
+  if (errors > 0) text += `\n${errors} internal errors have occurred during the check.\n`;
+  if (text === "") text = "No errors were found on the image.\n";
+  if (clusters !== undefined && clusters.total > 0 && clusters.allocated > 0) {
+    const { total, allocated, fragmented, compressed } = clusters;
+    const percent = (part: number, whole: number): string => ((part * 100) / whole).toFixed(2);
+    const shares = `${percent(fragmented, allocated)}% fragmented, ${percent(compressed, allocated)}% compressed clusters`;
+    text += `${allocated}/${total} = ${percent(allocated, total)}% allocated, ${shares}\n`;
+  }
+  return imageEndOffset === undefined || imageEndOffset === 0 ? text : `${text}Image end offset: ${imageEndOffset}\n`;
+}
+
+/** In the order of qemu-img, which leaves out what is zero. */
+function resultJson(image: BlockNode, result: CheckResult): Readonly<Record<string, string | number | undefined>> {
+  const { clusters } = result;
+  const present = (count: number | undefined): number | undefined => (count === 0 ? undefined : count);
+  return {
+    "image-end-offset": present(result.imageEndOffset),
+    "compressed-clusters": present(clusters?.compressed),
+    "total-clusters": present(clusters?.total),
+    corruptions: present(result.corruptions),
+    "corruptions-fixed": present(result.corruptionsFixed),
+    "check-errors": result.errors,
+    leaks: present(result.leaks),
+    "leaks-fixed": present(result.leaksFixed),
+    "allocated-clusters": present(clusters?.allocated),
+    filename: image.fileName,
+    format: image.driver,
+    "fragmented-clusters": present(clusters?.fragmented),
+  };
+}

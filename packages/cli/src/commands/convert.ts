@@ -1,0 +1,189 @@
+/** `coblock convert`: copies images into a new one. */
+
+import { BlockError, copyDisk, type BlockGraph, type BlockNode } from "@coblock/core";
+import { defineCommand, type Command } from "../command.ts";
+import { absent, flag, value, values, type CommandLine } from "../command-line.ts";
+import { makeTarget, openTarget, sharedDepthOf, type TargetWords } from "../convert-target.ts";
+import { asksForHelp, describeCreationOptions, parseCreationOptions } from "../creation-options.ts";
+import { CommandFailure } from "../failure.ts";
+import { checkCacheMode, diskSize, loadFormat, openImage } from "../images.ts";
+import type { Progress } from "../progress.ts";
+import type { Session } from "../session.ts";
+import { parseCount, parseSize } from "../text/size.ts";
+
+const OPTIONS = {
+  format: value("f", "source-format"),
+  targetFormat: value("O", "target-format"),
+  creation: values("o", "options"),
+  backingFile: value("B", "backing"),
+  backingFormat: value("F", "backing-format"),
+  sparseSize: value("S", "sparse-size"),
+  parallel: value("m", "parallel"),
+  outOfOrder: flag("W"),
+  noCreate: flag("n", "no-create"),
+  targetIsZero: flag(undefined, "target-is-zero"),
+  salvage: flag(undefined, "salvage"),
+  cache: value("t"),
+  sourceCache: value("T"),
+  progress: flag("p", "progress"),
+  quiet: flag("q", "quiet"),
+  imageOptions: flag(undefined, "image-opts"),
+  targetImageOptions: flag(undefined, "target-image-opts"),
+  forceShare: flag("U", "force-share"),
+  compress: absent("c", "compress"),
+  copyOffloading: absent("C"),
+  snapshot: absent("l", "snapshot"),
+  rateLimit: absent("r", "rate-limit"),
+  bitmaps: absent(undefined, "bitmaps"),
+  skipBrokenBitmaps: absent(undefined, "skip-broken-bitmaps"),
+} as const;
+type Words = CommandLine<typeof OPTIONS>["options"];
+
+const HELP = `
+usage: coblock convert [-f fmt] [-O output_fmt] [-o options] [-B backing_file -F backing_fmt] [-S sparse_size] [-m num] [-W] [-n [--target-is-zero]]
+         [--salvage] [-t cache] [-T src_cache] [-p] [-q] [--image-opts] [--target-image-opts] [-U] filename [filename2 ...] output_filename
+Several images are put one behind the other.
+  -O, -o       format (default raw) and options of the new image; -o help lists them
+  -B, -F       the new image holds only what differs from that file, which must have the content of the source's backing file
+  -S size      zeros of at least that many bytes are not stored (default 4k); 0 stores everything
+  -m num       pieces in flight, 1 to 16 (default 8)
+  -n           the target is there already
+  --salvage    what cannot be read becomes zeros, with a warning
+  -p           print how far it is`;
+
+const PROGRESS_STEP_PERCENT = 1;
+const MAX_SPARSE_SIZE = 16 * 1024 * 1024;
+const SECTOR_LENGTH = 512;
+const MAX_PARALLEL = 16;
+
+export const command: Command = defineCommand({
+  name: "convert",
+  help: HELP,
+  options: OPTIONS,
+  run: async ({ options, operands }, session) => {
+    await using graph = session.createGraph();
+    if (asksForHelp(options.creation)) {
+      session.output.print(describeCreationOptions(await loadFormat(graph, options.targetFormat ?? "raw")));
+      return 0;
+    }
+    const names = operands.slice(0, -1);
+    const targetName = operands.at(-1);
+    if (targetName === undefined || names.length === 0) throw new CommandFailure("convert: Must specify image file name");
+    const settings = checkWords(options, names.length);
+    await using sources = new Sources();
+    for (const name of names) sources.nodes.push(await openImage(graph, { name, ...sourceWords(options) }, session));
+    await convert({ graph, sources: sources.nodes, targetName, options, settings }, session);
+    return 0;
+  },
+});
+
+/** Open images that are closed together. */
+class Sources implements AsyncDisposable {
+  readonly nodes: BlockNode[] = [];
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const node of this.nodes.reverse()) await node[Symbol.asyncDispose]();
+  }
+}
+
+interface Settings {
+  readonly sparseSize: number;
+  readonly parallel: number;
+}
+
+/** Throws CommandFailure for words that are wrong alone or do not go together. */
+function checkWords(options: Words, sourceCount: number): Settings {
+  checkCacheMode(options.cache, "cache");
+  checkCacheMode(options.sourceCache, "source cache");
+  const sparseSize = options.sparseSize === undefined ? 4096 : parseSize(options.sparseSize, "buffer size for sparse output");
+  if (sparseSize % SECTOR_LENGTH !== 0 || sparseSize > MAX_SPARSE_SIZE) {
+    throw new CommandFailure(`Invalid buffer size for sparse output specified. Valid sizes are multiples of ${SECTOR_LENGTH} up to ${MAX_SPARSE_SIZE}`);
+  }
+  const parallel = options.parallel === undefined ? 8 : parseCount(options.parallel, "number of coroutines");
+  if (parallel < 1 || parallel > MAX_PARALLEL) throw new CommandFailure(`Invalid number of coroutines. Allowed number of coroutines is between 1 and ${MAX_PARALLEL}`);
+  if (options.noCreate && options.creation.length > 0) throw new CommandFailure("-o has no effect when skipping image creation");
+  if (options.targetIsZero && !options.noCreate) throw new CommandFailure("--target-is-zero requires use of -n flag");
+  if (options.targetImageOptions && !options.noCreate) throw new CommandFailure("--target-image-opts requires use of -n flag");
+  if (options.backingFile !== undefined && sourceCount > 1) {
+    throw new CommandFailure("Having a backing file for the target makes no sense when concatenating multiple input images");
+  }
+  return { sparseSize, parallel };
+}
+
+function sourceWords({ format, imageOptions, forceShare }: Words): { readonly format: string | undefined; readonly imageOptions: boolean; readonly forceShare: boolean } {
+  return { format, imageOptions, forceShare };
+}
+
+interface Conversion {
+  readonly graph: BlockGraph;
+  readonly sources: readonly BlockNode[];
+  readonly targetName: string;
+  readonly options: Words;
+  readonly settings: Settings;
+}
+
+async function convert({ graph, sources, targetName, options, settings }: Conversion, session: Session): Promise<void> {
+  const driver = await loadFormat(graph, options.targetFormat ?? "raw");
+  const given = parseCreationOptions(driver, options.creation);
+  const creation = {
+    ...given,
+    size: given.size ?? sources.reduce((sum, source) => sum + diskSize(source), 0),
+    backingFile: options.backingFile ?? given.backingFile,
+    backingFormat: options.backingFormat ?? given.backingFormat,
+  };
+  const words: TargetWords = { graph, driver, name: targetName, imageOptions: options.targetImageOptions, explicitFormat: options.targetFormat };
+  if (!options.noCreate) await makeTarget(words, creation, sources, session);
+  const hasBacking = !options.noCreate && creation.backingFile !== undefined;
+  const progress = session.startProgress({ printed: options.progress && !options.quiet, quiet: options.quiet, stepPercent: PROGRESS_STEP_PERCENT });
+  try {
+    await using target = await openTarget(words, session);
+    if (target.size < sources.reduce((sum, source) => sum + source.size, 0)) throw new CommandFailure("output file is smaller than input file");
+    const targetIsZero = options.noCreate ? options.targetIsZero : await isFreshZero(target, hasBacking);
+    const sharedDepth = hasBacking && sources[0] !== undefined ? { sharedDepth: sharedDepthOf(sources[0], target) } : {};
+    const copying = { target, targetIsZero, ...sharedDepth, ...settings, signal: session.signal };
+    await copyAll(sources, { ...copying, progress, ...(options.salvage ? { salvage: true } : {}) }, session);
+    progress.finish();
+  } catch (error) {
+    throw incomplete(error, targetName);
+  } finally {
+    progress.end();
+  }
+}
+
+/** New files are zeros, but for devices, which keep what was on them: their status tells. */
+async function isFreshZero(target: BlockNode, hasBacking: boolean): Promise<boolean> {
+  return (await target.allocatedSize()) !== undefined || (!hasBacking && (await target.readsAsZero(0, target.size)));
+}
+
+interface Copying extends Settings {
+  readonly target: BlockNode;
+  readonly targetIsZero: boolean;
+  readonly sharedDepth?: number;
+  readonly signal: AbortSignal;
+  readonly progress: Progress;
+  readonly salvage?: boolean;
+}
+
+async function copyAll(sources: readonly BlockNode[], { progress, salvage, ...copying }: Copying, session: Session): Promise<void> {
+  const wholeSize = sources.reduce((sum, source) => sum + diskSize(source), 0);
+  let targetOffset = 0;
+  for (const source of sources) {
+    const before = targetOffset;
+    // With several sources each counts by its size, whatever share of it is data.
+    const onProgress = (done: number, total: number): void => {
+      if (sources.length === 1) progress.update(done, total);
+      else progress.update(before + (total === 0 ? 0 : (done / total) * source.size), wholeSize);
+    };
+    const onReadError = (offset: number, length: number, error: unknown): void => {
+      session.note(`coblock: warning: ${length} bytes at offset ${offset} of '${source.fileName}' became zeros: ${(error as Error).message}`);
+    };
+    await copyDisk({ ...copying, source, targetOffset, onProgress, ...(salvage === true ? { onReadError } : {}) });
+    targetOffset += diskSize(source);
+  }
+}
+
+function incomplete(error: unknown, targetName: string): unknown {
+  if (!(error instanceof BlockError) && !(error instanceof CommandFailure)) return error;
+  const exitCode = error instanceof CommandFailure ? error.exitCode : 1;
+  return new CommandFailure(`${error.message}; '${targetName}' is incomplete`, exitCode, { cause: error });
+}

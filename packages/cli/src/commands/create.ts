@@ -1,0 +1,101 @@
+/** `coblock create`: a new, empty image. */
+
+import { BlockError, resolveBeside, type BlockDriver, type BlockGraph } from "@coblock/core";
+import { defineCommand, type Command } from "../command.ts";
+import { flag, value, values } from "../command-line.ts";
+import { asksForHelp, describeCreation, describeCreationOptions, parseCreationOptions, type CreationOptions } from "../creation-options.ts";
+import { CommandFailure } from "../failure.ts";
+import { diskSize, loadFormat, openImage } from "../images.ts";
+import type { Session } from "../session.ts";
+import { parseSize } from "../text/size.ts";
+
+const OPTIONS = {
+  format: value("f", "format"),
+  backingFile: value("b", "backing"),
+  backingFormat: value("F", "backing-format"),
+  unsafe: flag("u", "backing-unsafe"),
+  quiet: flag("q", "quiet"),
+  creation: values("o", "options"),
+} as const;
+
+const HELP = `
+usage: coblock create [-f fmt] [-b backing_file -F backing_fmt [-u]] [-o options] [-q] filename [size]
+Without a size the image is as large as its backing file.
+  -b, -F      the image holds only what differs from that file, whose format must be told
+  -u          do not look at the backing file
+  -o options  name=value,... ; -o help lists the names`;
+
+export const command: Command = defineCommand({
+  name: "create",
+  help: HELP,
+  options: OPTIONS,
+  run: async ({ options, operands }, session) => {
+    await using graph = session.createGraph();
+    const driver = await loadFormat(graph, options.format ?? "raw");
+    if (asksForHelp(options.creation)) {
+      session.output.print(describeCreationOptions(driver));
+      return 0;
+    }
+    const [filename, sizeWord, ...more] = operands;
+    if (filename === undefined) throw new CommandFailure("create: Expecting image file name");
+    if (more[0] !== undefined) throw new CommandFailure(`create: Unexpected argument: ${more[0]}`);
+    const given = parseCreationOptions(driver, options.creation);
+    if (given.size !== undefined && sizeWord !== undefined) throw new CommandFailure(`${filename}: The image size must be specified only once`);
+    const creation: CreationOptions = {
+      ...given,
+      size: sizeWord === undefined ? given.size : parseSize(sizeWord, "image size"),
+      backingFile: options.backingFile ?? given.backingFile,
+      backingFormat: options.backingFormat ?? given.backingFormat,
+    };
+    await createImage({ graph, driver, filename, creation, looksAtBacking: !options.unsafe, quiet: options.quiet }, session);
+    return 0;
+  },
+});
+
+interface ImageToCreate {
+  readonly graph: BlockGraph;
+  readonly driver: BlockDriver;
+  readonly filename: string;
+  readonly creation: CreationOptions;
+  readonly looksAtBacking: boolean;
+  readonly quiet: boolean;
+}
+
+async function createImage(image: ImageToCreate, session: Session): Promise<void> {
+  const { graph, driver, filename, creation } = image;
+  checkBackingWords(image);
+  const backingSize = creation.backingFile === undefined || !image.looksAtBacking ? undefined : await sizeOfBacking(image, creation.backingFile, session);
+  const size = creation.size ?? backingSize;
+  if (size === undefined) throw new CommandFailure(`${filename}: Image creation needs a size parameter`);
+  if (!image.quiet) session.output.line(describeCreation(driver, filename, size, creation));
+  session.output.flush();
+  const { backingFile, backingFormat } = creation;
+  const backing = backingFile === undefined ? {} : { backing: { filename: backingFile, ...(backingFormat === undefined ? {} : { format: backingFormat }) } };
+  try {
+    await graph.create({ driver: driver.name, filename, size, values: creation.values, ...backing }, { signal: session.signal });
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    throw new CommandFailure(error.message.includes(filename) ? error.message : `${filename}: ${error.message}`, 1, { cause: error });
+  }
+}
+
+function checkBackingWords({ driver, filename, creation: { backingFile, backingFormat } }: ImageToCreate): void {
+  if (backingFile === undefined) {
+    if (backingFormat !== undefined) throw new CommandFailure(`${filename}: Backing format cannot be used without backing file`);
+    return;
+  }
+  if (!driver.optionNames.includes("backing")) throw new CommandFailure(`${filename}: Backing file not supported for file format '${driver.name}'`);
+  if (backingFile === filename) throw new CommandFailure(`${filename}: Error: Trying to create an image with the same filename as the backing file`);
+  if (backingFormat === undefined) throw new CommandFailure(`${filename}: Backing file specified without backing format (-F)`);
+}
+
+/** Opens the whole chain below, as whoever opens the new image will. */
+async function sizeOfBacking({ graph, filename, creation }: ImageToCreate, backingFile: string, session: Session): Promise<number> {
+  try {
+    await using backing = await openImage(graph, { name: resolveBeside(filename, backingFile), format: creation.backingFormat }, session);
+    return diskSize(backing);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    throw new CommandFailure(`${filename}: Could not open backing image: ${error.message}`, 1, { cause: error });
+  }
+}

@@ -1,0 +1,22 @@
+/** `coblock inspect`: opens an image with its chain and prints what the graph knows of it. */
+
+import { defineCommand, type Command } from "../command.ts";
+import { flag, value } from "../command-line.ts";
+import { CommandFailure } from "../failure.ts";
+import { openImage } from "../images.ts";
+
+export const command: Command = defineCommand({
+  name: "inspect",
+  help: `
+usage: coblock inspect [-f fmt] [--image-opts] [-U] filename
+Opens the image read-only, with its backing files, and prints all nodes as JSON: children, sizes, requests in flight, locks, caches.`,
+  options: { format: value("f", "format"), imageOptions: flag(undefined, "image-opts"), forceShare: flag("U", "force-share") },
+  run: async ({ options, operands }, session) => {
+    const [name, ...more] = operands;
+    if (name === undefined || more.length > 0) throw new CommandFailure("inspect: Expecting one image file name");
+    await using graph = session.createGraph();
+    await using _image = await openImage(graph, { name, ...options }, session);
+    session.output.line(session.inspection());
+    return 0;
+  },
+});

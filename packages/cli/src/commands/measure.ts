@@ -1,0 +1,82 @@
+/** `coblock measure`: how large an image file would become. */
+
+import type { BlockDriver, BlockNode, CreateValue, MeasuredContent } from "@coblock/core";
+import { defineCommand, type Command } from "../command.ts";
+import { absent, flag, value, values } from "../command-line.ts";
+import { parseCreationOptions, type CreationOptions } from "../creation-options.ts";
+import { CommandFailure } from "../failure.ts";
+import { diskSize, loadFormat, openImage, wantsJson, type ImageWords } from "../images.ts";
+import { bitmapBytes } from "../bitmap-size.ts";
+import type { Session } from "../session.ts";
+import { formatJson } from "../text/json.ts";
+import { parseSize } from "../text/size.ts";
+
+const OPTIONS = {
+  format: value("f", "format"),
+  targetFormat: value("O", "target-format"),
+  creation: values("o", "options"),
+  size: value(undefined, "size"),
+  output: value(undefined, "output"),
+  snapshot: absent("l", "snapshot"),
+  imageOptions: flag(undefined, "image-opts"),
+  forceShare: flag("U", "force-share"),
+} as const;
+
+const HELP = `
+usage: coblock measure [--output=human|json] [-O output_fmt] [-o options] [--size N | [-f fmt] [--image-opts] [-U] filename]
+Tells how large a new image of that size would be, or a copy of that image.`;
+
+interface Measured {
+  readonly required: number;
+  readonly fullyAllocated: number;
+  /** Absent where source or target has no bitmaps. */
+  readonly bitmaps: number | undefined;
+}
+
+export const command: Command = defineCommand({
+  name: "measure",
+  help: HELP,
+  options: OPTIONS,
+  run: async ({ options, operands }, session) => {
+    const json = wantsJson(options.output);
+    const [name, ...more] = operands;
+    if (more.length > 0) throw new CommandFailure("measure: At most one filename argument is allowed.");
+    const size = options.size === undefined ? undefined : parseSize(options.size, "image size");
+    if (name !== undefined && size !== undefined) throw new CommandFailure("measure: --size N cannot be used together with a filename.");
+    await using graph = session.createGraph();
+    const driver = await loadFormat(graph, options.targetFormat ?? "raw");
+    const creation = parseCreationOptions(driver, options.creation);
+    if (size !== undefined) return print(await measure(driver, creation, { size }), json, session);
+    if (name === undefined) throw new CommandFailure("measure: Either --size N or one filename must be specified.");
+    const words: ImageWords = { name, format: options.format, imageOptions: options.imageOptions, forceShare: options.forceShare };
+    await using image = await openImage(graph, words, session);
+    const content = { size: diskSize(image), extents: image.extents(), hasBacking: creation.backingFile !== undefined };
+    const measured = await measure(driver, creation, content);
+    return print({ ...measured, bitmaps: await bitmapsOf(image, driver, creation.values) }, json, session);
+  },
+});
+
+async function measure(driver: BlockDriver, { values: creationValues }: CreationOptions, content: Omit<MeasuredContent, "values">): Promise<Measured> {
+  if (driver.measure === undefined) throw new CommandFailure(`Block driver '${driver.name}' does not support size measurement`);
+  const defaults = Object.fromEntries((driver.createOptions ?? []).flatMap(({ name, defaultValue }) => (defaultValue === undefined ? [] : [[name, defaultValue]])));
+  const { required, fullyAllocated } = await driver.measure({ ...content, values: { ...defaults, ...creationValues } });
+  return { required, fullyAllocated, bitmaps: undefined };
+}
+
+/** Only qcow2 of version 3 keeps bitmaps. */
+async function bitmapsOf(image: BlockNode, driver: BlockDriver, creationValues: Readonly<Record<string, CreateValue>>): Promise<number | undefined> {
+  if (image.driver !== "qcow2" || driver.name !== "qcow2" || creationValues["compat"] === "0.10" || creationValues["compat"] === "v2") return undefined;
+  const { formatSpecific } = await image.info();
+  if (formatSpecific?.data["compat"] === "0.10") return undefined;
+  const defaultClusterSize = driver.createOptions?.find(({ name }) => name === "cluster_size")?.defaultValue;
+  return bitmapBytes(formatSpecific?.data["bitmaps"], { diskSize: image.size, clusterSize: Number(creationValues["cluster_size"] ?? defaultClusterSize) });
+}
+
+function print({ required, fullyAllocated, bitmaps }: Measured, json: boolean, session: Session): number {
+  if (json) session.output.line(formatJson({ bitmaps, required, "fully-allocated": fullyAllocated }));
+  else {
+    session.output.line(`required size: ${required}\nfully allocated size: ${fullyAllocated}`);
+    if (bitmaps !== undefined) session.output.line(`bitmaps size: ${bitmaps}`);
+  }
+  return 0;
+}

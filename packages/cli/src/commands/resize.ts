@@ -1,0 +1,57 @@
+/** `coblock resize`: another size for an image. */
+
+import type { Preallocation } from "@coblock/core";
+import { defineCommand, type Command } from "../command.ts";
+import { flag, value } from "../command-line.ts";
+import { CommandFailure } from "../failure.ts";
+import { diskSize, openImage } from "../images.ts";
+import { parseSize } from "../text/size.ts";
+
+const OPTIONS = {
+  format: value("f", "format"),
+  preallocation: value(undefined, "preallocation"),
+  shrink: flag(undefined, "shrink"),
+  quiet: flag("q", "quiet"),
+  imageOptions: flag(undefined, "image-opts"),
+} as const;
+
+const HELP = `
+usage: coblock resize [-f fmt] [--preallocation=off|metadata|falloc|full] [--shrink] [-q] [--image-opts] filename [+|-]size
+With + or - the size is added or taken off.
+  --shrink         needed where the image becomes smaller: all data beyond its new end is lost
+  --preallocation  how the new space is allocated`;
+
+const PREALLOCATIONS: readonly Preallocation[] = ["off", "metadata", "falloc", "full"];
+
+const resize: Command = defineCommand({
+  name: "resize",
+  help: HELP,
+  options: OPTIONS,
+  run: async ({ options, operands }, session) => {
+    const [name, words, ...more] = operands;
+    if (name === undefined || words === undefined || more.length > 0) throw new CommandFailure("resize: Expecting image file name and size");
+    const preallocation = PREALLOCATIONS.find((mode) => mode === (options.preallocation ?? "off"));
+    if (preallocation === undefined) throw new CommandFailure(`Invalid preallocation mode '${options.preallocation}'`);
+    const { format, imageOptions, shrink } = options;
+    const amount = parseSize(words.replace(/^[+-]/, ""), "image size");
+    await using graph = session.createGraph();
+    await using image = await openImage(graph, { name, format, imageOptions, writable: true }, session);
+    const current = diskSize(image);
+    const size = words.startsWith("+") ? current + amount : words.startsWith("-") ? current - amount : amount;
+    if (size <= 0) throw new CommandFailure("New image size must be positive");
+    if (size <= current && preallocation !== "off") throw new CommandFailure("Preallocation can only be used for growing images");
+    if (size < current && !shrink) throw new CommandFailure("Use the --shrink option to perform a shrink operation; it deletes all data beyond the new end");
+    await image.resize(size, { preallocation, shrink });
+    if (!options.quiet) session.output.line("Image resized.");
+    return 0;
+  },
+});
+
+export const command: Command = {
+  /** The last word is the size also where it looks like an option (`-10M`). */
+  run: (argv, session) => {
+    const size = argv.at(-1);
+    const asOperand = size !== undefined && /^-[0-9.]/.test(size) && !argv.includes("--") ? [...argv.slice(0, -1), "--", size] : argv;
+    return resize.run(asOperand, session);
+  },
+};

@@ -1,0 +1,82 @@
+/** The image that `convert` writes: made, opened, and kept apart from what it is made of. */
+
+import { BlockError, resolveBeside, type BlockDriver, type BlockGraph, type BlockNode } from "@coblock/core";
+import type { CreationOptions } from "./creation-options.ts";
+import { CommandFailure } from "./failure.ts";
+import { imageOptionsOf, openImage } from "./images.ts";
+import type { Session } from "./session.ts";
+
+export interface TargetWords {
+  readonly graph: BlockGraph;
+  /** `-O`. */
+  readonly driver: BlockDriver;
+  readonly name: string;
+  /** `--target-image-opts`: the name is a list of options, and tells the format itself. */
+  readonly imageOptions: boolean;
+  readonly explicitFormat: string | undefined;
+}
+
+/** Makes the image. Throws before anything is lost where it is one of the sources' own files. */
+export async function makeTarget(words: TargetWords, creation: CreationOptions & { readonly size: number }, sources: readonly BlockNode[], session: Session): Promise<void> {
+  const { graph, driver, name } = words;
+  const { backingFile, backingFormat, values, size } = creation;
+  if (backingFile !== undefined && backingFormat === undefined) throw new CommandFailure("Use of backing file requires explicit backing format");
+  if (backingFile !== undefined && !driver.optionNames.includes("backing")) throw new CommandFailure(`Backing file not supported for file format '${driver.name}'`);
+  await refuseOwnSource(graph, name, sources);
+  if (backingFile !== undefined) await refuseMissingBacking(graph, resolveBeside(name, backingFile), backingFormat, session);
+  const backing = backingFile === undefined ? {} : { backing: { filename: backingFile, ...(backingFormat === undefined ? {} : { format: backingFormat }) } };
+  try {
+    await graph.create({ driver: driver.name, filename: name, size, values, ...backing }, { signal: session.signal });
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    throw new CommandFailure(`${name}: error while converting ${driver.name}: ${error.message}`, 1, { cause: error });
+  }
+}
+
+export async function openTarget({ graph, driver, name, imageOptions, explicitFormat }: TargetWords, session: Session): Promise<BlockNode> {
+  if (!imageOptions) return graph.open(name, { driver: driver.name, signal: session.signal });
+  if (explicitFormat !== undefined) throw new CommandFailure("--target-image-opts and -O are mutually exclusive");
+  return graph.open(imageOptionsOf(name), { signal: session.signal });
+}
+
+/**
+ * How many layers of the source are to be copied: those above the file that the target has as its backing file. Where that is none of the
+ * source's, the user vouches that it has the content of the source's own backing file.
+ */
+export function sharedDepthOf(source: BlockNode, target: BlockNode): number {
+  const shared = target.children.get("backing")?.node.identity;
+  let depth = 0;
+  for (let layer = source.children.get("backing")?.node; layer !== undefined && shared !== undefined; layer = layer.children.get("backing")?.node) {
+    depth++;
+    if (layer.identity === shared) return depth;
+  }
+  return 1;
+}
+
+/** Making an image empties the file: the files that the sources are read from must not be among those emptied. */
+async function refuseOwnSource(graph: BlockGraph, name: string, sources: readonly BlockNode[]): Promise<void> {
+  const identity = await identityOf(graph, name);
+  if (identity === undefined) return;
+  for (const source of sources) {
+    if (filesOf(source).some((node) => node.identity === identity)) throw new CommandFailure(`${name}: the source is read from this file; it cannot be the target too`);
+  }
+}
+
+/** Device and inode, where there is such a file. */
+async function identityOf(graph: BlockGraph, name: string): Promise<string | undefined> {
+  try {
+    await using file = await graph.open({ driver: "raw", file: name }, { readOnly: true, forceShare: true });
+    return file.identity;
+  } catch (error) {
+    if (error instanceof BlockError) return undefined;
+    throw error;
+  }
+}
+
+function filesOf(node: BlockNode): readonly BlockNode[] {
+  return [node, ...[...node.children.values()].flatMap((child) => filesOf(child.node))];
+}
+
+async function refuseMissingBacking(graph: BlockGraph, name: string, format: string | undefined, session: Session): Promise<void> {
+  await using _backing = await openImage(graph, { name, format }, session);
+}

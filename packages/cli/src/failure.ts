@@ -1,0 +1,24 @@
+/** How a command says that it failed: one line and an exit code. */
+
+import { BlockError } from "@coblock/core";
+
+/** Ends the command: main prints `coblock: <message>` and answers `exitCode`. */
+export class CommandFailure extends Error {
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number = 1, options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.exitCode = exitCode;
+  }
+}
+
+/** The same error with another exit code, for commands that tell their steps apart by it. Aborts and failures that chose their code stay as they are. */
+export function withExitCode(error: unknown, exitCode: number): unknown {
+  return error instanceof BlockError ? new CommandFailure(error.message, exitCode, { cause: error }) : error;
+}
+
+/** One line, whatever is in the message (names of files may hold anything). */
+export function oneLine(message: string): string {
+  // oxlint-disable-next-line no-control-regex -- control characters of file names must not reach the terminal
+  return message.replace(/\s*\n\s*/g, "; ").replace(/[\u0000-\u001f\u007f]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
+}

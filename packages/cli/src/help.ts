@@ -1,0 +1,27 @@
+/** What `coblock --help` and `coblock --version` print. */
+
+import { COMMANDS, NOT_THERE_YET } from "./command-table.ts";
+import { FORMATS } from "./drivers.ts";
+import { VERSION } from "./version.ts";
+
+export function helpText(): string {
+  const commands = [...COMMANDS].map(([name, entry]) => `  ${name.padEnd(9)} ${entry.summary}`);
+  return `${versionText()}usage: coblock [--help | --version] command [options]
+It takes the words and options of qemu-img 7.2, prints what that prints, and ends with the same exit codes.
+
+${commands.join("\n")}
+
+'coblock COMMAND --help' lists the options of a command.
+Sizes are bytes; the suffixes k, M, G, T, P and E multiply by powers of 1024.
+Image names are files, 'json:{...}' descriptions, or with --image-opts lists such as driver=qcow2,file.filename=disk.qcow2.
+Signals: SIGUSR1 prints how far the work is, SIGUSR2 what every node and lock is doing, both to standard error.
+COBLOCK_DEBUG=1 adds the stack to error messages.
+
+Formats: ${FORMATS.join(" ")}
+Not there yet: ${NOT_THERE_YET.join(", ")}
+`;
+}
+
+export function versionText(): string {
+  return `coblock version ${VERSION}\n`;
+}

@@ -1,0 +1,21 @@
+/** What the command takes from its process, or from a test in its place. */
+
+/** Structurally a part of `process`. */
+export interface Host {
+  readonly stdout: TextStream;
+  readonly stderr: TextStream;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  on?(signal: SignalName, listener: () => void): unknown;
+  off?(signal: SignalName, listener: () => void): unknown;
+}
+
+export type SignalName = "SIGINT" | "SIGTERM" | "SIGUSR1" | "SIGUSR2";
+
+export interface TextStream {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+  /** Width of the terminal, characters. */
+  readonly columns?: number;
+  on?(event: "error", listener: (error: Error) => void): unknown;
+  off?(event: "error", listener: (error: Error) => void): unknown;
+}

@@ -1,0 +1,105 @@
+/** How commands open the images that their words name. */
+
+import { BlockError, nestOptions, type BlockGraph, type BlockNode, type NodeOptions, type OpenOptions } from "@coblock/core";
+import { CommandFailure } from "./failure.ts";
+import type { Session } from "./session.ts";
+import { parseFlag, parseKeyValues } from "./text/key-values.ts";
+import { parseSize } from "./text/size.ts";
+
+/** Guest disks are counted in whole sectors, as qemu-img counts them. */
+export const SECTOR_LENGTH = 512;
+
+const CACHE_MODES = ["none", "off", "writeback", "writethrough", "directsync", "unsafe"];
+
+export interface ImageWords {
+  readonly name: string;
+  /** `-f`. */
+  readonly format?: string | undefined;
+  /** `--image-opts`: the name is a list of options. */
+  readonly imageOptions?: boolean;
+  /** `-U`. */
+  readonly forceShare?: boolean;
+  readonly writable?: boolean;
+  /** Leave the files that the image names unopened. */
+  readonly alone?: boolean;
+}
+
+/** Throws CommandFailure for words that fit nothing, and what `graph.open` throws. */
+export async function openImage(graph: BlockGraph, words: ImageWords, session: Session): Promise<BlockNode> {
+  const { name, format, imageOptions = false, forceShare = false, writable = false, alone = false } = words;
+  if (imageOptions && format !== undefined) throw new CommandFailure("--image-opts and --format are mutually exclusive");
+  if (forceShare && writable) throw new CommandFailure("-U/--force-share is for images that are only read");
+  const options: NodeOptions = imageOptions ? imageOptionsOf(name) : name;
+  const opening: OpenOptions = {
+    signal: session.signal,
+    readOnly: !writable,
+    forceShare,
+    ...(format === undefined ? {} : { driver: format }),
+    ...(alone ? { backing: null, dataFile: null } : {}),
+  };
+  const node = await graph.open(options, opening);
+  const guessed = typeof options === "string" && format === undefined && !options.startsWith("json:");
+  if (writable && guessed && node.driver === "raw") {
+    session.note(`coblock: warning: the format of '${name}' was guessed to be raw, and writes that would make it look like another format will be refused; -f raw says that it is`);
+  }
+  return node;
+}
+
+/** The size as qemu-img tells it: whole sectors. */
+export function diskSize(node: BlockNode): number {
+  return Math.ceil(node.size / SECTOR_LENGTH) * SECTOR_LENGTH;
+}
+
+/** Cache modes are known and checked; Coblock's caches do not depend on them. */
+export function checkCacheMode(mode: string | undefined, what: "cache" | "source cache"): void {
+  if (mode !== undefined && !CACHE_MODES.includes(mode)) throw new CommandFailure(`Invalid ${what} option: ${mode}`);
+}
+
+/** `--output`. */
+export function wantsJson(output: string | undefined): boolean {
+  if (output === undefined || output === "human") return false;
+  if (output === "json") return true;
+  throw new CommandFailure("--output must be used with human or json as argument.");
+}
+
+/** Throws CommandFailure for a format that no driver has. */
+export async function loadFormat(graph: BlockGraph, format: string): ReturnType<BlockGraph["driver"]> {
+  try {
+    return await graph.driver(format);
+  } catch (error) {
+    if (error instanceof BlockError && error.code === "INVALID_OPTION") throw new CommandFailure(`Unknown file format '${format}'`, 1, { cause: error });
+    throw error;
+  }
+}
+
+/** `driver=qcow2,file.filename=x`: without a driver the file is probed, and what has a file name and no driver is a file. */
+export function imageOptionsOf(text: string): NodeOptions {
+  const flat: Record<string, unknown> = {};
+  for (const [name, value] of parseKeyValues(text)) flat[name] = typedValue(name, value);
+  const nested = nestOptions(flat);
+  const { driver, file, filename, ...others } = nested;
+  if (driver !== undefined) return withFileDrivers(nested, true) as unknown as NodeOptions;
+  const named = filename ?? (typeof file === "object" && file !== null ? (file as Record<string, unknown>)["filename"] : file);
+  const plain = typeof named === "string" && Object.keys(others).length === 0;
+  if (!plain) throw new CommandFailure(`'${text}' does not tell the driver (driver=...)`);
+  return named;
+}
+
+const TEXT_OPTIONS = ["driver", "filename", "node-name", "discard", "locking"];
+
+function typedValue(dotted: string, value: string): string | number | boolean | null {
+  const name = dotted.slice(dotted.lastIndexOf(".") + 1);
+  if (TEXT_OPTIONS.includes(name)) return value;
+  if (name === "backing" && value === "") return null;
+  if (value === "on" || value === "off") return parseFlag(value, dotted);
+  return /^\d+(?:\.\d+)?[bkmgtpe]?$/i.test(value) ? parseSize(value, dotted) : value;
+}
+
+function withFileDrivers(options: Readonly<Record<string, unknown>>, isTop: boolean): Record<string, unknown> {
+  const complete: Record<string, unknown> = {};
+  if (!isTop && options["driver"] === undefined) complete["driver"] = "file";
+  for (const [name, value] of Object.entries(options)) {
+    complete[name] = typeof value === "object" && value !== null ? withFileDrivers(value as Record<string, unknown>, false) : value;
+  }
+  return complete;
+}

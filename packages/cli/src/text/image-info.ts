@@ -1,0 +1,114 @@
+/** What `info` tells of one image, as text and as JSON. */
+
+import type { ImageInfo, SnapshotInfo } from "@coblock/core";
+import type { JsonValue } from "./json.ts";
+import { formatSize } from "./size.ts";
+
+export interface ImageFacts {
+  readonly fileName: string;
+  readonly format: string;
+  /** Bytes of the guest's disk. */
+  readonly virtualSize: number;
+  /** Bytes on the host, where known. */
+  readonly actualSize: number | undefined;
+  /** The backing file's name as seen from here. */
+  readonly fullBackingName: string | undefined;
+  readonly info: ImageInfo;
+}
+
+export function describeInfo({ fileName, format, virtualSize, actualSize, fullBackingName, info }: ImageFacts): string {
+  const lines = [
+    `image: ${fileName}`,
+    `file format: ${format}`,
+    `virtual size: ${formatSize(virtualSize)} (${virtualSize} bytes)`,
+    `disk size: ${actualSize === undefined ? "unavailable" : formatSize(actualSize)}`,
+  ];
+  if (info.encrypted === true) lines.push("encrypted: yes");
+  if (info.clusterSize !== undefined) lines.push(`cluster_size: ${info.clusterSize}`);
+  if (info.dirty === true) lines.push("cleanly shut down: no");
+  if (info.backing !== undefined) {
+    const { filename, format: backingFormat } = info.backing;
+    lines.push(`backing file: ${filename}${fullBackingName === filename ? "" : ` (actual path: ${fullBackingName})`}`);
+    if (backingFormat !== undefined && format !== "qed") lines.push(`backing file format: ${backingFormat}`);
+  }
+  if (info.snapshots !== undefined && info.snapshots.length > 0) lines.push("Snapshot list:", SNAPSHOT_HEADER, ...info.snapshots.map(snapshotLine));
+  if (info.formatSpecific !== undefined) lines.push("Format specific information:", ...describeMembers(info.formatSpecific.data, 4));
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+/** In the order of qemu-img. */
+export function infoJson({ fileName, format, virtualSize, actualSize, fullBackingName, info }: ImageFacts): JsonValue {
+  return {
+    compressed: info.compressed === true ? true : undefined,
+    "backing-filename-format": format === "qed" ? undefined : info.backing?.format,
+    snapshots: info.snapshots === undefined || info.snapshots.length === 0 ? undefined : info.snapshots.map(snapshotJson),
+    "virtual-size": virtualSize,
+    filename: fileName,
+    "cluster-size": info.clusterSize,
+    format,
+    "actual-size": actualSize,
+    "format-specific": info.formatSpecific === undefined ? undefined : { type: info.formatSpecific.type, data: info.formatSpecific.data as JsonValue },
+    "full-backing-filename": fullBackingName,
+    encrypted: info.encrypted === true ? true : undefined,
+    "backing-filename": info.backing?.filename,
+    "dirty-flag": info.dirty ?? false,
+  };
+}
+
+const NANOSECONDS = 1_000_000_000n;
+const SNAPSHOT_HEADER = snapshotColumns("ID", "TAG", "VM SIZE", "DATE", "VM CLOCK", "ICOUNT");
+
+function snapshotLine(snapshot: SnapshotInfo): string {
+  const { id, name, vmStateSize, dateSeconds, vmClockNanoseconds, icount } = snapshot;
+  return snapshotColumns(id, name, formatSize(vmStateSize), localTime(dateSeconds), clockTime(vmClockNanoseconds), icount === undefined ? "" : String(icount));
+}
+
+/** Columns are counted in bytes of UTF-8. */
+function snapshotColumns(id: string, tag: string, vmSize: string, date: string, vmClock: string, icount: string): string {
+  return `${padBytes(id, 9)} ${padBytes(tag, 16)} ${vmSize.padStart(8)}${date.padStart(20)}${vmClock.padStart(13)}${icount.padStart(11)}`;
+}
+
+function padBytes(text: string, length: number): string {
+  return text + " ".repeat(Math.max(length - Buffer.byteLength(text), 0));
+}
+
+function localTime(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  const two = (number: number): string => String(number).padStart(2, "0");
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
+
+/** Hours, minutes, seconds and milliseconds of the guest's clock. */
+function clockTime(nanoseconds: bigint): string {
+  const seconds = Number(nanoseconds / NANOSECONDS);
+  const two = (number: number): string => String(number).padStart(2, "0");
+  const milliseconds = String((nanoseconds % NANOSECONDS) / 1_000_000n).padStart(3, "0");
+  return `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}.${milliseconds}`;
+}
+
+function snapshotJson(snapshot: SnapshotInfo): JsonValue {
+  return {
+    icount: snapshot.icount,
+    "vm-clock-nsec": snapshot.vmClockNanoseconds % NANOSECONDS,
+    name: snapshot.name,
+    "date-sec": snapshot.dateSeconds,
+    "date-nsec": snapshot.dateNanoseconds,
+    "vm-clock-sec": snapshot.vmClockNanoseconds / NANOSECONDS,
+    id: snapshot.id,
+    "vm-state-size": snapshot.vmStateSize,
+  };
+}
+
+/** `name: value`, one a line; what has members stands below its name, indented. */
+function describeMembers(value: object, indent: number): readonly string[] {
+  const isList = Array.isArray(value);
+  const lines: string[] = [];
+  for (const [name, member] of Object.entries(value) as Array<[string, unknown]>) {
+    if (member === undefined) continue;
+    const label = `${" ".repeat(indent)}${isList ? `[${name}]` : name.replaceAll("-", " ")}:`;
+    if (typeof member === "object" && member !== null) lines.push(label, ...describeMembers(member, indent + 4));
+    else lines.push(`${label} ${String(member)}`);
+  }
+  return lines;
+}

@@ -1,0 +1,45 @@
+/** Sizes as qemu-img writes and reads them: `1 GiB`, `1.5G`, `0x1000`. */
+
+import { CommandFailure } from "../failure.ts";
+
+const SUFFIXES = "BKMGTPE";
+const BINARY_PREFIXES = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+
+/** Bytes in a unit that keeps the number below 1000, three significant digits. */
+export function formatSize(bytes: number): string {
+  let unit = 0;
+  while (unit < BINARY_PREFIXES.length - 1 && bytes * 1.024 >= 1024 ** (unit + 1)) unit++;
+  return `${threeDigits(bytes / 1024 ** unit)} ${BINARY_PREFIXES[unit] ?? ""}B`;
+}
+
+/** Bytes from a number with an optional suffix (b, k, M, G, T, P, E; powers of 1024); fractions need a suffix. `what` is named in the refusal. */
+export function parseSize(text: string, what: string): number {
+  const match = /^(?:(0x[0-9a-f]+)|(\d+(?:\.\d*)?|\.\d+))([bkmgtpe]?)$/i.exec(text);
+  if (match === null) throw invalid(text, what);
+  const [, hexadecimal, decimal = "", suffix = ""] = match;
+  const unit = 1024 ** Math.max(SUFFIXES.indexOf(suffix.toUpperCase()), 0);
+  if (unit === 1 && decimal.includes(".")) throw invalid(text, what);
+  // "0x1b" and "0x1e" end in a digit, not in a suffix: the pattern takes as many digits as it can.
+  const bytes = Math.floor(Number(hexadecimal ?? decimal) * unit);
+  if (!Number.isSafeInteger(bytes)) throw new CommandFailure(`Invalid ${what} specified: '${text}' is more than 8 PiB`);
+  return bytes;
+}
+
+/** A whole decimal or hexadecimal number. */
+export function parseCount(text: string, what: string): number {
+  const count = /^(?:0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(count)) throw new CommandFailure(`Invalid ${what} specified: '${text}'`);
+  return count;
+}
+
+function invalid(text: string, what: string): CommandFailure {
+  return new CommandFailure(`Invalid ${what} specified: '${text}' (a number of bytes, or with one of the suffixes k, M, G, T, P and E)`);
+}
+
+/** C's `%0.3g`. */
+function threeDigits(value: number): string {
+  const [digits = "", exponent] = value.toPrecision(3).split("e");
+  const short = digits.includes(".") ? digits.replace(/\.?0+$/, "") : digits;
+  if (exponent === undefined) return short;
+  return `${short}e${exponent[0] ?? "+"}${exponent.slice(1).padStart(2, "0")}`;
+}

@@ -1,0 +1,168 @@
+/** Tells whether two disks hold the same bytes; what reads as zero in both is not read. */
+
+import { BlockError } from "../errors.ts";
+import type { BlockStatus } from "../extents.ts";
+import type { BlockNode } from "../node.ts";
+import { isZero } from "../binary/zeros.ts";
+import { DEFAULT_PARALLEL, PIECE_LENGTH, pieceLength, workThroughPieces } from "./pieces.ts";
+
+export interface CompareDisksOptions {
+  readonly left: BlockNode;
+  readonly right: BlockNode;
+  /** Also sizes, and what is allocated where, must be the same. Default false: the longer disk may have zeros behind. */
+  readonly strict?: boolean;
+  /** Pieces in flight. Default 8; memory is that many times 1 MiB. */
+  readonly parallel?: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Bytes that were compared, of the longer disk's size. */
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+}
+
+export type Comparison =
+  | { readonly kind: "identical" }
+  /** `offset`: the first sector (512 bytes) that differs, or the first run whose status does. */
+  | { readonly kind: "content" | "status"; readonly offset: number }
+  | { readonly kind: "size" };
+
+/** Where bytes are could not be found out; reads that fail throw a plain BlockError. */
+export class BlockStatusError extends BlockError {}
+
+const SECTOR_LENGTH = 512;
+
+/** Throws BlockStatusError, or the BlockError of a read. */
+export async function compareDisks(options: CompareDisksOptions): Promise<Comparison> {
+  const { left, right, strict = false, parallel = DEFAULT_PARALLEL, signal } = options;
+  if (strict && left.size !== right.size) return { kind: "size" };
+  const comparison = new DiskComparison(options);
+  await workThroughPieces({
+    pieces: comparison.pieces(),
+    parallel,
+    bufferLengths: [PIECE_LENGTH, PIECE_LENGTH],
+    signal,
+    work: (piece, [first = Buffer.alloc(0), second = Buffer.alloc(0)], inner) => comparison.run(piece, first, second, inner),
+  });
+  return comparison.result;
+}
+
+interface Piece {
+  readonly offset: number;
+  readonly length: number;
+  /** The disks that have data there; the others read as zeros. */
+  readonly readers: readonly BlockNode[];
+}
+
+class DiskComparison {
+  readonly #options: CompareDisksOptions;
+  readonly #totalBytes: number;
+  #doneBytes = 0;
+  #mismatch: { readonly kind: "content" | "status"; readonly offset: number } | undefined;
+
+  constructor(options: CompareDisksOptions) {
+    this.#options = options;
+    this.#totalBytes = Math.max(options.left.size, options.right.size);
+  }
+
+  get result(): Comparison {
+    return this.#mismatch ?? { kind: "identical" };
+  }
+
+  /** In order, and none after a mismatch: what was handed out before may still hold an earlier one. */
+  async *pieces(): AsyncGenerator<Piece, void, undefined> {
+    const { left, right, strict } = this.#options;
+    const leftRuns = new RunCursor(left, this.#totalBytes);
+    const rightRuns = new RunCursor(right, this.#totalBytes);
+    try {
+      for (let offset = 0; offset < this.#totalBytes && this.#mismatch === undefined; ) {
+        const one = await leftRuns.at(offset);
+        const other = await rightRuns.at(offset);
+        if (strict === true && !sameStatus(one, other)) return this.#found("status", offset);
+        const readers = [...(hasData(one) ? [left] : []), ...(hasData(other) ? [right] : [])];
+        const left_ = Math.min(one.offset + one.length, other.offset + other.length) - offset;
+        const length = readers.length === 0 ? left_ : pieceLength(offset, left_);
+        if (readers.length === 0) this.#progress(length);
+        else yield { offset, length, readers };
+        offset += length;
+      }
+    } finally {
+      await leftRuns.end();
+      await rightRuns.end();
+    }
+  }
+
+  async run({ offset, length, readers }: Piece, first: Buffer, second: Buffer, signal: AbortSignal): Promise<void> {
+    const [one, other] = readers;
+    const bytes = first.subarray(0, length);
+    const others = second.subarray(0, length);
+    const reads = await Promise.allSettled([one?.read(offset, bytes, { signal }), other?.read(offset, others, { signal })]);
+    for (const read of reads) if (read.status === "rejected") throw read.reason;
+    const differs = other === undefined ? !isZero(bytes) : !bytes.equals(others);
+    if (differs) this.#found("content", offset + firstDifference(bytes, other === undefined ? undefined : others));
+    this.#progress(length);
+  }
+
+  #found(kind: "content" | "status", offset: number): void {
+    if (this.#mismatch === undefined || offset < this.#mismatch.offset) this.#mismatch = { kind, offset };
+  }
+
+  #progress(length: number): void {
+    this.#doneBytes += length;
+    this.#options.onProgress?.(this.#doneBytes, this.#totalBytes);
+  }
+}
+
+/** The runs of one disk, asked for in order; behind its end there is nothing, which reads as zeros. */
+class RunCursor {
+  readonly #node: BlockNode;
+  readonly #end: number;
+  readonly #extents: AsyncIterator<BlockStatus>;
+  #current: BlockStatus | undefined;
+
+  constructor(node: BlockNode, end: number) {
+    this.#node = node;
+    this.#end = end;
+    this.#extents = node.extents()[Symbol.asyncIterator]();
+  }
+
+  async at(offset: number): Promise<BlockStatus> {
+    while (this.#current === undefined || this.#current.offset + this.#current.length <= offset) this.#current = await this.#next();
+    return this.#current;
+  }
+
+  async end(): Promise<void> {
+    await this.#extents.return?.();
+  }
+
+  async #next(): Promise<BlockStatus> {
+    try {
+      const next = await this.#extents.next();
+      if (next.done !== true) return next.value;
+    } catch (cause) {
+      throw statusError(this.#node, cause);
+    }
+    return { offset: this.#node.size, length: Math.max(this.#end - this.#node.size, 1), depth: 0, kind: "unallocated" };
+  }
+}
+
+function statusError(node: BlockNode, cause: unknown): unknown {
+  if (!(cause instanceof BlockError)) return cause;
+  return new BlockStatusError(cause.code, cause.message, { cause, node: cause.node ?? node.name, offset: cause.offset });
+}
+
+function hasData(status: BlockStatus): boolean {
+  return status.kind === "data" || status.kind === "compressed";
+}
+
+/** Same kind, and bytes (or space kept for them) in a file for both or for neither. */
+function sameStatus(one: BlockStatus, other: BlockStatus): boolean {
+  return one.kind === other.kind && (one.location === undefined) === (other.location === undefined);
+}
+
+/** Offset in `bytes` of the first sector that differs from `others`, or from zeros. */
+function firstDifference(bytes: Buffer, others: Buffer | undefined): number {
+  for (let start = 0; start < bytes.length; start += SECTOR_LENGTH) {
+    const sector = bytes.subarray(start, start + SECTOR_LENGTH);
+    const same = others === undefined ? isZero(sector) : sector.equals(others.subarray(start, start + SECTOR_LENGTH));
+    if (!same) return start;
+  }
+  return bytes.length;
+}

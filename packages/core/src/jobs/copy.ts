@@ -1,0 +1,183 @@
+/** Copies the bytes of one disk into another: holes stay holes, zeros become holes, and only what is there is read. */
+
+import { BlockError } from "../errors.ts";
+import type { BlockStatus } from "../extents.ts";
+import type { BlockNode } from "../node.ts";
+import { MAX_ZEROS, zeros } from "../binary/zeros.ts";
+import { DEFAULT_PARALLEL, PIECE_LENGTH, pieceLength, workThroughPieces } from "./pieces.ts";
+import { zeroRuns } from "./zero-runs.ts";
+
+export interface CopyDiskOptions {
+  readonly source: BlockNode;
+  /** At least as large as `targetOffset` and the source together; longer targets keep what is behind. */
+  readonly target: BlockNode;
+  /** Bytes; where the source begins in the target. Default 0. */
+  readonly targetOffset?: number;
+  /** The target reads as zeros now where it has no backing file: zeros of the source need not be written. Default false. */
+  readonly targetIsZero?: boolean;
+  /**
+   * The target has a backing file with the same bytes as the source's layer of this depth and below (1: the source's own backing file);
+   * what lies there is not copied. Absent: the target stands alone.
+   */
+  readonly sharedDepth?: number;
+  /**
+   * Bytes: data is looked at in blocks of that size, and those that are zero are not stored (at most 1 MiB). 0: nothing is looked at, and all
+   * of the source is written, its holes too. Default 4096.
+   */
+  readonly sparseSize?: number;
+  /** Pieces in flight. Default 8; memory is that many times 512 KiB. */
+  readonly parallel?: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Bytes of the source's data that are done, of all that have to be copied. */
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  /** Where it is given, sectors that cannot be read become zeros and are reported, instead of ending the copy. */
+  readonly onReadError?: (offset: number, length: number, error: unknown) => void;
+}
+
+const DEFAULT_SPARSE_SIZE = 4096;
+/** What a disk reads as a whole: the least that salvaging gives up. */
+const SECTOR_LENGTH = 512;
+
+/**
+ * When it returns, the target holds the source's bytes on stable storage. Throws the first failure of a read, a write or the flush, with all
+ * requests ended and the source as it was; the target then holds a part. Throws OUT_OF_RANGE where the target is too small.
+ */
+export async function copyDisk(options: CopyDiskOptions): Promise<void> {
+  const { source, target, targetOffset = 0, parallel = DEFAULT_PARALLEL, signal } = options;
+  if (targetOffset + source.size > target.size) {
+    const message = `${target.fileName}: its ${target.size} bytes are too few for ${source.size} bytes at offset ${targetOffset}`;
+    throw new BlockError("OUT_OF_RANGE", message, { node: target.name, offset: targetOffset });
+  }
+  signal?.throwIfAborted();
+  const copy = new DiskCopy(options, await totalOf(options));
+  await workThroughPieces({
+    pieces: copy.pieces(),
+    parallel,
+    bufferLengths: [PIECE_LENGTH],
+    signal,
+    work: (piece, [buffer = Buffer.alloc(PIECE_LENGTH)], inner) => copy.run(piece, buffer, inner),
+  });
+  await target.flush();
+}
+
+/** What one worker does at a time. */
+type Piece = { readonly kind: "data" | "zero"; readonly offset: number; readonly length: number };
+
+class DiskCopy {
+  readonly #options: CopyDiskOptions;
+  readonly #sparseSize: number;
+  readonly #targetOffset: number;
+  /** Bytes of the target in front of which its backing file shows. */
+  readonly #backingEnd: number;
+  readonly #totalBytes: number;
+  #doneBytes = 0;
+
+  constructor(options: CopyDiskOptions, totalBytes: number) {
+    this.#options = options;
+    this.#sparseSize = options.sparseSize ?? DEFAULT_SPARSE_SIZE;
+    this.#targetOffset = options.targetOffset ?? 0;
+    this.#backingEnd = options.target.children.get("backing")?.node.size ?? 0;
+    this.#totalBytes = totalBytes;
+  }
+
+  async *pieces(): AsyncGenerator<Piece, void, undefined> {
+    const { source, signal } = this.#options;
+    for await (const extent of source.extents()) {
+      signal?.throwIfAborted();
+      const kind = kindOf(extent, this.#options);
+      if (kind === "shared") continue;
+      // Zeros cost one request however long they are, unless all of them are to be stored.
+      const longest = kind === "zero" && this.#sparseSize > 0 ? ZERO_PIECE_LENGTH : PIECE_LENGTH;
+      const end = extent.offset + extent.length;
+      for (let offset = extent.offset; offset < end; ) {
+        const length = longest === PIECE_LENGTH ? pieceLength(offset, end - offset) : Math.min(end - offset, longest);
+        if (kind === "data" || !this.#isZeroAlready(offset, length)) yield { kind, offset, length };
+        offset += length;
+      }
+    }
+  }
+
+  async run(piece: Piece, buffer: Buffer, signal: AbortSignal): Promise<void> {
+    const { offset, length } = piece;
+    if (piece.kind === "zero") return this.#writeZeroes(offset, length, signal);
+    const bytes = buffer.subarray(0, length);
+    await this.#read(offset, bytes, signal);
+    if (this.#sparseSize === 0) await this.#write(offset, bytes, signal);
+    else await this.#writeSparse(offset, bytes, signal);
+    this.#doneBytes += length;
+    this.#options.onProgress?.(this.#doneBytes, this.#totalBytes);
+  }
+
+  async #writeSparse(offset: number, bytes: Buffer, signal: AbortSignal): Promise<void> {
+    for (const { isZero, start, end } of zeroRuns(bytes, offset, this.#sparseSize)) {
+      if (!isZero) await this.#write(offset + start, start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), signal);
+      else if (!this.#isZeroAlready(offset + start, end - start)) await this.#writeZeroes(offset + start, end - start, signal);
+    }
+  }
+
+  async #writeZeroes(offset: number, length: number, signal: AbortSignal): Promise<void> {
+    if (this.#sparseSize > 0) return this.#options.target.writeZeroes(this.#targetOffset + offset, length, { mayUnmap: true, signal });
+    for (let done = 0; done < length; done += MAX_ZEROS) await this.#write(offset + done, zeros(Math.min(MAX_ZEROS, length - done)), signal);
+  }
+
+  #write(offset: number, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    return this.#options.target.write(this.#targetOffset + offset, bytes, { signal });
+  }
+
+  /** Whether the target, untouched, reads as zeros there. */
+  #isZeroAlready(offset: number, length: number): boolean {
+    if (this.#sparseSize === 0 || this.#options.targetIsZero !== true) return false;
+    return length === 0 || this.#targetOffset + offset >= this.#backingEnd;
+  }
+
+  async #read(offset: number, bytes: Buffer, signal: AbortSignal): Promise<void> {
+    const { source, onReadError } = this.#options;
+    try {
+      await source.read(offset, bytes, { signal });
+    } catch (error) {
+      if (onReadError === undefined || signal.aborted) throw error;
+      await this.#salvage(offset, bytes, signal, onReadError);
+    }
+  }
+
+  /** Sector by sector; neighbours that are lost for the same reason are reported together. */
+  async #salvage(offset: number, bytes: Buffer, signal: AbortSignal, report: NonNullable<CopyDiskOptions["onReadError"]>): Promise<void> {
+    let lost: { start: number; end: number; error: unknown } | undefined;
+    for (let start = 0; start < bytes.length; start += SECTOR_LENGTH) {
+      const sector = bytes.subarray(start, start + SECTOR_LENGTH);
+      const error = await this.#options.source.read(offset + start, sector, { signal }).then(
+        () => undefined,
+        (failure: unknown) => failure ?? new Error("unknown"),
+      );
+      signal.throwIfAborted();
+      if (error !== undefined) sector.fill(0);
+      if (error !== undefined && lost !== undefined && lost.end === start) {
+        lost.end += sector.length;
+        continue;
+      }
+      if (error === undefined) continue;
+      if (lost !== undefined) report(offset + lost.start, lost.end - lost.start, lost.error);
+      lost = { start, end: start + sector.length, error };
+    }
+    if (lost !== undefined) report(offset + lost.start, lost.end - lost.start, lost.error);
+  }
+}
+
+/** One zero request at most; shorter than what a format turns to zero in one go, so that an abort need not wait long. */
+const ZERO_PIECE_LENGTH = 1024 * 1024 * 1024;
+
+function kindOf(extent: BlockStatus, { sharedDepth }: CopyDiskOptions): "data" | "zero" | "shared" {
+  if (sharedDepth !== undefined && extent.depth >= sharedDepth) return "shared";
+  return extent.kind === "data" || extent.kind === "compressed" ? "data" : "zero";
+}
+
+/** Bytes to copy, for `onProgress`. */
+async function totalOf(options: CopyDiskOptions): Promise<number> {
+  let total = 0;
+  if (options.onProgress === undefined) return total;
+  for await (const extent of options.source.extents()) {
+    options.signal?.throwIfAborted();
+    if (kindOf(extent, options) === "data") total += extent.length;
+  }
+  return total;
+}

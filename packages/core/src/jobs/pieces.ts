@@ -1,0 +1,47 @@
+/** Long work on a disk cut into pieces, several in flight, each with a buffer of its own that is used again and again. */
+
+import { alignDown } from "../binary/align.ts";
+import { TaskGroup } from "../coroutine/task-group.ts";
+
+/** Pieces at one time. */
+export const DEFAULT_PARALLEL = 8;
+/** Bytes of one piece: large enough that the work per piece does not count, small enough that eight buffers stay in the processor's cache. */
+export const PIECE_LENGTH: number = 512 * 1024;
+
+export interface PieceWorkOptions<Piece> {
+  /** Handed out in order; asked for by several workers at a time, which an async generator queues. */
+  readonly pieces: AsyncGenerator<Piece, void, undefined>;
+  readonly parallel: number;
+  /** Bytes of each worker's buffers. */
+  readonly bufferLengths: readonly number[];
+  readonly signal: AbortSignal | undefined;
+  readonly work: (piece: Piece, buffers: readonly Buffer[], signal: AbortSignal) => Promise<void>;
+}
+
+/** After a failure no further piece is begun; all that are in flight end, then the first failure is thrown. */
+export async function workThroughPieces<Piece>(options: PieceWorkOptions<Piece>): Promise<void> {
+  const { pieces, parallel, bufferLengths, work } = options;
+  const group = new TaskGroup({ signal: options.signal });
+  for (let worker = 0; worker < parallel; worker++) {
+    await group.spawn(async (signal) => {
+      let buffers: readonly Buffer[] | undefined;
+      while (!signal.aborted) {
+        const next = await pieces.next();
+        if (next.done === true) return;
+        // Small disks need fewer workers than there may be, and no buffers for the others.
+        buffers ??= bufferLengths.map((length) => Buffer.allocUnsafeSlow(length));
+        await work(next.value, buffers, signal);
+      }
+    });
+  }
+  try {
+    await group.close();
+  } finally {
+    await pieces.return();
+  }
+}
+
+/** Bytes from `offset` to the next boundary of pieces, at most `length`: aligned pieces meet each cluster of either image once. */
+export function pieceLength(offset: number, length: number): number {
+  return Math.min(length, alignDown(offset, PIECE_LENGTH) + PIECE_LENGTH - offset);
+}
