@@ -59,7 +59,12 @@ function describeInputs(packages) {
 /** @param {string} folder */
 async function writeChunks(folder) {
   const { rolldown } = await import("rolldown");
-  const build = await rolldown({ input: { main: join(CLI, "dist/main.js") }, platform: "node", external: EXTERNAL, plugins: [bundleWorkers()] });
+  const build = await rolldown({
+    input: { main: join(CLI, "dist/main.js") },
+    platform: "node",
+    external: EXTERNAL,
+    plugins: [bundleWorkers()],
+  });
   await build.write({ dir: folder, format: "cjs", entryFileNames: "[name].cjs", chunkFileNames: "[name].cjs", dynamicImportInCjs: false });
   await build.close();
 }

@@ -23,13 +23,20 @@ function install() {
   if (existsSync(INSTALL_STAMP) && readFileSync(INSTALL_STAMP, "utf8") === wanted) return;
   // A fresh machine has npm alone. Its errors are wanted here, whatever .npmrc says.
   const env = { ...process.env, npm_config_loglevel: "error" };
-  runQuietly("installing dependencies", "npx", ["--yes", packageManager(), "install", "--frozen-lockfile", "--reporter=append-only"], { env });
+  runQuietly("installing dependencies", "npx", ["--yes", packageManager(), "install", "--frozen-lockfile", "--reporter=append-only"], {
+    env,
+  });
   writeFileSync(INSTALL_STAMP, wanted);
 }
 
 /** What decides on the content of the node_modules folders. */
 function manifestHash() {
-  const files = ["package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml", ...workspaceFolders().map((folder) => join(folder, "package.json"))];
+  const files = [
+    "package.json",
+    "pnpm-lock.yaml",
+    "pnpm-workspace.yaml",
+    ...workspaceFolders().map((folder) => join(folder, "package.json")),
+  ];
   const hash = createHash("sha256").update(`${process.platform} ${process.arch}`);
   for (const file of files) hash.update(`\n${file}\n`).update(readFileSync(join(ROOT, file)));
   return hash.digest("hex");

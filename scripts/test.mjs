@@ -37,7 +37,10 @@ function runVitest(args) {
   rmSync(RESULTS, { force: true });
   const vitest = join(ROOT, "node_modules/vitest/vitest.mjs");
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${RESULTS}`];
-  const { status } = spawnSync(process.execPath, [vitest, "run", ...reporters, ...args], { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] });
+  const { status } = spawnSync(process.execPath, [vitest, "run", ...reporters, ...args], {
+    cwd: ROOT,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
   return status ?? 1;
 }
 

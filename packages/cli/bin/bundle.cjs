@@ -64,7 +64,10 @@ exports.compile = compile;
  */
 function compile(filename) {
   const source = readFileSync(filename, "utf8");
-  return new Script(`(function (exports, require, module, __filename, __dirname) { ${source}\n})`, { filename, cachedData: readIfThere(`${filename}.v8`) });
+  return new Script(`(function (exports, require, module, __filename, __dirname) { ${source}\n})`, {
+    filename,
+    cachedData: readIfThere(`${filename}.v8`),
+  });
 }
 
 /** @param {string} path */
