@@ -8,23 +8,27 @@ import type { QedFile } from "./qed-file.ts";
 /** From the last allocating write; QEMU waits as long. */
 const DELAY_MS = 5000;
 
+type NeedCheckContext = Pick<OpenContext, "clock" | "exclusive" | "readOnly">;
+
 /** Owns one coroutine, which lives while the mark is set and nobody holds the image quiet. */
 export class NeedCheck {
   readonly #file: QedFile;
   readonly #lock: CoMutex;
-  readonly #context: Pick<OpenContext, "clock" | "exclusive">;
+  readonly #context: NeedCheckContext;
   readonly #sleep: CoSleep = new CoSleep();
   #coroutine: Promise<void> | undefined;
   #lastChangeMs = 0;
   /** How many hold the image quiet. */
   #quiet = 0;
-  #distrusted = false;
+  /** The mark is not to be cleared: the image is read-only, or something failed. */
+  #stays: boolean;
 
   /** `lock`: the driver lock. */
-  constructor(file: QedFile, lock: CoMutex, context: Pick<OpenContext, "clock" | "exclusive">) {
+  constructor(file: QedFile, lock: CoMutex, context: NeedCheckContext) {
     this.#file = file;
     this.#lock = lock;
     this.#context = context;
+    this.#stays = context.readOnly;
   }
 
   get isSet(): boolean {
@@ -44,7 +48,7 @@ export class NeedCheck {
 
   /** Something failed, and the metadata on the disk is not known: the mark stays, and the next writable open checks. */
   distrust(): void {
-    this.#distrusted = true;
+    this.#stays = true;
   }
 
   /** Clears the mark at once. When it returns the coroutine has ended; none starts until the result is disposed. Rejects where clearing fails. */
@@ -73,7 +77,7 @@ export class NeedCheck {
   }
 
   get #mayRun(): boolean {
-    return this.isSet && this.#quiet === 0 && !this.#distrusted;
+    return this.isSet && this.#quiet === 0 && !this.#stays;
   }
 
   async #run(): Promise<void> {
@@ -89,11 +93,11 @@ export class NeedCheck {
 
   /** What the metadata leads to, then the cleared mark, each on stable storage; with no allocating write beside. */
   async #clear(): Promise<void> {
-    if (!this.isSet || this.#distrusted) return;
+    if (!this.isSet || this.#stays) return;
     const section = async (): Promise<void> => {
       await this.#file.child.flush();
       using _held = await this.#lock.lock({ who: "clearing NEED_CHECK" });
-      if (!this.#distrusted) await this.#file.updateHeader({ features: this.#file.header.features & ~NEED_CHECK });
+      if (!this.#stays) await this.#file.updateHeader({ features: this.#file.header.features & ~NEED_CHECK });
     };
     try {
       await this.#context.exclusive(section, { block: "allocations" });
