@@ -210,7 +210,11 @@ export class BlockNode implements AsyncDisposable {
     this.#assertOpen();
     using _gate = this.requests.gate.close();
     await this.requests.gate.idle();
-    return await section();
+    try {
+      return await section();
+    } finally {
+      this.requests.changed();
+    }
   }
 
   /** @internal One more holder; `release` or disposal gives it back. */

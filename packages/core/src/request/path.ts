@@ -116,6 +116,11 @@ export class RequestPath {
     return this.#later("flush", 0, 0, options, () => this.#flushes.flush());
   }
 
+  /** The image may have been changed by other means than a request: the next flush has something to do. */
+  changed(): void {
+    this.#flushes.changed();
+  }
+
   /** A read that the gate does not hold back: for whoever has closed it. */
   readInside(offset: number, into: Uint8Array): Promise<void> {
     this.#checkRange("read", offset, into.length, this.image.size);
