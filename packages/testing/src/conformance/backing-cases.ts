@@ -1,6 +1,7 @@
 /** Cases on backing files of every length: what shows through, what is copied, and what hides them. */
 
 import { strict as assert } from "node:assert";
+import { BlockError } from "@coblock/core";
 import { expectCode, type Rig } from "./rig.ts";
 import { expectTruthful } from "./status-cases.ts";
 import { patternOf } from "./patterns.ts";
@@ -81,16 +82,24 @@ async function grows(trial: Trial): Promise<void> {
   const { clusterSize, diskSize, sizeUnit = 1 } = trial.subject;
   const rig = await trial.make({ backing: patternOf(90, 0, diskSize + 4 * clusterSize) });
   const size = diskSize + 2 * clusterSize - ((diskSize + 2 * clusterSize) % sizeUnit);
-  await growTo(rig, size);
+  if (!(await growTo(rig, size))) return;
   await rig.expectAll("after growing");
   await rig.writePattern(1, diskSize - 5, 10);
   await rig.expectAll("ten bytes over the old end");
   await expectTruthful(rig);
 }
 
-async function growTo(rig: Rig, size: number): Promise<void> {
-  await rig.node.resize(size);
+/** `false`: the driver would rather not, and has changed nothing. */
+async function growTo(rig: Rig, size: number): Promise<boolean> {
+  try {
+    await rig.node.resize(size);
+  } catch (error) {
+    assert(error instanceof BlockError && error.code !== "IO", `growing fails with ${String(error)}`);
+    assert.equal(rig.node.size, rig.model.size, "a refused resize changes the size");
+    return false;
+  }
   rig.model.resize(size);
+  return true;
 }
 
 async function unchanged(trial: Trial): Promise<void> {

@@ -42,7 +42,7 @@ class RandomRun {
       await rig.expectAll(`seed ${this.#seed}, round ${round}`);
       if (this.#random.chance(0.2)) await rig.flush();
       if (this.#random.chance(0.1)) await expectTruthful(rig);
-      if (this.#random.chance(0.1) && subject.persistent !== false) await rig.reopen();
+      if (this.#random.chance(0.1)) await rig.reopen();
     }
   }
 

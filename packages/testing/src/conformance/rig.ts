@@ -83,7 +83,9 @@ export class Rig {
     await node?.[Symbol.asyncDispose]();
   }
 
+  /** Nothing happens where the content would be gone. */
   async reopen(options: { readonly readOnly?: boolean } = {}): Promise<void> {
+    if (this.subject.persistent === false) return;
     await this.close();
     await this.open(options);
   }
@@ -168,16 +170,16 @@ export function makeGraph(subject: DriverSubject, storage: TestStorage): BlockGr
   return new BlockGraph({ drivers: [...subject.drivers.filter(({ name }) => name !== "test"), storage.driver], implicitOpen: "allow" });
 }
 
-/** Rejects with a `BlockError` of this code. */
-export async function expectCode(code: BlockErrorCode, promise: Promise<unknown>, what: string): Promise<void> {
+/** Rejects with a `BlockError` of this code, or one of these. */
+export async function expectCode(code: BlockErrorCode | readonly BlockErrorCode[], promise: Promise<unknown>, what: string): Promise<void> {
   try {
     await promise;
   } catch (error) {
     assert(error instanceof BlockError, `${what}: throws ${String(error)}, which is no BlockError`);
-    assert.equal(error.code, code, `${what}: ${error.message}`);
+    assert([code].flat().includes(error.code), `${what} fails with ${error.code}, not ${String(code)}: ${error.message}`);
     return;
   }
-  assert.fail(`${what}: succeeds, where ${code} was expected`);
+  assert.fail(`${what}: succeeds, where ${String(code)} was expected`);
 }
 
 interface Inspected {

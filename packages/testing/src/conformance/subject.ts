@@ -12,7 +12,7 @@ export interface Site {
   readonly size: number;
   /** A number that no other site has: for names outside of `storage`. */
   readonly serial: number;
-  /** What the disk holds when it was made; absent: nothing was written. Given to subjects that cannot write. */
+  /** What the disk shall hold when it is opened; absent: zeros. Given to subjects that cannot write, or keep nothing. */
   readonly content?: Uint8Array;
   /** The backing file to open the image with. */
   readonly backing?: DescribedNode;

@@ -39,11 +39,11 @@ export class Trial {
     return rig;
   }
 
-  /** A fresh image that holds data, zeros and holes; for a subject that cannot write, made so. */
+  /** A fresh image that holds data, zeros and holes: written, or made so where that is not possible. */
   async makeFilled(options: RigOptions = {}): Promise<Rig> {
     const size = options.size ?? this.subject.diskSize;
     const pieces = contentOf(size, this.subject.clusterSize);
-    if (this.subject.writable === false) {
+    if (this.subject.writable === false || (this.subject.persistent === false && options.readOnly === true)) {
       const content = new Uint8Array(size);
       for (const { offset, bytes } of pieces) content.set(bytes, offset);
       return this.make({ ...options, content });

@@ -1,0 +1,70 @@
+/** The drivers of Coblock as subjects of the conformance suite, and how they are stacked. */
+
+import { type DriverEntry, memoryDriver, nullDriver, rawDriver } from "@coblock/core";
+import { qedDriver } from "@coblock/qed";
+import { type DriverSubject, testFormatDriver } from "@coblock/testing";
+
+export const DRIVERS: readonly DriverEntry[] = [memoryDriver, nullDriver, rawDriver, qedDriver, testFormatDriver];
+
+/** Raw over the suite's storage. */
+export function rawSubject(name: string, window: { readonly offset?: number; readonly size?: number } = {}): DriverSubject {
+  const { offset = 0, size } = window;
+  return {
+    name,
+    drivers: DRIVERS,
+    diskSize: size ?? 20_001,
+    clusterSize: 4096,
+    discardReads: "anything",
+    resizes: size === undefined ? "grow and shrink" : "none",
+    create: async (site) => site.storage.put(site.fileName(), new Uint8Array(offset + site.size + (size === undefined ? 0 : 1000))),
+    describe: (site) => ({ driver: "raw", file: site.fileName(), ...(offset > 0 ? { offset } : {}), ...(size === undefined ? {} : { size: site.size }) }),
+  };
+}
+
+/** QED with small clusters: one table covers 1 MiB of the disk, so that it has two. */
+export function qedSubject(name: string, options: { readonly l2CacheSize?: number } = {}): DriverSubject {
+  const clusterSize = 4096;
+  return {
+    name,
+    drivers: DRIVERS,
+    diskSize: 1100 * clusterSize - 512,
+    clusterSize,
+    sizeUnit: 512,
+    backing: true,
+    resizes: "grow",
+    create: ({ graph, size, fileName }) => graph.create({ driver: "qed", filename: fileName(), size, values: { cluster_size: clusterSize, table_size: 2 } }),
+    describe: ({ fileName, backing }) => ({ driver: "qed", file: fileName(), backing: backing ?? null, ...options }),
+  };
+}
+
+/** qcow2 with clusters of 512 bytes: one L2 table covers 32 KiB of the disk, one refcount block 128 KiB of the file. */
+export function qcow2Subject(name: string, values: Readonly<Record<string, string | number | boolean>> = {}): DriverSubject {
+  const clusterSize = Number(values["cluster_size"] ?? 512);
+  return {
+    name,
+    drivers: DRIVERS,
+    diskSize: 300 * 512 + 100 * 512,
+    clusterSize,
+    sizeUnit: 512,
+    backing: true,
+    compresses: true,
+    resizes: "grow",
+    create: ({ graph, size, fileName }) => graph.create({ driver: "qcow2", filename: fileName(), size, values: { cluster_size: clusterSize, ...values } }),
+    describe: ({ fileName, backing }) => ({ driver: "qcow2", file: fileName(), backing: backing ?? null }),
+  };
+}
+
+export function testFormatSubject(name: string): DriverSubject {
+  return {
+    name,
+    drivers: DRIVERS,
+    diskSize: 70 * 2048 - 512,
+    clusterSize: 2048,
+    sizeUnit: 512,
+    backing: true,
+    compresses: true,
+    resizes: "grow",
+    create: ({ graph, size, fileName }) => graph.create({ driver: "test-format", filename: fileName(), size, values: { cluster_size: 2048 } }),
+    describe: ({ fileName, backing }) => ({ driver: "test-format", file: fileName(), even: `${fileName()}.even`, odd: `${fileName()}.odd`, backing: backing ?? null }),
+  };
+}
