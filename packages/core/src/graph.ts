@@ -35,6 +35,8 @@ export interface OpenOptions extends WaitOptions {
   readonly nodeName?: string;
   readonly forceShare?: boolean;
   readonly discard?: "ignore" | "unmap";
+  /** See `CommonOptions.cache`. */
+  readonly cache?: { readonly noFlush?: boolean };
 }
 
 /** Disposing closes every node that is still open, parents first. */
@@ -65,6 +67,7 @@ export class BlockGraph implements AsyncDisposable {
       level: "format",
       readOnly,
       discard: opening.discard ?? "unmap",
+      noFlush: opening.cache?.noFlush ?? false,
       access: { write: !readOnly, resize: !readOnly, shareWrite: true, shareResize: true, force: opening.forceShare ?? false },
       ancestry: [],
       signal: opening.signal,

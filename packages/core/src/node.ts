@@ -41,6 +41,7 @@ export interface BlockNodeParts {
   readonly fileName: string;
   readonly readOnly: boolean;
   readonly discard: "ignore" | "unmap";
+  readonly noFlush: boolean;
   readonly image: BlockImage;
   readonly children: ReadonlyMap<string, BlockChild>;
   readonly locks: () => readonly LockReport[];
@@ -80,7 +81,7 @@ export class BlockNode implements AsyncDisposable {
     this.fileName = parts.fileName;
     this.readOnly = parts.readOnly;
     this.children = parts.children;
-    this.requests = new RequestPath(parts);
+    this.requests = new RequestPath({ ...parts, noFlush: parts.noFlush && parts.kind === "protocol" });
     this.#exclusive = new CoMutex(`${parts.name} exclusive`, parts.clock);
   }
 

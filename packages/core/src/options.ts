@@ -17,6 +17,8 @@ export interface CommonOptions {
   readonly readOnly?: boolean;
   /** Whether discards reach this node's image, and whether it gives freed space back. Default "unmap". */
   readonly discard?: "ignore" | "unmap";
+  /** `noFlush`: flushes stop at the host's page cache, for images that can be made again; a crash of the host may lose everything. Inherited. */
+  readonly cache?: { readonly noFlush?: boolean };
   /** Open without image locks, although another process may be writing. Read-only only. */
   readonly forceShare?: boolean;
 }

@@ -28,6 +28,7 @@ const CREATION: Place = {
   level: "protocol",
   readOnly: false,
   discard: "unmap",
+  noFlush: false,
   access: { write: true, resize: true, shareWrite: false, shareResize: false, force: false },
   ancestry: [],
 };

@@ -18,6 +18,8 @@ export interface Place {
   readonly level: "format" | "protocol";
   readonly readOnly: boolean;
   readonly discard: "ignore" | "unmap";
+  /** Flushes do not go to the disk. */
+  readonly noFlush: boolean;
   readonly access: Access;
   /** The images above in the chain of backing files: opening one of them again would be a loop. */
   readonly ancestry: readonly Ancestor[];
@@ -41,7 +43,7 @@ export interface Ancestor {
 export const MAX_CHAIN_LENGTH = 200;
 
 /** Options of every node, taken off before a driver sees its own. */
-const COMMON_OPTIONS = ["driver", "nodeName", "readOnly", "discard", "forceShare"];
+const COMMON_OPTIONS = ["driver", "nodeName", "readOnly", "discard", "cache", "forceShare"];
 
 export class NodeFactory {
   readonly #graph: GraphParts;
@@ -117,6 +119,7 @@ export class NodeFactory {
       fileName: context.children.get("file")?.fileName ?? ownFileName(parts.options) ?? name,
       readOnly: place.readOnly,
       discard: place.discard,
+      noFlush: place.noFlush,
       image: mapped ? new MappingEngine(image, services, place.readOnly) : image,
       children: context.children,
       locks: () => (mapped ? [image.state.inspect()] : []),
@@ -150,7 +153,7 @@ function commonOptions(options: DescribedNode, place: Place): Place {
   const force = options.forceShare ?? place.access.force;
   if (force && !readOnly) throw new BlockError("INVALID_OPTION", "forceShare is for read-only images: two writers would corrupt the image");
   const access = { ...place.access, write: place.access.write && !readOnly, resize: place.access.resize && !readOnly, force };
-  return { ...place, readOnly, discard: options.discard ?? place.discard, access };
+  return { ...place, readOnly, discard: options.discard ?? place.discard, noFlush: options.cache?.noFlush ?? place.noFlush, access };
 }
 
 /** The driver's own options; any other is refused by name. */

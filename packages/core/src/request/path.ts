@@ -17,6 +17,8 @@ export interface RequestPathOptions {
   readonly image: BlockImage;
   readonly readOnly: boolean;
   readonly discard: "ignore" | "unmap";
+  /** A flush ends here. */
+  readonly noFlush: boolean;
   readonly clock: Clock;
 }
 
@@ -44,7 +46,7 @@ export class RequestPath {
     this.#alignment = options.image.limits.requestAlignment;
     this.#maxTransfer = alignDown(options.image.limits.maxTransfer ?? Number.MAX_SAFE_INTEGER, this.#alignment);
     this.gate = new RequestGate(options.name);
-    this.#flushes = new FlushShare(() => this.image.flush?.());
+    this.#flushes = new FlushShare(() => (options.noFlush ? undefined : this.image.flush?.()));
     assert(this.#maxTransfer > 0, `${options.name}: maxTransfer is below the alignment`);
   }
 
