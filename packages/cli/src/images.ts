@@ -2,6 +2,7 @@
 
 import { BlockError, nestOptions, type BlockGraph, type BlockNode, type NodeOptions, type OpenOptions } from "@coblock/core";
 import { CommandFailure } from "./failure.ts";
+import { describeAlone } from "./lone-image.ts";
 import type { Session } from "./session.ts";
 import { parseFlag, parseKeyValues } from "./text/key-values.ts";
 import { parseSize } from "./text/size.ts";
@@ -30,14 +31,8 @@ export async function openImage(graph: BlockGraph, words: ImageWords, session: S
   if (imageOptions && format !== undefined) throw new CommandFailure("--image-opts and --format are mutually exclusive");
   if (forceShare && writable) throw new CommandFailure("-U/--force-share is for images that are only read");
   const options: NodeOptions = imageOptions ? imageOptionsOf(name) : name;
-  const opening: OpenOptions = {
-    signal: session.signal,
-    readOnly: !writable,
-    forceShare,
-    ...(format === undefined ? {} : { driver: format }),
-    ...(alone ? { backing: null, dataFile: null } : {}),
-  };
-  const node = await graph.open(options, opening);
+  const opening: OpenOptions = { signal: session.signal, readOnly: !writable, forceShare, ...(format === undefined ? {} : { driver: format }) };
+  const node = await graph.open(alone ? await describeAlone(graph, options, format) : options, opening);
   const guessed = typeof options === "string" && format === undefined && !options.startsWith("json:");
   if (writable && guessed && node.driver === "raw") {
     session.note(`coblock: warning: the format of '${name}' was guessed to be raw, and writes that would make it look like another format will be refused; -f raw says that it is`);

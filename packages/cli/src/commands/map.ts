@@ -36,7 +36,7 @@ export const command: Command = defineCommand({
     await using graph = session.createGraph();
     await using image = await openImage(graph, { name, ...options }, session);
     const runs = runsOf(image, start, Math.min(diskSize(image), start + longest));
-    return json ? printJson(runs, start, session) : printTable(runs, session);
+    return await (json ? printJson(runs, start, session) : printTable(runs, session));
   },
 });
 

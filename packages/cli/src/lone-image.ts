@@ -1,0 +1,38 @@
+/** Describes an image so that none of the files that it names is opened: for commands that look at images of unknown origin. */
+
+import { parseFileName, type BlockGraph, type DescribedNode, type NodeOptions } from "@coblock/core";
+import { DRIVERS } from "./drivers.ts";
+
+/** Options of formats for files that an image may name. */
+const NAMED_FILES = ["backing", "dataFile"];
+/** Formats are told by this many bytes at the start of a file. */
+const PROBE_LENGTH = 2048;
+
+/** `options` with each named file that they leave to the image left out. A plain name is of format `format`, or probed. */
+export async function describeAlone(graph: BlockGraph, options: NodeOptions, format: string | undefined): Promise<NodeOptions> {
+  const described = typeof options === "string" ? await describeName(graph, options, format) : options;
+  if (typeof described === "string" || !("driver" in described)) return described;
+  const { optionNames } = await graph.driver(String(described.driver));
+  const closed = NAMED_FILES.filter((name) => optionNames.includes(name) && !(name in described)).map((name) => [name, null]);
+  return { ...described, ...Object.fromEntries(closed) } as DescribedNode;
+}
+
+async function describeName(graph: BlockGraph, name: string, format: string | undefined): Promise<DescribedNode> {
+  const parsed = parseFileName(name);
+  if (parsed.kind === "json") return parsed.options as unknown as DescribedNode;
+  const driver = format ?? (await probe(graph, name));
+  const isProtocol = DRIVERS.some((entry) => entry.name === driver && entry.kind === "protocol");
+  return (isProtocol ? { driver, filename: parsed.path } : { driver, file: name }) as DescribedNode;
+}
+
+async function probe(graph: BlockGraph, name: string): Promise<string> {
+  await using file = await graph.open({ driver: "raw", file: name }, { readOnly: true, forceShare: true });
+  const head = new Uint8Array(Math.min(PROBE_LENGTH, file.size));
+  await file.read(0, head);
+  let best = { name: "raw", score: 0 };
+  for (const entry of DRIVERS) {
+    const score = entry.kind === "format" ? (entry.probe?.(head, name) ?? 0) : 0;
+    if (score > best.score) best = { name: entry.name, score };
+  }
+  return best.name;
+}
