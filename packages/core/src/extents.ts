@@ -71,7 +71,7 @@ async function statusBelow(top: BlockNode, first: MaybePromise<RunStatus>, offse
     const backing = node.children.get("backing")?.node;
     if (run.kind !== "unallocated" || !throughBacking || backing === undefined) return describe(node, run, offset, depth);
     const left = Math.min(run.length, length);
-    if (offset >= backing.size) return { offset, length: left, depth, kind: "zero" };
+    if (offset >= backing.size) return { offset, length: left, depth, kind: "unallocated" };
     run = await backing.status(offset, Math.min(left, backing.size - offset));
     node = backing;
   }
