@@ -107,7 +107,7 @@ describe("lookup", () => {
     await using image = await opened({ l2: { 0: {}, 1: { 3: entry } }, extraClusters: 1 });
     const looking = lookup(image, SPAN + 3 * CLUSTER + 5, 1);
     await expect(looking).rejects.toMatchObject({ code: "CORRUPT_IMAGE", offset: SPAN + 3 * CLUSTER + 5 });
-    await expect(looking).rejects.toThrow(`L2 entry 3 at 0x5018 (L1 entry 1) points to ${words}`);
+    await expect(looking).rejects.toThrow(`L2 entry 3 (L1 entry 1) at 0x5018 points to ${words}`);
   });
 
   test.each<[what: string, entry: bigint, words: string]>([

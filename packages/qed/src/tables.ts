@@ -80,7 +80,7 @@ export class QedTables {
       return { kind: first === ZERO_CLUSTER ? "zero" : "unallocated", length: Math.min(length, run) };
     }
     const problem = this.#geometry.problemWith(first, 1, this.#fileEnd);
-    if (problem !== undefined) throw this.#corrupt(`L2 entry ${l2Index} at ${hex(tableOffset + l2Index * 8)} (L1 entry ${l1Index}) points to ${problem}`, offset);
+    if (problem !== undefined) throw this.#corrupt(`L2 entry ${l2Index} (L1 entry ${l1Index}) at ${hex(tableOffset + l2Index * 8)} points to ${problem}`, offset);
     const run = table.runLength(l2Index, Math.min(limit, (this.#fileEnd - first) / clusterSize), clusterSize) * clusterSize - inCluster;
     return { kind: "data", length: Math.min(length, run), child: this.#child, childOffset: first + inCluster, writable: true };
   }
