@@ -56,34 +56,30 @@ const TYPE_NAMES = { size: "size", number: "num", flag: "bool (on/off)", text: "
 /** What `-o help` prints. */
 export function describeCreationOptions(driver: BlockDriver): string {
   const shared = SHARED_OPTIONS.filter(({ name }) => name === "size" || driver.optionNames.includes("backing"));
-  const all = [...shared, ...(driver.createOptions ?? [])].sort((one, other) => (one.name < other.name ? -1 : 1));
+  const own = (driver.createOptions ?? []).filter(({ name }) => !shared.some((option) => option.name === name));
+  const all = [...shared, ...own].sort((one, other) => (one.name < other.name ? -1 : 1));
   const lines = all.map(({ name, type, help }) => `  ${`${name}=<${TYPE_NAMES[type]}>`.padEnd(22)} - ${help}\n`);
   return `Supported ${driver.name} options:\n${lines.join("")}`;
 }
 
-/** Where qemu-img's line differs from the order in which the driver lists its options. */
-const SIZE_GOES_AFTER: Readonly<Record<string, string>> = { qcow2: "compression_type" };
-const BACKING_GOES_AFTER: Readonly<Record<string, string>> = { qcow2: "compat" };
+/** The order of qemu-img's line; formats that it does not have: size, backing file, then as the driver lists them. */
+const FORMATTING_ORDER: Readonly<Record<string, readonly string[]>> = {
+  qcow2: ["cluster_size", "extended_l2", "preallocation", "compression_type", "size", "compat", "backing_file", "backing_fmt", "data_file", "data_file_raw", "lazy_refcounts", "refcount_bits"],
+  qed: ["size", "backing_file", "backing_fmt", "cluster_size", "table_size"],
+  raw: ["size", "preallocation"],
+};
+/** Options that the line shows also where they were not given. */
+const SHOWN_DEFAULTS = ["cluster_size", "compression_type", "extended_l2", "lazy_refcounts", "refcount_bits"];
 
-/** The line `Formatting …`: all values that are given or have a default. */
+/** The line `Formatting …`. */
 export function describeCreation(driver: BlockDriver, filename: string, size: number, { values, backingFile, backingFormat }: CreationOptions): string {
-  const words: string[] = [];
-  const put = (name: string, value: CreateValue | undefined): void => {
-    if (value !== undefined) words.push(`${name}=${typeof value === "boolean" ? (value ? "on" : "off") : value}`);
-  };
-  const putSize = (): void => put("size", size);
-  const putBacking = (): void => {
-    put("backing_file", backingFile);
-    put("backing_fmt", backingFormat);
-  };
-  const sizeAfter = SIZE_GOES_AFTER[driver.name];
-  const backingAfter = BACKING_GOES_AFTER[driver.name];
-  if (sizeAfter === undefined) putSize();
-  if (backingAfter === undefined) putBacking();
-  for (const { name, defaultValue } of driver.createOptions ?? []) {
-    put(name, values[name] ?? (name === "preallocation" || name === "compat" ? undefined : defaultValue));
-    if (name === sizeAfter) putSize();
-    if (name === backingAfter) putBacking();
-  }
+  const own = driver.createOptions ?? [];
+  const defaults = own.filter(({ name }) => SHOWN_DEFAULTS.includes(name)).map(({ name, defaultValue }) => [name, defaultValue] as const);
+  const shown: Readonly<Record<string, CreateValue | undefined>> = { ...Object.fromEntries(defaults), ...values, size, backing_file: backingFile, backing_fmt: backingFormat };
+  const order = FORMATTING_ORDER[driver.name] ?? [...new Set(["size", "backing_file", "backing_fmt", ...own.map(({ name }) => name)])];
+  const words = order.flatMap((name) => {
+    const value = shown[name];
+    return value === undefined ? [] : [`${name}=${typeof value === "boolean" ? (value ? "on" : "off") : value}`];
+  });
   return `Formatting '${filename}', fmt=${driver.name} ${words.join(" ")}`;
 }

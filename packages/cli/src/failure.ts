@@ -17,6 +17,13 @@ export function withExitCode(error: unknown, exitCode: number): unknown {
   return error instanceof BlockError ? new CommandFailure(error.message, exitCode, { cause: error }) : error;
 }
 
+/** What failed first: closing what was open may fail too, and `using` then throws both in one. */
+export function firstFailure(error: unknown): unknown {
+  let first = error;
+  while (first instanceof Error && first.name === "SuppressedError" && "suppressed" in first) first = first.suppressed;
+  return first;
+}
+
 /** One line, whatever is in the message (names of files may hold anything). */
 export function oneLine(message: string): string {
   // oxlint-disable-next-line no-control-regex -- control characters of file names must not reach the terminal

@@ -2,7 +2,7 @@
 
 import { BlockError } from "@coblock/core";
 import { COMMANDS, NOT_THERE_YET } from "./command-table.ts";
-import { CommandFailure } from "./failure.ts";
+import { CommandFailure, firstFailure } from "./failure.ts";
 import type { Host } from "./host.ts";
 import { Session } from "./session.ts";
 
@@ -36,7 +36,8 @@ async function runGlobalOption(option: string, session: Session): Promise<number
   return 0;
 }
 
-function reportFailure(error: unknown, session: Session): number {
+function reportFailure(thrown: unknown, session: Session): number {
+  const error = firstFailure(thrown);
   const told = error instanceof CommandFailure || error instanceof BlockError;
   const message = error instanceof Error ? error.message : String(error);
   session.output.flush();

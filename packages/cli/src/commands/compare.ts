@@ -45,13 +45,9 @@ export const command: Command = defineCommand({
     const progress = session.startProgress({ printed: options.progress && !quiet, quiet, stepPercent: PROGRESS_STEP_PERCENT });
     let words = "";
     try {
-      const sameSize = diskSize(left) === diskSize(right);
-      if (strict && !sameSize) words = "Strict mode: Image size mismatch!\n";
-      else if (!sameSize && !quiet) session.output.line("Warning: Image size mismatch!");
-      if (words !== "") return EXIT_DIFFERENT;
       const comparison = await compare(left, right, strict, (done, total) => progress.update(done, total), session);
       if (comparison.kind === "identical") progress.finish();
-      words = describe(comparison);
+      words = sizeWarning(left, right, comparison) + describe(comparison);
       return comparison.kind === "identical" ? 0 : EXIT_DIFFERENT;
     } finally {
       progress.end(() => session.output.print(quiet ? "" : words));
@@ -81,6 +77,13 @@ async function compare(left: BlockNode, right: BlockNode, strict: boolean, onPro
   } catch (error) {
     throw withExitCode(error, error instanceof BlockStatusError ? EXIT_STATUS : EXIT_READ);
   }
+}
+
+/** Sizes matter only where all that both images have is the same. */
+function sizeWarning(left: BlockNode, right: BlockNode, comparison: Comparison): string {
+  if (diskSize(left) === diskSize(right) || comparison.kind === "size") return "";
+  const isBehindShorter = comparison.kind === "identical" || comparison.offset >= Math.min(left.size, right.size);
+  return isBehindShorter ? "Warning: Image size mismatch!\n" : "";
 }
 
 function describe(comparison: Comparison): string {

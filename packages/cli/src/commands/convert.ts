@@ -134,14 +134,14 @@ async function convert({ graph, sources, targetName, options, settings }: Conver
   const words: TargetWords = { graph, driver, name: targetName, imageOptions: options.targetImageOptions, explicitFormat: options.targetFormat };
   if (!options.noCreate) await makeTarget(words, creation, sources, session);
   const hasBacking = !options.noCreate && creation.backingFile !== undefined;
+  await using target = await openTarget(words, session);
+  if (target.size < sources.reduce((sum, source) => sum + source.size, 0)) throw new CommandFailure("output file is smaller than input file");
+  const targetIsZero = options.noCreate ? options.targetIsZero : await isFreshZero(target, hasBacking);
+  const sharedDepth = hasBacking && sources[0] !== undefined ? { sharedDepth: sharedDepthOf(sources[0], target) } : {};
   const progress = session.startProgress({ printed: options.progress && !options.quiet, quiet: options.quiet, stepPercent: PROGRESS_STEP_PERCENT });
   try {
-    await using target = await openTarget(words, session);
-    if (target.size < sources.reduce((sum, source) => sum + source.size, 0)) throw new CommandFailure("output file is smaller than input file");
-    const targetIsZero = options.noCreate ? options.targetIsZero : await isFreshZero(target, hasBacking);
-    const sharedDepth = hasBacking && sources[0] !== undefined ? { sharedDepth: sharedDepthOf(sources[0], target) } : {};
-    const copying = { target, targetIsZero, ...sharedDepth, ...settings, signal: session.signal };
-    await copyAll(sources, { ...copying, progress, ...(options.salvage ? { salvage: true } : {}) }, session);
+    const copying = { target, targetIsZero, ...sharedDepth, ...settings, signal: session.signal, progress };
+    await copyAll(sources, { ...copying, salvage: options.salvage }, session);
     progress.finish();
   } catch (error) {
     throw incomplete(error, targetName);
@@ -161,7 +161,7 @@ interface Copying extends Settings {
   readonly sharedDepth?: number;
   readonly signal: AbortSignal;
   readonly progress: Progress;
-  readonly salvage?: boolean;
+  readonly salvage: boolean;
 }
 
 async function copyAll(sources: readonly BlockNode[], { progress, salvage, ...copying }: Copying, session: Session): Promise<void> {
@@ -177,7 +177,7 @@ async function copyAll(sources: readonly BlockNode[], { progress, salvage, ...co
     const onReadError = (offset: number, length: number, error: unknown): void => {
       session.note(`coblock: warning: ${length} bytes at offset ${offset} of '${source.fileName}' became zeros: ${(error as Error).message}`);
     };
-    await copyDisk({ ...copying, source, targetOffset, onProgress, ...(salvage === true ? { onReadError } : {}) });
+    await copyDisk({ ...copying, source, targetOffset, onProgress, ...(salvage ? { onReadError } : {}) });
     targetOffset += diskSize(source);
   }
 }

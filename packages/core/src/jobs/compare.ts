@@ -105,6 +105,7 @@ class DiskComparison {
   }
 
   #progress(length: number): void {
+    if (this.#mismatch !== undefined) return;
     this.#doneBytes += length;
     this.#options.onProgress?.(this.#doneBytes, this.#totalBytes);
   }
