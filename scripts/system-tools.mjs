@@ -15,16 +15,24 @@ const PACKAGES = {
 
 /** @typedef {keyof typeof PACKAGES} Command */
 
-/** Installs what is missing as root on a system with apt; elsewhere, and where that fails, says which tests are skipped and why. */
+/**
+ * Installs what is missing, as root on a system with apt; elsewhere says what to install. Answers what stays missing.
+ * @returns {Command[]}
+ */
 export function ensureSystemTools() {
   const missing = missingCommands();
-  if (missing.length === 0) return;
+  if (missing.length === 0) return [];
   const why = whyNotInstallable() ?? installPackages(missing);
-  if (why !== undefined) explainSkips(missing, why);
+  const absent = missingCommands();
+  if (absent.length > 0) {
+    const packages = packagesOf(absent).join(" ");
+    process.stderr.write(`coblock: ${absent.join(", ")} not found (${why}); on Debian: apt-get install ${packages}\n`);
+  }
+  return absent;
 }
 
 /** @returns {Command[]} */
-export function missingCommands() {
+function missingCommands() {
   return /** @type {Command[]} */ (Object.keys(PACKAGES)).filter((command) => !isOnPath(command));
 }
 
@@ -59,7 +67,7 @@ function installPackages(commands) {
   try {
     runQuietly("refreshing Debian's package lists", "apt-get", [...apt, "update"], { env });
     runQuietly(`installing ${packages.join(", ")}`, "apt-get", [...apt, "install", "-y", "--no-install-recommends", ...packages], { env });
-    return undefined;
+    return "not in the packages that were installed";
   } catch (error) {
     if (error instanceof StepError) return error.message.trimEnd();
     throw error;
@@ -69,15 +77,4 @@ function installPackages(commands) {
 /** @param {readonly Command[]} commands */
 function packagesOf(commands) {
   return [...new Set(commands.map((command) => PACKAGES[command]))];
-}
-
-/**
- * @param {readonly Command[]} commands
- * @param {string} why
- */
-function explainSkips(commands, why) {
-  process.stderr.write(
-    `coblock: ${commands.join(", ")} not found, and ${why}.\n` +
-      `coblock: tests that compare with them are skipped; on Debian: apt-get install ${packagesOf(commands).join(" ")}\n`,
-  );
 }
