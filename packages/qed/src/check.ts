@@ -1,6 +1,6 @@
 /** The check of an image: every cluster of the file belongs to one table or one guest cluster, or is leaked. */
 
-import { alignDown, type CheckOptions, type CheckResult, type Finding, hex, type MaybePromise } from "@coblock/core";
+import { alignDown, type CheckOptions, type CheckResult, type Finding, hex, isZero, type MaybePromise } from "@coblock/core";
 
 import { ClusterMap } from "./cluster-map.ts";
 import { UNALLOCATED, ZERO_CLUSTER } from "./geometry.ts";
@@ -84,7 +84,7 @@ class MetadataCheck {
     const { tableEntries } = this.#file.geometry;
     for (let start = 0; start < tableEntries; start += PIECE_ENTRIES) {
       const piece = await this.#readPiece(name, offset + start * 8, Math.min(PIECE_ENTRIES, tableEntries - start));
-      if (piece === undefined) continue;
+      if (piece === undefined || isZero(piece.bytes)) continue;
       let cleared = false;
       for (let index = 0; index < piece.entries; index++) {
         const value = piece.entry(index);
