@@ -14,6 +14,8 @@ export interface TargetWords {
   /** `--target-image-opts`: the name is a list of options, and tells the format itself. */
   readonly imageOptions: boolean;
   readonly explicitFormat: string | undefined;
+  /** `-t`; as with qemu-img "unsafe" where it is not given, since a copy can be made again. */
+  readonly cacheMode: string | undefined;
 }
 
 /** Makes the image. Throws before anything is lost where it is one of the sources' own files. */
@@ -33,10 +35,11 @@ export async function makeTarget(words: TargetWords, creation: CreationOptions &
   }
 }
 
-export async function openTarget({ graph, driver, name, imageOptions, explicitFormat }: TargetWords, session: Session): Promise<BlockNode> {
-  if (!imageOptions) return graph.open(name, { driver: driver.name, signal: session.signal });
+export async function openTarget({ graph, driver, name, imageOptions, explicitFormat, cacheMode = "unsafe" }: TargetWords, session: Session): Promise<BlockNode> {
+  const opening = { signal: session.signal, cache: { noFlush: cacheMode === "unsafe" } };
+  if (!imageOptions) return graph.open(name, { driver: driver.name, ...opening });
   if (explicitFormat !== undefined) throw new CommandFailure("--target-image-opts and -O are mutually exclusive");
-  return graph.open(imageOptionsOf(name), { signal: session.signal });
+  return graph.open(imageOptionsOf(name), opening);
 }
 
 /**

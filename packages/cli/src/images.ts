@@ -45,7 +45,7 @@ export function diskSize(node: BlockNode): number {
   return Math.ceil(node.size / SECTOR_LENGTH) * SECTOR_LENGTH;
 }
 
-/** Cache modes are known and checked; Coblock's caches do not depend on them. */
+/** With `unsafe` flushes stop at the host's page cache; between the other modes Coblock makes no difference. */
 export function checkCacheMode(mode: string | undefined, what: "cache" | "source cache"): void {
   if (mode !== undefined && !CACHE_MODES.includes(mode)) throw new CommandFailure(`Invalid ${what} option: ${mode}`);
 }

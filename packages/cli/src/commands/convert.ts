@@ -48,6 +48,7 @@ Several images are put one behind the other.
   -S size      zeros of at least that many bytes are not stored (default 4k); 0 stores everything
   -m num       pieces in flight, 1 to 16 (default 8)
   -n           the target is there already
+  -t mode      "unsafe" (default): the copy is in the host's page cache when it is done; "writeback" and the others: on the disk
   --salvage    what cannot be read becomes zeros, with a warning
   -p           print how far it is`;
 
@@ -131,7 +132,7 @@ async function convert({ graph, sources, targetName, options, settings }: Conver
     backingFile: options.backingFile ?? given.backingFile,
     backingFormat: options.backingFormat ?? given.backingFormat,
   };
-  const words: TargetWords = { graph, driver, name: targetName, imageOptions: options.targetImageOptions, explicitFormat: options.targetFormat };
+  const words: TargetWords = { graph, driver, name: targetName, imageOptions: options.targetImageOptions, explicitFormat: options.targetFormat, cacheMode: options.cache };
   if (!options.noCreate) await makeTarget(words, creation, sources, session);
   const hasBacking = !options.noCreate && creation.backingFile !== undefined;
   await using target = await openTarget(words, session);
