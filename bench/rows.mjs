@@ -49,7 +49,7 @@ export const rows = [
   reads("read-d64 raw", "read.raw", "raw", { depth: 64, length: 4096, step: STEP, target: "3 / 1" }),
   reads("read-d64 qcow2", "read.qcow2", "qcow2", { depth: 64, length: 4096, step: STEP, target: "3 / 1" }),
   reads("read-chain", "chain.qcow2", "qcow2", { depth: 1, length: 4096, step: STEP, target: "5" }),
-  reads("read-64k", "read.qcow2", "qcow2", { depth: 16, length: 65536, step: STEP, target: "1.3 / 1", count: 40_000 }),
+  reads("read-64k", "read.qcow2", "qcow2", { depth: 16, length: 65536, step: 1088 * 1024, target: "1.3 / 1", count: 40_000 }),
   converts("conv-raw", "mixed.raw", "raw", "raw", "1.6 / 0.95"),
   converts("conv-qcow2 to raw", "mixed.qcow2", "qcow2", "raw", "1.6 / 0.95"),
   converts("conv-qcow2 from raw", "mixed.raw", "raw", "qcow2", "1.6 / 0.95"),
