@@ -1,1 +1,4 @@
-export {};
+/** The qcow2 image format for Coblock. */
+
+export { qcow2Driver } from "./driver.ts";
+export type { Qcow2Options } from "./options.ts";

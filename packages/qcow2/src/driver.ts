@@ -1,0 +1,29 @@
+/** The qcow2 driver: what a graph is given, and what it loads when an image needs it. */
+
+import type { BlockDriver, DriverEntry } from "@coblock/core";
+import { CREATE_OPTIONS } from "./create-options.ts";
+import { OPTION_NAMES } from "./options.ts";
+
+const MAGIC = [0x51, 0x46, 0x49, 0xfb] as const;
+
+/** Give this to `BlockGraph`. Opens qcow2 versions 2 and 3; version 1 is another format, "qcow". */
+export const qcow2Driver: DriverEntry = {
+  name: "qcow2",
+  kind: "format",
+  probe: (head) => {
+    const version = head.length < 8 ? 0 : new DataView(head.buffer, head.byteOffset).getUint32(4);
+    return MAGIC.every((byte, index) => head[index] === byte) && (version === 2 || version === 3) ? 100 : 0;
+  },
+  load: async () => {
+    const [{ openImage }, { createImage }] = [await import("./image/open.ts"), await import("./create.ts")];
+    const driver: BlockDriver<"qcow2"> = {
+      name: "qcow2",
+      kind: "format",
+      optionNames: OPTION_NAMES,
+      createOptions: CREATE_OPTIONS,
+      open: openImage,
+      create: createImage,
+    };
+    return driver as BlockDriver;
+  },
+};

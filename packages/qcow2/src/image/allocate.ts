@@ -1,0 +1,175 @@
+/** New space for guest clusters: found, and linked into the L2 table when its data is there, or given back. */
+
+import { assert, type Allocation, type AllocationRequest, type BlockChild, type Wait } from "@coblock/core";
+import { compressedEntryFor, EMPTY, entryFor, isCopied, maxCompressedOffset } from "../format/entries.ts";
+import { l1IndexOf, l2IndexOf } from "../format/geometry.ts";
+import type { ClusterRun } from "../metadata/free-runs.ts";
+import { hostOffsetAt, type L2Place } from "../metadata/l2-entry.ts";
+import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
+import { kindAt, planDrops } from "../metadata/owned-space.ts";
+import { type WritableL2, writableL2 } from "../metadata/writable-l2.ts";
+import { ALL_SUBCLUSTERS, SUBCLUSTERS, subclusterBits, subclustersAt } from "./subclusters.ts";
+
+/** What `link` and `abandon` need to know of an allocation. */
+export interface Ticket {
+  readonly l2: WritableL2;
+  readonly l1Index: number;
+  /** Entries [index, index + count). */
+  readonly index: number;
+  readonly count: number;
+  /** Bytes of the host cluster of the first entry. */
+  readonly host: number;
+  /** `fresh`: clusters that were free. `own`: the entries have the space already. `packed`: compressed bytes. */
+  readonly space: "fresh" | "own" | "packed";
+  /** Compressed bytes. */
+  readonly storedLength: number;
+}
+
+export interface AllocateParts {
+  readonly metadata: Metadata;
+  readonly writable: WritableMetadata;
+  readonly data: BlockChild;
+}
+
+/** What one allocation can serve, in entries of one L2 table. */
+interface Stretch {
+  readonly kind: "new" | "replace" | "own";
+  readonly count: number;
+}
+
+/** Room for whole (sub)clusters, or for one compressed one; serves a prefix that lies in one L2 table and in one row of clusters. */
+export async function allocate(parts: AllocateParts, request: AllocationRequest): Promise<Allocation<Ticket> | Wait> {
+  const { metadata, writable } = parts;
+  const l1Index = l1IndexOf(metadata.geometry, request.offset);
+  const l2 = await writableL2(metadata, writable, l1Index);
+  if (l2.kind === "wait") return l2;
+  try {
+    return await (request.storedLength === undefined ? allocateClusters(parts, l2, l1Index, request) : allocatePacked(parts, l2, l1Index, request, request.storedLength));
+  } catch (error) {
+    l2.pin[Symbol.dispose]();
+    throw error;
+  }
+}
+
+async function allocateClusters(parts: AllocateParts, l2: WritableL2, l1Index: number, { offset, length }: AllocationRequest): Promise<Allocation<Ticket>> {
+  const { metadata, data } = parts;
+  const { geometry, file } = metadata;
+  const { clusterSize } = geometry;
+  const index = l2IndexOf(geometry, offset);
+  const start = offset - (offset % clusterSize);
+  const wanted = Math.min(Math.ceil((offset + length - start) / clusterSize), geometry.l2Entries - index);
+  const place: L2Place = { file, geometry, table: l2.entry.table, l1Index, l2Offset: l2.entry.offset };
+  const stretch = stretchAt(place, index, wanted);
+  const sizeBefore = data.size;
+  const { host, count } = await findSpace(parts, place, index, start, stretch);
+  // A cluster that replaces another must hold all that the other held; else the subclusters asked for are enough.
+  const first = stretch.kind === "replace" ? start : offset;
+  const end = stretch.kind === "replace" ? start + count * clusterSize : Math.min(start + count * clusterSize, offset + length);
+  return {
+    offset: first,
+    length: end - first,
+    child: data,
+    childOffset: host + (first - start),
+    readsZero: stretch.kind !== "own" && host >= sizeBefore,
+    ticket: { l2, l1Index, index, count, host, space: stretch.kind === "own" || geometry.externalData ? "own" : "fresh", storedLength: 0 },
+  };
+}
+
+/** Host offset of space for the stretch, or for the beginning of it. */
+async function findSpace({ metadata, writable }: AllocateParts, place: L2Place, index: number, guestStart: number, { kind, count }: Stretch): Promise<{ readonly host: number; readonly count: number }> {
+  const { geometry } = metadata;
+  if (geometry.externalData) return { host: guestStart, count };
+  if (kind === "own") return { host: hostOffsetAt(place, index), count };
+  const run: ClusterRun = await writable.clusters.allocate(count);
+  return { host: run.first * geometry.clusterSize, count: run.count };
+}
+
+/** Entries from `index` on that can be served alike. */
+function stretchAt(place: L2Place, index: number, wanted: number): Stretch {
+  const kind = stretchKind(place, index);
+  let count = 1;
+  while (count < wanted && stretchKind(place, index + count) === kind && (kind !== "own" || isNextInRow(place, index, count))) count++;
+  return { kind, count };
+}
+
+/** `own`: space that only this entry owns and that is not read. `replace`: bytes that must move. */
+function stretchKind(place: L2Place, index: number): Stretch["kind"] {
+  const { kind, high } = kindAt(place, index);
+  if (kind === "compressed") return "replace";
+  if (place.geometry.extendedL2) {
+    const { placed, copied } = subclustersAt(place, index);
+    return placed ? (copied ? "own" : "replace") : "new";
+  }
+  hostOffsetAt(place, index);
+  if (kind === "reserved" && isCopied(high)) return "own";
+  return kind === "unallocated" || kind === "zero" ? "new" : "replace";
+}
+
+function isNextInRow(place: L2Place, index: number, count: number): boolean {
+  return hostOffsetAt(place, index + count) === hostOffsetAt(place, index) + count * place.geometry.clusterSize;
+}
+
+async function allocatePacked({ metadata, writable, data }: AllocateParts, l2: WritableL2, l1Index: number, { offset, length }: AllocationRequest, storedLength: number): Promise<Allocation<Ticket>> {
+  const { geometry, file } = metadata;
+  assert(length === geometry.clusterSize && !geometry.externalData, "a compressed cluster is whole and in the image file");
+  const childOffset = await writable.references.allocateBytes(storedLength);
+  if (childOffset + storedLength > maxCompressedOffset(geometry.clusterBits)) {
+    await writable.references.giveBackBytes(childOffset, storedLength);
+    throw file.noSpace("compressed clusters cannot lie further back in the file");
+  }
+  return { offset, length, child: data, childOffset, readsZero: false, ticket: { l2, l1Index, index: l2IndexOf(geometry, offset), count: 1, host: childOffset, space: "packed", storedLength } };
+}
+
+/** Shows the new space in the L2 table, and gives up what the entries owned; where that cannot be found out, the space goes back. */
+export async function link(parts: AllocateParts, allocation: Allocation<Ticket>): Promise<void> {
+  const { metadata, writable } = parts;
+  const { l2, l1Index, index, count, space } = allocation.ticket;
+  using _pin = l2.pin;
+  const { table, offset } = l2.entry;
+  const place: L2Place = { file: metadata.file, geometry: metadata.geometry, table, l1Index, l2Offset: offset };
+  try {
+    const indices = space === "own" ? [] : Array.from({ length: count }, (_, step) => index + step);
+    const drops = await planDrops(writable.references, place, indices);
+    for (let step = 0; step < count; step++) setEntry(place, allocation, step);
+    metadata.l2.markDirty(l2.entry);
+    writable.references.commit(drops);
+  } catch (error) {
+    await giveBack(parts, allocation.ticket);
+    throw error;
+  }
+}
+
+/** The data was not written: nobody will ever see the space. */
+export async function abandon(parts: AllocateParts, { ticket }: Allocation<Ticket>): Promise<void> {
+  using _pin = ticket.l2.pin;
+  await giveBack(parts, ticket);
+}
+
+async function giveBack({ metadata, writable }: AllocateParts, { host, count, space, storedLength }: Ticket): Promise<void> {
+  if (space === "fresh") await writable.clusters.giveBack(host / metadata.geometry.clusterSize, count);
+  if (space === "packed") await writable.references.giveBackBytes(host, storedLength);
+}
+
+function setEntry(place: L2Place, allocation: Allocation<Ticket>, step: number): void {
+  const { geometry, table } = place;
+  const { host, index, space, storedLength } = allocation.ticket;
+  const { clusterSize, clusterBits } = geometry;
+  const at = index + step;
+  const entry = space === "packed" ? compressedEntryFor(host, storedLength, clusterBits) : entryFor(host + step * clusterSize, true);
+  if (!geometry.extendedL2) return table.set(at, entry);
+  const bitmap = space === "packed" ? EMPTY : subclustersWith(place, allocation, at, step);
+  table.set(at * 2, entry);
+  table.set(at * 2 + 1, bitmap);
+}
+
+/** The subclusters of an entry, with those of the allocation being data now. */
+function subclustersWith(place: L2Place, allocation: Allocation<Ticket>, index: number, step: number): { readonly high: number; readonly low: number } {
+  const { clusterSize, subclusterSize } = place.geometry;
+  const start = allocation.offset - (allocation.offset % clusterSize) + step * clusterSize;
+  const from = Math.max(0, allocation.offset - start) / subclusterSize;
+  const to = Math.min(SUBCLUSTERS, Math.ceil((allocation.offset + allocation.length - start) / subclusterSize));
+  const covered = subclusterBits(from, to - from);
+  if (covered === ALL_SUBCLUSTERS) return { high: 0, low: ALL_SUBCLUSTERS };
+  const { allocated, zeros } = subclustersAt(place, index);
+  return { high: (zeros & ~covered) >>> 0, low: (allocated | covered) >>> 0 };
+}

@@ -1,0 +1,106 @@
+/** Zeros and holes without data: whole clusters become "reads as zeros" or "not allocated", one L2 table at a time. */
+
+import type { Wait } from "@coblock/core";
+import { EMPTY, type Entry, type L2Kind, ZERO_LOW } from "../format/entries.ts";
+import { l1IndexOf, l2IndexOf } from "../format/geometry.ts";
+import type { L2Place } from "../metadata/l2-entry.ts";
+import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
+import { kindAt, planDrops } from "../metadata/owned-space.ts";
+import { writableL2 } from "../metadata/writable-l2.ts";
+import { ALL_SUBCLUSTERS } from "./subclusters.ts";
+
+export interface ClearParts {
+  readonly metadata: Metadata;
+  readonly writable: WritableMetadata;
+  /** The header names a backing file, or there is one: what is not allocated need not read as zeros. */
+  readonly hasBacking: boolean;
+  /** The data file must read like the disk: only real zeros will do. */
+  readonly rawDataFile: boolean;
+}
+
+/** What becomes of an entry. `zero`: reads as zeros, space given up. `keep space`: reads as zeros, space kept. `hole`: not allocated. */
+type Change = "leave" | "zero" | "keep space" | "hole";
+
+/** Makes whole clusters read as zeros; bytes done, 0 where version 2 cannot say so. */
+export async function zeroClusters(parts: ClearParts, offset: number, length: number, mayUnmap: boolean): Promise<number | Wait> {
+  const { hasBacking, rawDataFile, metadata } = parts;
+  if (rawDataFile) return 0;
+  if (metadata.geometry.version === 2 && (hasBacking || !mayUnmap)) return 0;
+  return changeClusters(parts, { offset, length, skipsHoles: !hasBacking }, (kind) => {
+    if (kind === "unallocated") return hasBacking ? "zero" : "leave";
+    if (metadata.geometry.version === 2) return "hole";
+    return mayUnmap || kind === "compressed" ? "zero" : "keep space";
+  });
+}
+
+/** Drops whole clusters; bytes done, 0 where they were left as they are. */
+export async function unmapClusters(parts: ClearParts, offset: number, length: number, reveal: boolean): Promise<number | Wait> {
+  const { hasBacking, rawDataFile, metadata } = parts;
+  if (rawDataFile) return 0;
+  if (reveal) return changeClusters(parts, { offset, length, skipsHoles: true }, () => "hole");
+  if (metadata.geometry.version === 2 && hasBacking) return 0;
+  return changeClusters(parts, { offset, length, skipsHoles: !hasBacking }, (kind) => {
+    if (kind === "unallocated") return hasBacking ? "zero" : "leave";
+    return metadata.geometry.version === 2 ? "hole" : "zero";
+  });
+}
+
+interface ClearRange {
+  readonly offset: number;
+  readonly length: number;
+  /** Where there is no L2 table there is nothing to do. */
+  readonly skipsHoles: boolean;
+}
+
+async function changeClusters({ metadata, writable }: ClearParts, { offset, length, skipsHoles }: ClearRange, decide: (kind: L2Kind) => Change): Promise<number | Wait> {
+  const { geometry, l1, l2, file } = metadata;
+  const l1Index = l1IndexOf(geometry, offset);
+  const index = l2IndexOf(geometry, offset);
+  const count = Math.min(Math.ceil(length / geometry.clusterSize), geometry.l2Entries - index);
+  if (skipsHoles && l1.l2Offset(l1Index) === 0) return count * geometry.clusterSize;
+  const found = await writableL2(metadata, writable, l1Index);
+  if (found.kind === "wait") return found;
+  using _pin = found.pin;
+  const place: L2Place = { file, geometry, table: found.entry.table, l1Index, l2Offset: found.entry.offset };
+  const changes: { readonly index: number; readonly entry: NewEntry }[] = [];
+  const given: number[] = [];
+  for (let at = index; at < index + count; at++) {
+    const change = decide(kindAt(place, at).kind);
+    const entry = change === "leave" ? undefined : newEntry(place, at, change);
+    if (entry === undefined) continue;
+    changes.push({ index: at, entry });
+    if (change !== "keep space") given.push(at);
+  }
+  const drops = await planDrops(writable.references, place, given);
+  for (const { index: at, entry } of changes) setEntry(place, at, entry);
+  if (changes.length > 0) l2.markDirty(found.entry);
+  writable.references.commit(drops);
+  return count * geometry.clusterSize;
+}
+
+/** An entry, and its subclusters where there are any. */
+interface NewEntry {
+  readonly entry: Entry;
+  readonly bitmap: Entry;
+}
+
+/** `undefined`: it is like that already. */
+function newEntry(place: L2Place, index: number, change: Exclude<Change, "leave">): NewEntry | undefined {
+  const { high, low, kind } = kindAt(place, index);
+  const { geometry, table } = place;
+  const kept = change === "keep space" && kind !== "compressed" ? { high, low } : EMPTY;
+  const reads = change === "hole" ? 0 : 1;
+  if (!geometry.extendedL2) {
+    const entry = { high: kept.high, low: kept.low - (kept.low % 2) + reads * ZERO_LOW };
+    return entry.high === high && entry.low === low ? undefined : { entry, bitmap: EMPTY };
+  }
+  const bitmap = { high: reads * ALL_SUBCLUSTERS, low: 0 };
+  const same = kept.high === high && kept.low === low && table.high(index * 2 + 1) === bitmap.high && table.low(index * 2 + 1) === 0;
+  return same ? undefined : { entry: kept, bitmap };
+}
+
+function setEntry({ geometry, table }: L2Place, index: number, { entry, bitmap }: NewEntry): void {
+  if (!geometry.extendedL2) return table.set(index, entry);
+  table.set(index * 2, entry);
+  table.set(index * 2 + 1, bitmap);
+}

@@ -1,0 +1,162 @@
+/** An open qcow2 image: what core's mapping engine asks of a format, handed on to the files that know. */
+
+import type {
+  Allocation,
+  AllocationRequest,
+  BlockChild,
+  BlockError,
+  CheckOptions,
+  CheckResult,
+  Finding,
+  Guarded,
+  HostSpan,
+  ImageInfo,
+  ImageLimits,
+  Intent,
+  MappedImage,
+  Mapping,
+  OpenContext,
+  ResizeOptions,
+  Wait,
+} from "@coblock/core";
+import { assert } from "@coblock/core";
+import { RAW_EXTERNAL_DATA } from "../format/features.ts";
+import type { Geometry } from "../format/geometry.ts";
+import { checkImage } from "../maintenance/check.ts";
+import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
+import { abandon, allocate, link, type Ticket } from "./allocate.ts";
+import { type ClearParts, unmapClusters, zeroClusters } from "./clear.ts";
+import { ClusterCodec } from "./cluster-codec.ts";
+import type { Description } from "./description.ts";
+import { describeImage } from "./info.ts";
+import { lookup, type LookupParts } from "./lookup.ts";
+import { prepareWrite } from "./prepare-write.ts";
+import { resizeImage } from "./resize.ts";
+
+export interface Qcow2ImageParts {
+  readonly description: Description;
+  readonly geometry: Geometry;
+  readonly state: Guarded<Metadata>;
+  readonly file: BlockChild;
+  readonly data: BlockChild;
+  readonly backing: BlockChild | undefined;
+  readonly context: OpenContext;
+  readonly size: number;
+  /** Why the guest's bytes cannot be read. */
+  readonly unreadable: BlockError | undefined;
+}
+
+export class Qcow2Image implements MappedImage<Metadata, Ticket> {
+  readonly clusterSize: number;
+  readonly subclusterSize: number;
+  readonly limits: ImageLimits;
+  readonly state: Guarded<Metadata>;
+  readonly backing: BlockChild | undefined;
+  readonly storage: readonly BlockChild[];
+  readonly compressionUnit?: number;
+  readonly encode?: (unit: Uint8Array) => Promise<Uint8Array | undefined>;
+  readonly #parts: Qcow2ImageParts;
+  readonly #lookup: LookupParts;
+  #size: number;
+
+  constructor(parts: Qcow2ImageParts) {
+    const { geometry, file, data, backing, context, unreadable, description } = parts;
+    const codec = new ClusterCodec(context, description.header.compressionType);
+    this.#parts = parts;
+    this.#size = parts.size;
+    this.#lookup = { geometry, data, codec, unreadable };
+    this.clusterSize = geometry.clusterSize;
+    this.subclusterSize = geometry.subclusterSize;
+    this.limits = { requestAlignment: 1, zeroAlignment: geometry.subclusterSize, discardAlignment: geometry.clusterSize };
+    this.state = parts.state;
+    this.backing = backing;
+    this.storage = data === file ? [file] : [file, data];
+    if (!codec.canEncode || geometry.externalData) return;
+    this.compressionUnit = geometry.clusterSize;
+    this.encode = (unit) => codec.encode(unit);
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  lookup(metadata: Metadata, offset: number, length: number, intent: Intent): Mapping | Wait {
+    return lookup(metadata, this.#lookup, offset, length, intent);
+  }
+
+  prepareWrite(metadata: Metadata): Promise<void> {
+    return prepareWrite(metadata, this.#parts.description);
+  }
+
+  allocate(metadata: Metadata, request: AllocationRequest): Promise<Allocation<Ticket> | Wait> {
+    return allocate({ metadata, writable: writableOf(metadata), data: this.#parts.data }, request);
+  }
+
+  link(metadata: Metadata, allocation: Allocation<Ticket>): Promise<void> {
+    return link({ metadata, writable: writableOf(metadata), data: this.#parts.data }, allocation);
+  }
+
+  abandon(metadata: Metadata, allocation: Allocation<Ticket>): Promise<void> {
+    return abandon({ metadata, writable: writableOf(metadata), data: this.#parts.data }, allocation);
+  }
+
+  zero(metadata: Metadata, offset: number, length: number, { mayUnmap }: { readonly mayUnmap: boolean }): Promise<number | Wait> {
+    return zeroClusters(this.#clearParts(metadata), offset, length, mayUnmap);
+  }
+
+  unmap(metadata: Metadata, offset: number, length: number, { reveal }: { readonly reveal: boolean }): Promise<number | Wait> {
+    return unmapClusters(this.#clearParts(metadata), offset, length, reveal);
+  }
+
+  async release(metadata: Metadata, spans: readonly HostSpan[]): Promise<void> {
+    const { file, geometry } = this.#parts;
+    for (const { child, childOffset, length } of spans) {
+      assert(child === file, "space of a data file is never retired");
+      await writableOf(metadata).references.release(childOffset / geometry.clusterSize, length / geometry.clusterSize);
+    }
+  }
+
+  sync(metadata: Metadata): Promise<void> {
+    return writableOf(metadata).writeOut.all();
+  }
+
+  async resize(size: number, options: ResizeOptions): Promise<void> {
+    this.#size = await resizeImage({ ...this.#parts, currentSize: this.#size, lookup: this.#lookup, clear: (metadata) => this.#clearParts(metadata) }, size, options);
+  }
+
+  async check(options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {
+    using guard = await this.state.lock();
+    await guard.value.writable?.writeOut.all();
+    return checkImage({ file: this.#parts.file, clock: this.#parts.context.clock, size: this.#size }, options, report);
+  }
+
+  info(): ImageInfo {
+    return describeImage(this.#parts.description);
+  }
+
+  inspect(): object {
+    const counters = this.state.runSync(({ l2, writable }) => ({ l2Cache: l2.statistics, refcountCache: writable?.refcounts.blocks.statistics }));
+    return counters?.value ?? {};
+  }
+
+  /** The engine has written everything out, and core closes the children. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #clearParts(metadata: Metadata): ClearParts {
+    const { description, backing } = this.#parts;
+    const { header } = description;
+    return {
+      metadata,
+      writable: writableOf(metadata),
+      hasBacking: backing !== undefined || header.backingOffset !== 0,
+      rawDataFile: (header.autoclear & RAW_EXTERNAL_DATA) !== 0n,
+    };
+  }
+}
+
+function writableOf({ writable }: Metadata): WritableMetadata {
+  assert(writable !== undefined, "an image that is written was opened for writing");
+  return writable;
+}

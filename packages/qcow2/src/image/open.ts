@@ -1,0 +1,71 @@
+/** Opens an image: its files, its header, and as many of its tables as the way it is opened needs. */
+
+import { BlockError, type BlockChild, type OpenContext } from "@coblock/core";
+import { CORRUPT, DIRTY } from "../format/features.ts";
+import { geometryOf } from "../format/geometry.ts";
+import type { Header } from "../format/header.ts";
+import { openMetadata } from "../metadata/open-metadata.ts";
+import type { Qcow2Options } from "../options.ts";
+import type { Description } from "./description.ts";
+import { Qcow2Image } from "./image.ts";
+import { readBitmaps, readHeader, readSnapshots } from "./read-header.ts";
+
+const SECTOR = 512;
+
+/** Throws CORRUPT_IMAGE, UNSUPPORTED_FEATURE or IO; reads of the guest's data may still be refused where only `info` can be served. */
+export async function openImage(options: Qcow2Options, context: OpenContext): Promise<Qcow2Image> {
+  const file = await context.child("file", "data and metadata", options.file);
+  const imageHeader = await readHeader(file);
+  const { header } = imageHeader;
+  if (!context.readOnly) refuseWriting(header, context);
+  const { snapshots, length: snapshotTableLength } = await readSnapshots(file, header);
+  const description: Description = { ...imageHeader, snapshots, snapshotTableLength, bitmaps: await readBitmaps(file, imageHeader) };
+  const geometry = geometryOf(header);
+  const size = header.size - (header.size % SECTOR);
+  const { l2CacheSize, refcountCacheSize } = options;
+  const state = await openMetadata({ file, geometry, places: description, context, size, l2CacheSize, refcountCacheSize });
+  const data = geometry.externalData ? await openDataFile(options, description, context) : file;
+  const backing = await openBacking(options, description, context);
+  const unreadable = data instanceof BlockError ? data : encrypted(header, context);
+  return new Qcow2Image({ description, geometry, state, file, data: data instanceof BlockError ? file : data, backing, context, size, unreadable });
+}
+
+/** What this version does not write to, each with its reason. */
+function refuseWriting(header: Header, context: OpenContext): void {
+  const refuse = (reason: string): never => {
+    throw new BlockError("UNSUPPORTED_FEATURE", `${context.fileName}: ${reason}`, { node: context.nodeName });
+  };
+  if ((header.incompatible & CORRUPT) !== 0n) throw new BlockError("CORRUPT_IMAGE", `${context.fileName}: the image is marked as corrupt and can be opened read-only alone; qemu-img check -r all may repair it`, { node: context.nodeName });
+  if ((header.incompatible & DIRTY) !== 0n) refuse("the image was not closed cleanly and its refcounts must be rebuilt before it is written: run qemu-img check -r all, or open it read-only");
+  if (header.cryptMethod !== 0) refuse("encrypted images cannot be written");
+}
+
+function encrypted({ cryptMethod }: Header, context: OpenContext): BlockError | undefined {
+  if (cryptMethod === 0) return undefined;
+  const method = cryptMethod === 1 ? "AES" : "LUKS";
+  return new BlockError("UNSUPPORTED_FEATURE", `${context.fileName}: the image is encrypted with ${method}, which is not supported`, { node: context.nodeName });
+}
+
+/** The data file, or why it is not there: without it the image can still tell of itself. */
+async function openDataFile(options: Qcow2Options, { extensions }: Description, context: OpenContext): Promise<BlockChild | BlockError> {
+  if (options.dataFile === null) {
+    const absent = new BlockError("NOT_ALLOWED", `${context.fileName}: the image was opened without its data file`, { node: context.nodeName });
+    if (!context.readOnly) throw absent;
+    return absent;
+  }
+  if (options.dataFile !== undefined) return context.child("data-file", "data", options.dataFile);
+  if (extensions.dataFile === undefined) throw new BlockError("INVALID_OPTION", `${context.fileName}: the image needs a data file and names none; give it with dataFile`, { node: context.nodeName });
+  try {
+    return await context.namedChild("data-file", "data", { filename: extensions.dataFile, format: undefined });
+  } catch (error) {
+    if (context.readOnly && error instanceof BlockError && error.code === "NOT_ALLOWED") return error;
+    throw error;
+  }
+}
+
+function openBacking(options: Qcow2Options, { backingName, extensions }: Description, context: OpenContext): Promise<BlockChild> | undefined {
+  if (options.backing === null) return undefined;
+  if (options.backing !== undefined) return context.child("backing", "backing", options.backing);
+  if (backingName === undefined) return undefined;
+  return context.namedChild("backing", "backing", { filename: backingName, format: extensions.backingFormat });
+}

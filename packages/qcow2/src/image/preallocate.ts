@@ -1,0 +1,38 @@
+/** Gives every cluster of a range its place in the file in advance. */
+
+import { alignDown, alignUp, MAX_ZEROS, zeros, type BlockChild, type Preallocation } from "@coblock/core";
+import type { GuestAccess } from "./guest-access.ts";
+
+export interface PreallocatedRange {
+  readonly from: number;
+  readonly to: number;
+  /** `metadata`: mapped alone. `falloc`: the host reserves the space, too. `full`: zeros are written. */
+  readonly mode: Exclude<Preallocation, "off">;
+  /** Bytes that are allocated together. */
+  readonly unit: number;
+}
+
+/** Clusters that have a place keep it. The new ones read as zeros. */
+export async function preallocate(guest: GuestAccess, data: BlockChild, { from, to, mode, unit }: PreallocatedRange): Promise<void> {
+  let end = 0;
+  for (let at = from; at < to; ) {
+    const run = await guest.map(at, to - at);
+    if (run.kind !== "unallocated" && run.kind !== "zero") {
+      at += run.length;
+      continue;
+    }
+    const start = alignDown(at, unit);
+    const allocation = await guest.allocate(start, alignUp(to, unit) - start, async ({ childOffset, length, readsZero }) => {
+      if (mode === "full") await writeZeros(data, childOffset, length);
+      else if (mode === "falloc" || !readsZero) await data.writeZeroes(childOffset, length);
+    });
+    at = allocation.offset + allocation.length;
+    end = Math.max(end, allocation.childOffset + allocation.length);
+  }
+  // What is mapped lies in the file, as far as its length tells.
+  if (end > data.size) await data.resize(end);
+}
+
+async function writeZeros(child: BlockChild, offset: number, length: number): Promise<void> {
+  for (let done = 0; done < length; done += MAX_ZEROS) await child.write(offset + done, zeros(Math.min(MAX_ZEROS, length - done)));
+}

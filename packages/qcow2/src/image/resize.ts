@@ -1,0 +1,94 @@
+/** Makes the disk larger: a longer L1 table where it needs one, zeros where the backing file would show, and the new size last. */
+
+import { assert, BlockError, type BlockChild, type Guarded, type OpenContext, type ResizeOptions } from "@coblock/core";
+import { type Geometry, l1EntriesFor } from "../format/geometry.ts";
+import { MAX_L1_BYTES } from "../format/limits.ts";
+import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
+import { type ClearParts, zeroClusters } from "./clear.ts";
+import type { Description } from "./description.ts";
+import { GuestAccess } from "./guest-access.ts";
+import type { LookupParts } from "./lookup.ts";
+import { preallocate } from "./preallocate.ts";
+
+export interface ResizeParts {
+  readonly description: Description;
+  readonly geometry: Geometry;
+  readonly state: Guarded<Metadata>;
+  readonly data: BlockChild;
+  readonly backing: BlockChild | undefined;
+  readonly context: OpenContext;
+  readonly currentSize: number;
+  readonly lookup: LookupParts;
+  readonly clear: (metadata: Metadata) => ClearParts;
+}
+
+const SECTOR = 512;
+
+/** In exclusive mode. Answers the new size. A crash before the last step leaves the old size and at most leaks. */
+export async function resizeImage(parts: ResizeParts, size: number, { preallocation }: ResizeOptions): Promise<number> {
+  refuse(parts, size, preallocation);
+  const { currentSize, geometry, state, data } = parts;
+  if (size === currentSize) return size;
+  using guard = await state.lock();
+  const metadata = guard.value;
+  const { writable, file, l1 } = metadata;
+  assert(writable !== undefined, "an image that is resized was opened for writing");
+  const entries = l1EntriesFor(geometry, size);
+  if (entries > l1.entries) await growL1(parts, metadata, writable, entries);
+  const guest = new GuestAccess({ metadata, writable, lookup: parts.lookup, backing: parts.backing });
+  await clearNewArea(parts, metadata, guest, size);
+  if (parts.clear(metadata).rawDataFile) await data.resize(size);
+  if (preallocation !== "off" || parts.clear(metadata).rawDataFile) {
+    await preallocate(guest, data, { from: currentSize, to: size, unit: geometry.clusterSize, mode: preallocation === "off" ? "metadata" : preallocation });
+  }
+  await writable.writeOut.all();
+  for (const child of new Set([data, file.child])) await child.flush();
+  await file.setSize(size);
+  return size;
+}
+
+function refuse({ currentSize, description, geometry, context, backing }: ResizeParts, size: number, preallocation: ResizeOptions["preallocation"]): void {
+  const fail = (code: "UNSUPPORTED_FEATURE" | "INVALID_OPTION", reason: string): never => {
+    throw new BlockError(code, `${context.fileName}: ${reason}`, { node: context.nodeName });
+  };
+  const hasBacking = backing !== undefined || description.header.backingOffset !== 0;
+  if (size % SECTOR !== 0) fail("INVALID_OPTION", `${size} bytes are not whole sectors of ${SECTOR} bytes`);
+  if (size < currentSize) fail("UNSUPPORTED_FEATURE", "shrinking a qcow2 image is not supported");
+  if (geometry.version === 2 && description.snapshots.length > 0) fail("UNSUPPORTED_FEATURE", "a version 2 image with snapshots cannot be resized, for snapshots do not keep their size there");
+  if (l1EntriesFor(geometry, size) * 8 > MAX_L1_BYTES) fail("INVALID_OPTION", `${size} bytes are more than clusters of ${geometry.clusterSize} bytes can map`);
+  if (hasBacking && backing === undefined) fail("INVALID_OPTION", "the image is open without its backing file, which might show in the new area");
+  if (geometry.version === 2 && backing !== undefined && backing.size > currentSize) {
+    fail("UNSUPPORTED_FEATURE", "the backing file is longer than the image and would show in the new area, which version 2 cannot hide");
+  }
+  if (preallocation !== "off" && hasBacking) fail("UNSUPPORTED_FEATURE", "preallocation of an image with a backing file is not supported");
+}
+
+async function growL1({ geometry, context }: ResizeParts, metadata: Metadata, writable: WritableMetadata, entries: number): Promise<void> {
+  const { l1, file } = metadata;
+  await writable.writeOut.all();
+  const bytes = new Uint8Array(entries * 8);
+  bytes.set(l1.table.bytes);
+  const offset = (await writable.clusters.allocateContiguous(Math.ceil(bytes.length / geometry.clusterSize))) * geometry.clusterSize;
+  await file.write(offset, bytes);
+  await writable.writeOut.refcounts();
+  await file.flush();
+  await file.switchL1(entries, offset);
+  const oldOffset = l1.offset;
+  const oldLength = l1.table.bytes.length;
+  l1.replace(bytes, offset);
+  writable.map.place("active L1 table", offset, bytes.length);
+  const whole = Math.ceil(oldLength / geometry.clusterSize) * geometry.clusterSize;
+  if (whole > 0) context.retire({ child: file.child, childOffset: oldOffset, length: whole });
+}
+
+/** The rest of the last cluster may hold anything; behind it, what the backing file has would show. */
+async function clearNewArea({ currentSize, geometry, backing, clear }: ResizeParts, metadata: Metadata, guest: GuestAccess, size: number): Promise<void> {
+  const lastClusterEnd = Math.ceil(currentSize / geometry.clusterSize) * geometry.clusterSize;
+  await guest.writeZeros(currentSize, lastClusterEnd - currentSize, currentSize);
+  const shown = Math.min(size, backing?.size ?? 0);
+  for (let at = lastClusterEnd; at < shown; ) {
+    const done = await zeroClusters(clear(metadata), at, shown - at, false);
+    if (typeof done !== "number") await done.until;
+    else at += done;
+  }
+}

@@ -1,0 +1,140 @@
+/** Walks an L1 table with its L2 tables and counts what they own. */
+
+import { compressedPlaceOf, COPIED_HIGH, hasReservedL1Bits, isCopied, l2KindOf, offsetOf, ZERO_LOW } from "../format/entries.ts";
+import { TWO_32, viewOf } from "../format/words.ts";
+import type { CheckFile } from "./check-file.ts";
+import type { CheckLog } from "./check-log.ts";
+import type { ReferenceCounts } from "./reference-counts.ts";
+
+/** How the guest's clusters lie, in the words of qemu-img. */
+export interface Fragmentation {
+  allocated: number;
+  fragmented: number;
+  compressed: number;
+}
+
+const L1_CHUNK = 64 * 1024;
+
+export class TableWalk {
+  readonly #file: CheckFile;
+  readonly #counts: ReferenceCounts;
+  readonly #log: CheckLog;
+  readonly #l2: DataView;
+  /** Some entry of a plain cluster or table does not say that it is the only owner. */
+  sharing = false;
+
+  constructor(file: CheckFile, counts: ReferenceCounts, log: CheckLog) {
+    this.#file = file;
+    this.#counts = counts;
+    this.#log = log;
+    this.#l2 = new DataView(new ArrayBuffer(file.geometry.clusterSize));
+  }
+
+  /** Counts the table at `offset`, its L2 tables and their clusters; with `fragmentation` for the active table. */
+  async l1(offset: number, entries: number, fragmentation?: Fragmentation): Promise<void> {
+    this.#counts.add(offset, entries * 8);
+    const bytes = new Uint8Array(Math.min(L1_CHUNK, entries * 8));
+    for (let first = 0; first < entries; first += L1_CHUNK / 8) {
+      const chunk = bytes.subarray(0, Math.min(bytes.length, (entries - first) * 8));
+      if (!this.#file.holds(offset + first * 8)) return;
+      await this.#file.read(offset + first * 8, chunk);
+      const view = viewOf(chunk);
+      for (let at = 0; at < chunk.length; at += 8) await this.#l1Entry(view.getUint32(at), view.getUint32(at + 4), offset + first * 8 + at, fragmentation);
+    }
+  }
+
+  #l1Entry(high: number, low: number, at: number, fragmentation: Fragmentation | undefined): Promise<void> | undefined {
+    if (high === 0 && low === 0) return undefined;
+    return this.#l2Table(high, low, at, fragmentation);
+  }
+
+  async #l2Table(high: number, low: number, at: number, fragmentation: Fragmentation | undefined): Promise<void> {
+    const offset = offsetOf(high, low);
+    if (hasReservedL1Bits(high, low)) this.#log.damaged(`ERROR found L1 entry with reserved bits set: ${hexOf(high, low)}`, at);
+    this.#counts.add(offset, this.#file.geometry.clusterSize, () => offsetHex(high, low));
+    if (offset % this.#file.geometry.clusterSize !== 0) this.#log.damaged(`ERROR l2_offset=${offsetHex(high, low)}: Table is not cluster aligned; L1 entry corrupted`, at);
+    if (!isCopied(high)) this.sharing = true;
+    if (!this.#file.holds(offset)) return;
+    await this.#file.read(offset, new Uint8Array(this.#l2.buffer));
+    this.#l2Entries(offset, fragmentation ?? { allocated: 0, fragmented: 0, compressed: 0 });
+  }
+
+  #l2Entries(tableOffset: number, fragmentation: Fragmentation): void {
+    const { clusterSize, l2EntrySize, extendedL2, externalData, version } = this.#file.geometry;
+    const view = this.#l2;
+    let next = 0;
+    for (let at = 0, index = 0; at < clusterSize; at += l2EntrySize, index++) {
+      const high = view.getUint32(at);
+      const low = view.getUint32(at + 4);
+      if (high === 0 && low === 0) {
+        if (extendedL2 && view.getUint32(at + 12) !== 0) this.#mapWithoutCluster(tableOffset + at);
+        continue;
+      }
+      const kind = l2KindOf(high, low, !extendedL2 && version >= 2, externalData);
+      if (kind === "compressed") {
+        this.#compressed(view, at, index, tableOffset, fragmentation);
+        continue;
+      }
+      if ((high & 0x3f00_0000) !== 0 || (low & 0x1fe) !== 0) this.#log.damaged(`ERROR found l2 entry with reserved bits set: ${hexOf(high, low)}`, tableOffset + at);
+      if (kind !== "data" && kind !== "reserved") {
+        if (extendedL2 && view.getUint32(at + 12) !== 0) this.#mapWithoutCluster(tableOffset + at);
+        continue;
+      }
+      const offset = offsetOf(high, low);
+      fragmentation.allocated++;
+      if (next !== 0 && offset !== next) fragmentation.fragmented++;
+      next = offset + clusterSize;
+      if (extendedL2 || offset % clusterSize !== 0) this.#lookCloser(view, at, offset, tableOffset);
+      if (!isCopied(high)) this.sharing = true;
+      if (!externalData && (offset % clusterSize !== 0 || !this.#counts.addCluster(offset))) this.#counts.add(offset, clusterSize, () => offsetHex(high, low));
+    }
+  }
+
+  #compressed(view: DataView, at: number, index: number, tableOffset: number, fragmentation: Fragmentation): void {
+    const { clusterBits, extendedL2, externalData } = this.#file.geometry;
+    const high = view.getUint32(at);
+    const low = view.getUint32(at + 4);
+    const offset = (): string => compressedHex(high, low, clusterBits);
+    if (isCopied(high)) this.#log.damaged(`ERROR: coffset=0x${offset()}: copied flag must never be set for compressed clusters`, tableOffset + at);
+    const entry = hexOf(high % COPIED_HIGH, low);
+    if (externalData) return this.#log.damaged(`ERROR compressed cluster ${index} with data file, entry=0x${entry}`, tableOffset + at);
+    if (extendedL2 && (view.getUint32(at + 8) !== 0 || view.getUint32(at + 12) !== 0)) {
+      return this.#log.damaged(`ERROR compressed cluster ${index} with non-zero subcluster allocation bitmap, entry=0x${entry}`, tableOffset + at);
+    }
+    const place = compressedPlaceOf(high, low, clusterBits);
+    this.#counts.add(place.offset, place.length, offset);
+    fragmentation.allocated++;
+    fragmentation.compressed++;
+    fragmentation.fragmented++;
+  }
+
+  /** An entry with a host cluster that is not plainly right. */
+  #lookCloser(view: DataView, at: number, offset: number, tableOffset: number): void {
+    const { extendedL2, clusterSize } = this.#file.geometry;
+    const zeros = extendedL2 ? view.getUint32(at + 8) : 0;
+    const allocated = extendedL2 ? view.getUint32(at + 12) : 0;
+    const text = offsetHex(view.getUint32(at), view.getUint32(at + 4));
+    if ((zeros & allocated) !== 0) this.#log.damaged(`ERROR offset=${text}: Allocated cluster has corrupted subcluster allocation bitmap`, tableOffset + at);
+    if (offset % clusterSize === 0) return;
+    const hasData = extendedL2 ? allocated !== 0 : view.getUint32(at + 4) % 2 !== ZERO_LOW;
+    this.#log.damaged(`ERROR offset=${text}: ${hasData ? "Data" : "Preallocated"} cluster is not properly aligned; L2 entry corrupted.`, tableOffset + at);
+  }
+
+  #mapWithoutCluster(at: number): void {
+    this.#log.damaged("ERROR: Unallocated cluster has non-zero subcluster allocation map", at);
+  }
+}
+
+/** An entry as qemu-img prints it. */
+export function hexOf(high: number, low: number): string {
+  return (BigInt(high) * BigInt(TWO_32) + BigInt(low)).toString(16);
+}
+
+/** Bits 9 to 55, exact. */
+export function offsetHex(high: number, low: number): string {
+  return ((BigInt(high) * BigInt(TWO_32) + BigInt(low)) & 0x00ff_ffff_ffff_fe00n).toString(16);
+}
+
+function compressedHex(high: number, low: number, clusterBits: number): string {
+  return ((BigInt(high) * BigInt(TWO_32) + BigInt(low)) & ((1n << BigInt(70 - clusterBits)) - 1n)).toString(16);
+}

@@ -1,0 +1,190 @@
+/** Finds free host clusters and gives them their first reference. */
+
+import { type CachedTable, hex } from "@coblock/core";
+import type { Geometry } from "../format/geometry.ts";
+import { type ClusterRun, FreeRuns } from "./free-runs.ts";
+import type { ImageFile } from "./image-file.ts";
+import type { MetadataMap } from "./metadata-map.ts";
+import { buildBlocks, type RefcountStore } from "./refcount-store.ts";
+import { growRefcountTable } from "./refcount-table-growth.ts";
+import type { TableBytes } from "./table-bytes.ts";
+
+export interface ClusterAllocatorParts {
+  readonly file: ImageFile;
+  readonly geometry: Geometry;
+  readonly map: MetadataMap;
+  readonly refcounts: RefcountStore;
+  /** Gives up the old refcount table when the new one is in use. */
+  readonly retire: (offset: number, length: number) => void;
+}
+
+/**
+ * First released space, then upwards from where the last search ended. A new refcount block is put into the range that it counts, so
+ * it describes itself. Used under the driver lock alone.
+ */
+export class ClusterAllocator {
+  readonly #parts: ClusterAllocatorParts;
+  readonly #free = new FreeRuns();
+  /** Every cluster below is in use or in `#free`. */
+  #next = 0;
+
+  constructor(parts: ClusterAllocatorParts) {
+    this.#parts = parts;
+  }
+
+  /** Clusters whose refcount is zero now. */
+  released(first: number, count: number): void {
+    const forgotten = this.#free.add(first, count);
+    if (forgotten !== undefined) this.#next = Math.min(this.#next, forgotten);
+  }
+
+  /** 1 to `maxCount` clusters in a row, each with one reference. Throws NO_SPACE where the file cannot grow. */
+  async allocate(maxCount: number): Promise<ClusterRun> {
+    for (let run = this.#free.next; run !== undefined; run = this.#free.next) {
+      const found = await this.#searchBlock(run.first, run.first + run.count, maxCount);
+      this.#free.takeUpTo(found === undefined ? this.#endOfBlock(run) : found.first + found.count);
+      if (found !== undefined) return found;
+    }
+    for (;;) {
+      const blockEnd = this.#endOfBlock({ first: this.#next, count: Number.POSITIVE_INFINITY });
+      const found = await this.#searchBlock(this.#next, blockEnd, maxCount);
+      this.#next = found === undefined ? blockEnd : found.first + found.count;
+      if (found !== undefined) return found;
+    }
+  }
+
+  /** Exactly `count` clusters in a row, each with one reference; for tables, which are rare, so released space is not looked at. */
+  async allocateContiguous(count: number): Promise<number> {
+    const { refcounts, geometry, file } = this.#parts;
+    // The blocks that count the run lie behind it, as far as they are new.
+    const spare = 2 * Math.ceil(count / geometry.refcountsPerBlock) + 2;
+    const first = await this.#findContiguous(count + spare);
+    const missing = await this.#missingBlocks(first, count + spare);
+    const total = count + missing.length;
+    await this.#claim({ first, count: total });
+    const blocks = buildBlocks(geometry, missing, { first, count: total });
+    for (const [index, bytes] of blocks.entries()) await file.write((first + count + index) * geometry.clusterSize, bytes);
+    await file.flush();
+    await this.#referenceExisting(first, total);
+    for (const [index, tableIndex] of missing.entries()) refcounts.adoptBlock(tableIndex, (first + count + index) * geometry.clusterSize);
+    return first;
+  }
+
+  /** Clusters that were allocated and that nothing on disk or in flight ever referred to. */
+  async giveBack(first: number, count: number): Promise<void> {
+    for (let cluster = first; cluster < first + count; cluster++) {
+      if ((await this.#parts.refcounts.lower(cluster, 1)) === 0) this.released(cluster, 1);
+    }
+  }
+
+  /** Free clusters in [from, to), as far as the block of `from` counts them. */
+  async #searchBlock(from: number, to: number, maxCount: number): Promise<ClusterRun | undefined> {
+    const { refcounts, geometry } = this.#parts;
+    const { tableIndex, index } = refcounts.place(from);
+    const block = (await refcounts.block(tableIndex)) ?? (await this.#addBlock(tableIndex, from));
+    const { view } = block.table;
+    const end = Math.min(index + (to - from), geometry.refcountsPerBlock);
+    const start = refcounts.codec.findFree(view, index, end);
+    if (start === end) return undefined;
+    const used = refcounts.codec.findUsed(view, start, Math.min(start + maxCount, end));
+    const run = await this.#usable({ first: from + (start - index), count: used - start });
+    refcounts.fill(block, start, run.count, 1);
+    return run;
+  }
+
+  /** A block for clusters that have none: the first of them holds it. */
+  async #addBlock(tableIndex: number, cluster: number): Promise<CachedTable<TableBytes>> {
+    const { refcounts, geometry } = this.#parts;
+    if (tableIndex >= refcounts.table.entries) {
+      await this.#growTable(tableIndex + 1);
+      const known = await refcounts.block(tableIndex);
+      if (known !== undefined) return known;
+    }
+    await this.#claim({ first: cluster, count: 1 });
+    const block = await refcounts.addBlock(tableIndex, cluster * geometry.clusterSize);
+    refcounts.fill(block, refcounts.place(cluster).index, 1, 1);
+    return block;
+  }
+
+  /** The part of a free run that may be used. A free cluster that holds metadata proves that the refcounts are wrong. */
+  async #usable({ first, count }: ClusterRun): Promise<ClusterRun> {
+    const { file, map, geometry } = this.#parts;
+    const { clusterSize } = geometry;
+    const offset = first * clusterSize;
+    const kind = map.find(offset, count * clusterSize);
+    if (kind !== undefined) {
+      const message = `the refcounts say that ${count} clusters at offset ${hex(offset)} are free, but the ${kind} is there`;
+      return file.failDamaged(file.corrupt(message, offset));
+    }
+    const limit = file.child.growable ? Number.MAX_SAFE_INTEGER : file.size;
+    const usable = Math.min(count, Math.floor((limit - offset) / clusterSize));
+    if (usable < 1) throw file.noSpace(`the image file is ${file.size} bytes long and cannot grow`);
+    return { first, count: usable };
+  }
+
+  /** All of the run may be used. */
+  async #claim(run: ClusterRun): Promise<void> {
+    const { file } = this.#parts;
+    if ((await this.#usable(run)).count < run.count) throw file.noSpace(`the image file is ${file.size} bytes long and cannot grow`);
+  }
+
+  #growTable(entries: number): Promise<void> {
+    return growRefcountTable({ ...this.#parts, claim: (run) => this.#claim(run) }, entries);
+  }
+
+  /** The first of `count` free clusters in a row. Where there is no block, all are free; the refcount table has entries for all. */
+  async #findContiguous(count: number): Promise<number> {
+    const { refcounts, geometry } = this.#parts;
+    let first = this.#next;
+    for (let at = first; at < first + count; ) {
+      const { tableIndex, index } = refcounts.place(at);
+      const blockStart = at - index;
+      const block = await refcounts.block(tableIndex);
+      const { refcountsPerBlock } = geometry;
+      const used = block === undefined ? refcountsPerBlock : refcounts.codec.findUsed(block.table.view, index, refcountsPerBlock);
+      at = blockStart + used;
+      if (block === undefined || used === refcountsPerBlock || at >= first + count) continue;
+      first = blockStart + refcounts.codec.findFree(block.table.view, used, refcountsPerBlock);
+      at = first;
+    }
+    const entries = refcounts.place(first + count).tableIndex + 1;
+    if (entries <= refcounts.table.entries) return first;
+    await this.#growTable(entries);
+    return this.#findContiguous(count);
+  }
+
+  /** Indices in the refcount table without a block, of those that count the run and its own new blocks behind. */
+  async #missingBlocks(first: number, count: number): Promise<number[]> {
+    const { refcounts } = this.#parts;
+    const missing: number[] = [];
+    const last = refcounts.place(first + count - 1).tableIndex;
+    for (let index = refcounts.place(first).tableIndex; index <= last; index++) if ((await refcounts.block(index)) === undefined) missing.push(index);
+    return missing;
+  }
+
+  /** References the clusters of the run that are counted by blocks which exist; on failure none. */
+  async #referenceExisting(first: number, count: number): Promise<void> {
+    const { refcounts, geometry } = this.#parts;
+    const done: ClusterRun[] = [];
+    try {
+      for (let at = first; at < first + count; ) {
+        const { tableIndex, index } = refcounts.place(at);
+        const length = Math.min(first + count - at, geometry.refcountsPerBlock - index);
+        const block = await refcounts.block(tableIndex);
+        if (block !== undefined) {
+          refcounts.fill(block, index, length, 1);
+          done.push({ first: at, count: length });
+        }
+        at += length;
+      }
+    } catch (error) {
+      for (const run of done) await this.giveBack(run.first, run.count);
+      throw error;
+    }
+  }
+
+  #endOfBlock({ first, count }: ClusterRun): number {
+    const { refcountsPerBlock } = this.#parts.geometry;
+    return Math.min(first + count, (Math.floor(first / refcountsPerBlock) + 1) * refcountsPerBlock);
+  }
+}

@@ -1,0 +1,116 @@
+/** The image file as metadata sees it: whole tables in and out, the fields of the header that change in place, and the mark of damage. */
+
+import { BlockError, hex, type BlockChild, type MaybePromise, type OpenContext } from "@coblock/core";
+import { CORRUPT } from "../format/features.ts";
+import { encodeFeatures, encodeL1Switch, encodeRefcountTableSwitch, type Header, HEADER_AT } from "../format/header.ts";
+import { bytesOf64 } from "../format/words.ts";
+import type { TableBytes } from "./table-bytes.ts";
+
+/** What metadata needs of the image around it. */
+export type ImageFileContext = Pick<OpenContext, "nodeName" | "fileName" | "readOnly" | "fail">;
+
+export class ImageFile {
+  readonly child: BlockChild;
+  readonly #context: ImageFileContext;
+  readonly #version: 2 | 3;
+  #incompatible: bigint;
+  #autoclear: bigint;
+
+  constructor(child: BlockChild, header: Pick<Header, "version" | "incompatible" | "autoclear">, context: ImageFileContext) {
+    this.child = child;
+    this.#context = context;
+    this.#version = header.version;
+    this.#incompatible = header.incompatible;
+    this.#autoclear = header.autoclear;
+  }
+
+  get size(): number {
+    return this.child.size;
+  }
+
+  get incompatible(): bigint {
+    return this.#incompatible;
+  }
+
+  get autoclear(): bigint {
+    return this.#autoclear;
+  }
+
+  /** A whole table; throws CORRUPT_IMAGE where the file ends before it does. `what` names it. */
+  readTable(what: string, offset: number, length: number): MaybePromise<Uint8Array> {
+    if (offset + length > this.child.size) {
+      throw this.corrupt(`${what} at offset ${hex(offset)} is ${length} bytes long and ends past the end of the file, which is ${this.child.size} bytes long`, offset);
+    }
+    const bytes = new Uint8Array(length);
+    const pending = this.child.read(offset, bytes);
+    return pending === undefined ? bytes : pending.then(() => bytes);
+  }
+
+  write(offset: number, bytes: Uint8Array): MaybePromise<void> {
+    return this.child.write(offset, bytes);
+  }
+
+  /** Writes what is dirty in a table that lies at `offset`; it is clean afterwards. The driver lock keeps it still meanwhile. */
+  async writeTable(offset: number, table: TableBytes): Promise<void> {
+    for (const run of table.dirtyRuns()) await this.child.write(offset + run.at, run.bytes);
+    table.clean();
+  }
+
+  flush(): MaybePromise<void> {
+    return this.child.flush();
+  }
+
+  /** Points the header to another L1 table; the caller has flushed what it points to. */
+  async switchL1(entries: number, offset: number): Promise<void> {
+    await this.child.write(HEADER_AT.l1, encodeL1Switch(entries, offset));
+    await this.child.flush();
+  }
+
+  /** Points the header to another refcount table; the caller has flushed what it points to. */
+  async switchRefcountTable(offset: number, clusters: number): Promise<void> {
+    await this.child.write(HEADER_AT.refcountTable, encodeRefcountTableSwitch(offset, clusters));
+    await this.child.flush();
+  }
+
+  async setSize(size: number): Promise<void> {
+    await this.child.write(HEADER_AT.size, bytesOf64(size));
+    await this.child.flush();
+  }
+
+  /** Clears autoclear features; they are on disk before anything is changed that they speak of. */
+  async clearAutoclear(flags: bigint): Promise<void> {
+    if ((this.#autoclear & flags) === 0n) return;
+    const left = this.#autoclear & ~flags;
+    await this.child.write(HEADER_AT.autoclear, encodeFeatures(left));
+    await this.child.flush();
+    this.#autoclear = left;
+  }
+
+  /** An error of this image. */
+  corrupt(message: string, offset: number): BlockError {
+    return new BlockError("CORRUPT_IMAGE", `${this.#context.fileName}: ${message}`, { node: this.#context.nodeName, offset });
+  }
+
+  /** The image file cannot take more. */
+  noSpace(reason: string): BlockError {
+    return new BlockError("NO_SPACE", `${this.#context.fileName}: no space left: ${reason}`, { node: this.#context.nodeName });
+  }
+
+  /**
+   * Metadata is not what it should be, and going on would damage the image further: all later I/O fails, and a version 3 image says
+   * on disk that it is corrupt. Rejects with `error` in any case.
+   */
+  async failDamaged(error: BlockError): Promise<never> {
+    this.#context.fail(error);
+    if (this.#version === 3 && !this.#context.readOnly && (this.#incompatible & CORRUPT) === 0n) {
+      this.#incompatible |= CORRUPT;
+      try {
+        await this.child.write(HEADER_AT.incompatible, encodeFeatures(this.#incompatible));
+        await this.child.flush();
+      } catch (cause) {
+        throw new BlockError("CORRUPT_IMAGE", `${error.message}; and the image could not be marked as corrupt`, { cause, node: error.node, offset: error.offset });
+      }
+    }
+    throw error;
+  }
+}

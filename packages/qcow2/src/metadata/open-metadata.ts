@@ -1,0 +1,120 @@
+/** Loads the tables of an image: L1 for every use, the refcount table and the map of all metadata for one that may be changed. */
+
+import { type BlockChild, type Clock, CoMutex, Guarded, type MaybePromise, type OpenContext, TableCache } from "@coblock/core";
+import { offsetOf } from "../format/entries.ts";
+import type { Geometry } from "../format/geometry.ts";
+import { MAX_L1_BYTES } from "../format/limits.ts";
+import type { Header } from "../format/header.ts";
+import type { BitmapsExtension } from "../format/header-extensions.ts";
+import type { Snapshot } from "../format/snapshot-table.ts";
+import { ClusterAllocator } from "./cluster-allocator.ts";
+import { ImageFile, type ImageFileContext } from "./image-file.ts";
+import { L1Table } from "./l1-table.ts";
+import type { Metadata, WritableMetadata } from "./metadata.ts";
+import { MetadataMap } from "./metadata-map.ts";
+import { RefcountStore } from "./refcount-store.ts";
+import { References } from "./references.ts";
+import { TableBytes } from "./table-bytes.ts";
+import { WriteOut } from "./write-out.ts";
+
+const DEFAULT_L2_CACHE = 32 * 1024 * 1024;
+const MIN_L2_TABLES = 2;
+const DEFAULT_REFCOUNT_CACHE = 8 * 1024 * 1024;
+const MIN_REFCOUNT_BLOCKS = 4;
+
+export interface MetadataParts {
+  readonly file: BlockChild;
+  readonly geometry: Geometry;
+  readonly places: MetadataPlaces;
+  readonly context: MetadataContext;
+  /** Virtual size, bytes. */
+  readonly size: number;
+  /** Bytes of L2 tables and of refcount blocks to keep. */
+  readonly l2CacheSize?: number | undefined;
+  readonly refcountCacheSize?: number | undefined;
+}
+
+export type MetadataContext = ImageFileContext & Pick<OpenContext, "retire" | "dataBarrier"> & { readonly clock?: Clock };
+
+/** Where the header says that metadata lies. */
+export interface MetadataPlaces {
+  readonly header: Header;
+  readonly extensions: { readonly bitmaps?: BitmapsExtension };
+  readonly snapshots: readonly Snapshot[];
+  readonly snapshotTableLength: number;
+  readonly bitmaps: readonly unknown[];
+}
+
+/** The state behind the driver lock. Throws CORRUPT_IMAGE where the file ends before a table does. */
+export async function openMetadata(parts: MetadataParts): Promise<Guarded<Metadata>> {
+  const { geometry, places, context, size } = parts;
+  const { header } = places;
+  const lock = new CoMutex(`${context.nodeName} metadata`, context.clock);
+  const file = new ImageFile(parts.file, header, context);
+  const l1Bytes = header.l1Entries === 0 ? new Uint8Array(0) : await file.readTable("the L1 table", header.l1Offset, header.l1Entries * 8);
+  const l1 = new L1Table(file, geometry, l1Bytes, header.l1Offset);
+  const covering = Math.min(DEFAULT_L2_CACHE, Math.ceil(size / geometry.l2Coverage) * geometry.clusterSize);
+  const l2: TableCache<TableBytes> = new TableCache({
+    name: `${context.nodeName} L2 tables`,
+    lock,
+    capacity: Math.max(MIN_L2_TABLES, Math.floor((parts.l2CacheSize ?? covering) / geometry.clusterSize)),
+    load: loader(file, "an L2 table", geometry.clusterSize),
+    writeBack: async () => metadata.writable?.writeOut.l2Tables(),
+  });
+  const common = { file, geometry, l1, l2 };
+  const metadata: Metadata = { ...common, writable: context.readOnly ? undefined : await loadWritable(parts, { ...common, lock }) };
+  return new Guarded(lock, metadata);
+}
+
+interface Loaded extends Pick<Metadata, "file" | "geometry" | "l1" | "l2"> {
+  readonly lock: CoMutex;
+}
+
+async function loadWritable(parts: MetadataParts, { file, geometry, l1, l2, lock }: Loaded): Promise<WritableMetadata> {
+  const { places, context } = parts;
+  const tableOffset = places.header.refcountTableOffset;
+  const table = new TableBytes(await file.readTable("the refcount table", tableOffset, places.header.refcountTableClusters * geometry.clusterSize));
+  const map = mapMetadata(geometry, l1, places);
+  const blocks = new TableCache({
+    name: `${context.nodeName} refcount blocks`,
+    lock,
+    capacity: refcountCapacity(parts),
+    load: loader(file, "a refcount block", geometry.clusterSize),
+    writeBack: () => refcounts.writeBlocks(),
+  });
+  const refcounts: RefcountStore = new RefcountStore({ file, geometry, map, blocks, table, tableOffset });
+  const retire = (childOffset: number, length: number): void => context.retire({ child: file.child, childOffset, length });
+  const clusters = new ClusterAllocator({ file, geometry, map, refcounts, retire });
+  const references = new References({ file, geometry, refcounts, clusters, retire });
+  const writeOut = new WriteOut({ file, geometry, map, l1, l2, refcounts, references, dataBarrier: () => context.dataBarrier() });
+  return { map, refcounts, clusters, references, writeOut };
+}
+
+function loader(file: ImageFile, what: string, length: number): (offset: number) => MaybePromise<TableBytes> {
+  return (offset) => {
+    const bytes = file.readTable(what, offset, length);
+    return bytes instanceof Promise ? bytes.then((read) => new TableBytes(read)) : new TableBytes(bytes);
+  };
+}
+
+/** Blocks: enough for the refcounts of all that a full disk takes, within the default limit. */
+function refcountCapacity({ geometry: { clusterSize, refcountsPerBlock }, size, refcountCacheSize }: MetadataParts): number {
+  const covering = Math.ceil(size / (clusterSize * refcountsPerBlock)) + 1;
+  const wanted = refcountCacheSize === undefined ? Math.min(covering, DEFAULT_REFCOUNT_CACHE / clusterSize) : Math.floor(refcountCacheSize / clusterSize);
+  return Math.max(MIN_REFCOUNT_BLOCKS, wanted);
+}
+
+function mapMetadata(geometry: Geometry, l1: L1Table, { header, extensions, snapshots, snapshotTableLength, bitmaps }: MetadataPlaces): MetadataMap {
+  const map = new MetadataMap(geometry);
+  map.place("header", 0, geometry.clusterSize);
+  map.place("active L1 table", l1.offset, l1.table.bytes.length);
+  map.place("refcount table", header.refcountTableOffset, header.refcountTableClusters * geometry.clusterSize);
+  map.place("snapshot table", header.snapshotsOffset, snapshotTableLength);
+  if (extensions.bitmaps !== undefined && bitmaps.length > 0) map.place("bitmap directory", extensions.bitmaps.directoryOffset, extensions.bitmaps.directoryLength);
+  map.placeInactiveL1(snapshots.map(({ l1Offset, l1Entries }) => ({ offset: l1Offset, length: Math.min(l1Entries * 8, MAX_L1_BYTES) })));
+  for (let index = 0; index < l1.entries; index++) {
+    const offset = offsetOf(l1.table.high(index), l1.table.low(index));
+    if (offset !== 0) map.addL2Table(offset);
+  }
+  return map;
+}

@@ -1,0 +1,91 @@
+/** The one place that decides in which order metadata goes to disk. */
+
+import { hex, type TableCache } from "@coblock/core";
+import type { Geometry } from "../format/geometry.ts";
+import type { ImageFile } from "./image-file.ts";
+import type { L1Table } from "./l1-table.ts";
+import type { MetadataMap } from "./metadata-map.ts";
+import type { RefcountStore } from "./refcount-store.ts";
+import type { References } from "./references.ts";
+import type { TableBytes } from "./table-bytes.ts";
+
+export interface WriteOutParts {
+  readonly file: ImageFile;
+  readonly geometry: Geometry;
+  readonly map: MetadataMap;
+  readonly l1: L1Table;
+  readonly l2: TableCache<TableBytes>;
+  readonly refcounts: RefcountStore;
+  readonly references: References;
+  /** Flushes guest data that a table in memory shows. */
+  readonly dataBarrier: () => Promise<void>;
+}
+
+/**
+ * Nothing on disk ever points to what is not on disk yet, or to what the refcounts call free:
+ *
+ *     guest data ─┐
+ *     refcount blocks → flush → refcount table ─┴→ flush → L2 tables → flush → L1 table → (flush) → lowered refcounts
+ *
+ * A crash in between leaves clusters with a refcount and no owner, never the other way round. qcow2 has no log: this order is all there is.
+ * Every step runs under the driver lock, so the tables keep still.
+ */
+export class WriteOut {
+  readonly #parts: WriteOutParts;
+  /** Refcounts were written since the last flush. */
+  #refcountsToFlush = false;
+
+  constructor(parts: WriteOutParts) {
+    this.#parts = parts;
+  }
+
+  /** Refcounts that rose, or fell long ago. */
+  async refcounts(): Promise<void> {
+    const { file, refcounts } = this.#parts;
+    if (refcounts.blocks.dirtyEntries().length > 0) {
+      await refcounts.writeBlocks();
+      this.#refcountsToFlush = true;
+    }
+    if (!refcounts.table.dirty) return;
+    await this.#flush();
+    await file.writeTable(refcounts.tableOffset, refcounts.table);
+    this.#refcountsToFlush = true;
+  }
+
+  /** L2 tables, after all that they point to. The cache calls it too, to make room. */
+  async l2Tables(): Promise<void> {
+    const { file, geometry, map, l2, dataBarrier } = this.#parts;
+    const dirty = l2.dirtyEntries();
+    if (dirty.length === 0) return;
+    await this.refcounts();
+    await dataBarrier();
+    if (this.#refcountsToFlush) await this.#flush();
+    for (const entry of dirty) {
+      const kind = map.find(entry.offset, geometry.clusterSize, "active L2 table");
+      if (kind !== undefined) await file.failDamaged(file.corrupt(`an L2 table at offset ${hex(entry.offset)} lies over the ${kind}`, entry.offset));
+      await file.writeTable(entry.offset, entry.table);
+      l2.markClean(entry);
+    }
+  }
+
+  /** Everything; the caller flushes afterwards. */
+  async all(): Promise<void> {
+    const { l1, file, references } = this.#parts;
+    await this.l2Tables();
+    if (l1.table.dirty) {
+      await this.refcounts();
+      await this.#flush();
+      await file.writeTable(l1.offset, l1.table);
+    }
+    if (references.hasPending) {
+      await this.#flush();
+      await references.settle();
+    }
+    await this.refcounts();
+  }
+
+  async #flush(): Promise<void> {
+    await this.#parts.file.flush();
+    this.#refcountsToFlush = false;
+  }
+}
