@@ -50,7 +50,7 @@ const guardedValueStays = {
       VariableDeclarator(/** @type {Node} */ node) {
         const { id, init, parent } = node;
         if (id.type !== "Identifier") return;
-        if (parent?.["kind"] === "using") names()?.add(`${id.name}.value`);
+        if (parent?.["kind"].endsWith("using")) names()?.add(`${id.name}.value`);
         else if (isGuarded(init)) names()?.add(id.name);
       },
       ReturnStatement: (/** @type {Node} */ node) => check(node["argument"]),
