@@ -16,7 +16,9 @@ export class NodeTable {
     return name;
   }
 
+  /** The node is open: its children are, and come before it. */
   add(node: BlockNode): void {
+    this.#nodes.delete(node.name);
     this.#nodes.set(node.name, node);
   }
 

@@ -136,6 +136,7 @@ export class MappingEngine implements BlockImage {
 
   /** Caches out under the lock, then the children without it, then retired space becomes free; answers how many spans did. */
   async #flushAndSettle(): Promise<number> {
+    if (this.#services.failure !== undefined) throw this.#services.failure;
     if (this.#flushFailure !== undefined) throw this.#flushFailure.error;
     try {
       const covered = await this.#sync();

@@ -196,11 +196,12 @@ export class RequestPath {
       await this.gate.enter({ signal: options?.signal, who: `${kind} ${hex(offset)}+${length}` });
       this.#throwFailure();
     }
-    await this.#follow(kind, offset, length, work);
-    if (options?.forceUnitAccess === true && kind !== "flush" && kind !== "read") await this.#flushes.flush();
+    await this.#follow(kind, offset, length, work, options?.forceUnitAccess === true);
   }
 
-  async #follow(kind: RequestKind, offset: number, length: number, work: () => MaybePromise<void>): Promise<void> {
+  /** `forced`: the request ends when what it changed is on stable storage. */
+  async #follow(kind: RequestKind, offset: number, length: number, work: () => MaybePromise<void>, forced = false): Promise<void> {
+    const changes = kind !== "read" && kind !== "flush";
     const serialising = kind !== "flush" && !this.#aligned(offset, length);
     const start = alignDown(offset, this.#alignment);
     const end = alignUp(offset + length, this.#alignment);
@@ -210,7 +211,12 @@ export class RequestPath {
     this.gate.begin();
     publishStart(this.#name, kind, offset, length);
     try {
-      await this.tracker.run(request, work);
+      try {
+        await this.tracker.run(request, work);
+      } finally {
+        if (changes) this.#flushes.changed();
+      }
+      if (forced && changes) await this.#flushes.flush();
       count.operations++;
       count.bytes += length;
       publishEnd(this.#name, kind, offset, length);
@@ -219,7 +225,6 @@ export class RequestPath {
       publishEnd(this.#name, kind, offset, length, error);
       throw error;
     } finally {
-      if (kind !== "read" && kind !== "flush") this.#flushes.changed();
       this.gate.leave();
     }
   }
