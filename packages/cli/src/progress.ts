@@ -3,6 +3,7 @@
 import type { Clock } from "@coblock/core";
 import type { TextStream } from "./host.ts";
 import type { Output } from "./output.ts";
+import { formatFixed } from "./text/fixed.ts";
 import { formatSize } from "./text/size.ts";
 
 export interface ProgressParts {
@@ -48,7 +49,7 @@ export class Progress {
 
   /** For SIGUSR1. */
   report(): string {
-    return `    (${this.#percent.toFixed(2)}/100%)\n`;
+    return `    (${formatFixed(this.#percent, 2)}/100%)\n`;
   }
 
   /** All is done. */
@@ -73,7 +74,7 @@ export class Progress {
     if (this.#printedPercent !== undefined && percent < this.#printedPercent + this.#parts.stepPercent && percent !== 100) return;
     if (percent === this.#printedPercent) return;
     this.#printedPercent = percent;
-    this.#parts.output.print(`    (${percent.toFixed(2)}/100%)\r`);
+    this.#parts.output.print(`    (${formatFixed(percent, 2)}/100%)\r`);
     this.#parts.output.flush();
   }
 

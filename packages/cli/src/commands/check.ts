@@ -6,6 +6,7 @@ import { flag, value } from "../command-line.ts";
 import { CommandFailure } from "../failure.ts";
 import { checkCacheMode, openImage, wantsJson } from "../images.ts";
 import type { Session } from "../session.ts";
+import { formatFixed } from "../text/fixed.ts";
 import { formatJson } from "../text/json.ts";
 
 const OPTIONS = {
@@ -74,7 +75,7 @@ function describeResult({ errors, corruptions, leaks, clusters, imageEndOffset }
   if (text === "") text = "No errors were found on the image.\n";
   if (clusters !== undefined && clusters.total > 0 && clusters.allocated > 0) {
     const { total, allocated, fragmented, compressed } = clusters;
-    const percent = (part: number, whole: number): string => ((part * 100) / whole).toFixed(2);
+    const percent = (part: number, whole: number): string => formatFixed((part * 100) / whole, 2);
     const shares = `${percent(fragmented, allocated)}% fragmented, ${percent(compressed, allocated)}% compressed clusters`;
     text += `${allocated}/${total} = ${percent(allocated, total)}% allocated, ${shares}\n`;
   }

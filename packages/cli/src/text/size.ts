@@ -1,6 +1,7 @@
 /** Sizes as qemu-img writes and reads them: `1 GiB`, `1.5G`, `0x1000`. */
 
 import { CommandFailure } from "../failure.ts";
+import { formatThreeDigits } from "./fixed.ts";
 
 const SUFFIXES = "BKMGTPE";
 const BINARY_PREFIXES = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
@@ -9,7 +10,7 @@ const BINARY_PREFIXES = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 export function formatSize(bytes: number): string {
   let unit = 0;
   while (unit < BINARY_PREFIXES.length - 1 && bytes * 1.024 >= 1024 ** (unit + 1)) unit++;
-  return `${threeDigits(bytes / 1024 ** unit)} ${BINARY_PREFIXES[unit] ?? ""}B`;
+  return `${formatThreeDigits(bytes / 1024 ** unit)} ${BINARY_PREFIXES[unit] ?? ""}B`;
 }
 
 /** Bytes from a number with an optional suffix (b, k, M, G, T, P, E; powers of 1024); fractions need a suffix. `what` is named in the refusal. */
@@ -34,12 +35,4 @@ export function parseCount(text: string, what: string): number {
 
 function invalid(text: string, what: string): CommandFailure {
   return new CommandFailure(`Invalid ${what} specified: '${text}' (a number of bytes, or with one of the suffixes k, M, G, T, P and E)`);
-}
-
-/** C's `%0.3g`. */
-function threeDigits(value: number): string {
-  const [digits = "", exponent] = value.toPrecision(3).split("e");
-  const short = digits.includes(".") ? digits.replace(/\.?0+$/, "") : digits;
-  if (exponent === undefined) return short;
-  return `${short}e${exponent[0] ?? "+"}${exponent.slice(1).padStart(2, "0")}`;
 }

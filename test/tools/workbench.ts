@@ -1,0 +1,60 @@
+/** Runs the same words with the real tool and with ours, in a scratch folder. */
+
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { main } from "@coblock/cli";
+
+export interface Outcome {
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export class Workbench implements Disposable {
+  readonly folder: string = mkdtempSync(join(tmpdir(), "coblock-tools-"));
+
+  path(name: string): string {
+    return join(this.folder, name);
+  }
+
+  /** Makes an image with the real tool; throws if that fails. */
+  qemuImg(...words: readonly string[]): void {
+    execFileSync("qemu-img", this.#placed(words), { stdio: ["ignore", "ignore", "pipe"] });
+  }
+
+  /** Writes into an image with the real tool; `commands` are its own (`write -P 1 0 64k`). */
+  qemuIo(image: string, format: string, ...commands: readonly string[]): void {
+    const { status, stdout, stderr } = spawnSync("qemu-io", ["-f", format, this.path(image)], { input: `${commands.join("\n")}\nquit\n`, encoding: "utf8" });
+    if (status !== 0 || /error|failed/i.test(stdout + stderr)) throw new Error(`qemu-io ${image}: ${stdout}${stderr}`);
+  }
+
+  theirs(words: readonly string[]): Outcome {
+    const { status, stdout, stderr } = spawnSync("qemu-img", this.#placed(words), { encoding: "utf8", maxBuffer: 64 * 1024 * 1024 });
+    return { exitCode: status, stdout, stderr };
+  }
+
+  async ours(words: readonly string[]): Promise<Outcome> {
+    const written = { stdout: "", stderr: "" };
+    const exitCode = await main(this.#placed(words), {
+      stdout: { write: (text) => (written.stdout += text) },
+      stderr: { write: (text) => (written.stderr += text) },
+    });
+    return { exitCode, ...written };
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** `@name` stands for a file of the folder. */
+  #placed(words: readonly string[]): string[] {
+    return words.map((word) => word.replaceAll("@", `${this.folder}/`));
+  }
+}
+
+/** The words of a case, as one writes them in a shell; no quoting. */
+export function wordsOf(line: string): readonly string[] {
+  return line.split(" ");
+}
