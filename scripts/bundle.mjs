@@ -65,8 +65,25 @@ async function writeChunks(folder) {
     external: EXTERNAL,
     plugins: [bundleWorkers()],
   });
-  await build.write({ dir: folder, format: "cjs", entryFileNames: "[name].cjs", chunkFileNames: "[name].cjs", dynamicImportInCjs: false });
+  await build.write({
+    dir: folder,
+    format: "cjs",
+    entryFileNames: "[name].cjs",
+    chunkFileNames: "[name].cjs",
+    codeSplitting: { groups: [{ name: chunkOf }] },
+    dynamicImportInCjs: false,
+  });
   await build.close();
+}
+
+/**
+ * One chunk for each package below the command: few files to open. What one command in ten needs is left to the dynamic imports.
+ * @param {string} path
+ */
+function chunkOf(path) {
+  const [, name, file] = /packages\/([^/]+)\/dist\/(.*)$/.exec(path) ?? [];
+  const isSeldom = name === "cli" || file === "entry.js" || file?.startsWith("jobs/");
+  return isSeldom ? undefined : name;
 }
 
 /**
