@@ -70,7 +70,7 @@ async function writeChunks(folder) {
     format: "cjs",
     entryFileNames: "[name].cjs",
     chunkFileNames: "[name].cjs",
-    codeSplitting: { groups: [{ name: chunkOf }] },
+    codeSplitting: { groups: [{ name: chunkOf, debugName: "package" }] },
     dynamicImportInCjs: false,
   });
   await build.close();

@@ -20,15 +20,15 @@ const middle = join(folder, "middle.qed");
 const top = join(folder, "top.qcow2");
 const flat = join(folder, "flat.qcow2");
 
-let step = 0;
-/** @param {string} text */
-function say(text) {
-  step++;
-  process.stdout.write(`${String(step).padStart(2)}. ${text}\n`);
+let steps = 0;
+/** @param {string} words */
+function say(words) {
+  steps++;
+  process.stdout.write(`${String(steps).padStart(2)}. ${words}\n`);
 }
-/** @param {string} text */
-function show(text) {
-  process.stdout.write(`      ${text}\n`);
+/** @param {string} words */
+function show(words) {
+  process.stdout.write(`      ${words}\n`);
 }
 
 say(`A scratch folder: ${folder}`);

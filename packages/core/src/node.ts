@@ -254,7 +254,7 @@ export class BlockNode implements AsyncDisposable {
     try {
       return request() ?? this.#parts.turns.spend(length);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 

@@ -129,7 +129,7 @@ describe("CoQueue in many orders (hazard B3)", () => {
         async function run(steps: (typeof coroutines)[number]): Promise<void> {
           for (const { before, abortAfter, kind } of steps) {
             await hops(before);
-            await act(kind as "put" | "take", signalAfter(abortAfter)).catch((error: unknown) => expect(error).toBe("gave up"));
+            await act(kind, signalAfter(abortAfter)).catch((error: unknown) => expect(error).toBe("gave up"));
           }
         }
         let ended = 0;

@@ -103,7 +103,7 @@ describe("CoMutex and signals", () => {
     const controller = new AbortController();
     const aborted = mutex.lock({ signal: controller.signal });
     controller.abort();
-    await expect(aborted).rejects.toThrow();
+    await expect(aborted).rejects.toThrow(/./);
     held[Symbol.dispose]();
     (await mutex.lock())[Symbol.dispose]();
     expect(mutex.locked).toBe(false);
@@ -116,7 +116,7 @@ describe("CoMutex and signals", () => {
     const waiting = mutex.lock({ signal: controller.signal });
     held[Symbol.dispose]();
     controller.abort();
-    await expect(waiting).rejects.toThrow();
+    await expect(waiting).rejects.toThrow(/./);
     (await mutex.lock())[Symbol.dispose]();
     expect(mutex.locked).toBe(false);
   });
@@ -133,7 +133,7 @@ describe("CoMutex and signals", () => {
     expect(getEventListeners(signal, "abort")).toHaveLength(0);
     const aborted = mutex.lock({ signal });
     controller.abort();
-    await expect(aborted).rejects.toThrow();
+    await expect(aborted).rejects.toThrow(/./);
     second[Symbol.dispose]();
     expect(getEventListeners(signal, "abort")).toHaveLength(0);
   });

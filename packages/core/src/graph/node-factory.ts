@@ -91,7 +91,7 @@ export class NodeFactory {
   }
 
   async #openDescribed(options: DescribedNode, place: Place, probed: boolean): Promise<BlockNode> {
-    const entry = this.#graph.drivers.entry(String(options.driver));
+    const entry = this.#graph.drivers.entry(options.driver);
     const driver = await entry.load();
     const common = commonOptions(options, place);
     const own = ownOptions(options, driver);
@@ -99,7 +99,7 @@ export class NodeFactory {
     const services = new ImageServices(common.discard);
     const context = new ImageContext({ graph: this.#graph, factory: this, services, name, kind: entry.kind, probed, place: common });
     try {
-      const image = await driver.open(own as never, context);
+      const image = await driver.open(own, context);
       return await this.#build(image, { name, driver, context, services, options, place: common });
     } catch (error) {
       this.#graph.nodes.release(name);

@@ -8,7 +8,7 @@ import type { Advice, AllocateMode, FileRange, HostCalls } from "./host-calls.ts
 type Koffi = typeof import("koffi");
 type Library = ReturnType<Koffi["load"]>;
 type ForeignFunction = ReturnType<Library["func"]>;
-type CallResult = (error: unknown, result: number) => void;
+type CallResult = (error: Error | null, result: number) => void;
 
 /** Little-endian, 64-bit `off_t` and pointers, and the common numbers for `ioctl`: what the structures below are written for. */
 const ARCHITECTURES: readonly string[] = ["x64", "arm64", "riscv64", "loong64"];

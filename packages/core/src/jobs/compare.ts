@@ -72,7 +72,7 @@ class DiskComparison {
     const leftRuns = new RunCursor(left, this.#totalBytes);
     const rightRuns = new RunCursor(right, this.#totalBytes);
     try {
-      for (let offset = 0; offset < this.#totalBytes && this.#mismatch === undefined; ) {
+      for (let offset = 0; offset < this.#totalBytes && this.#mismatch === undefined;) {
         const one = await leftRuns.at(offset);
         const other = await rightRuns.at(offset);
         if (strict === true && !sameStatus(one, other)) return this.#found("status", offset);

@@ -89,7 +89,7 @@ class DiskCopy {
       // Zeros cost one request however long they are, unless all of them are to be stored.
       const longest = kind === "zero" && this.#sparseSize > 0 ? ZERO_PIECE_LENGTH : PIECE_LENGTH;
       const end = extent.offset + extent.length;
-      for (let offset = extent.offset; offset < end; ) {
+      for (let offset = extent.offset; offset < end;) {
         const length = longest === PIECE_LENGTH ? pieceLength(offset, end - offset) : Math.min(end - offset, longest);
         if (kind === "data" || !this.#isZeroAlready(offset, length)) yield { kind, offset, length };
         offset += length;
@@ -117,7 +117,8 @@ class DiskCopy {
 
   async #writeZeroes(offset: number, length: number, signal: AbortSignal): Promise<void> {
     if (this.#sparseSize > 0) return this.#options.target.writeZeroes(this.#targetOffset + offset, length, { mayUnmap: true, signal });
-    for (let done = 0; done < length; done += MAX_ZEROS) await this.#write(offset + done, zeros(Math.min(MAX_ZEROS, length - done)), signal);
+    for (let done = 0; done < length; done += MAX_ZEROS)
+      await this.#write(offset + done, zeros(Math.min(MAX_ZEROS, length - done)), signal);
   }
 
   #write(offset: number, bytes: Uint8Array, signal: AbortSignal): Promise<void> {

@@ -18,7 +18,7 @@ export function zeroRuns(bytes: Buffer, offset: number, unit: number): readonly 
   const runs: ByteRun[] = [];
   let start = 0;
   let isZero = false;
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const end = Math.min(alignDown(offset + at, unit) + unit - offset, bytes.length);
     const blockIsZero = isZeroBetween(bytes, at, end);
     if (at > 0 && blockIsZero !== isZero) {

@@ -7,7 +7,7 @@ const MAX_IN_FLIGHT = 16;
 /** Never `Promise.all`: it answers while siblings still write. */
 export class PieceTasks {
   readonly #running = new Set<Promise<void>>();
-  #failures: unknown[] = [];
+  readonly #failures: unknown[] = [];
 
   get failed(): boolean {
     return this.#failures.length > 0;

@@ -25,7 +25,7 @@ export class RetiredSpace {
   #flush = 0;
   #flushed = -1;
   /** Oldest first; the last one is current. */
-  #epochs: Epoch[] = [{ number: 0, inFlight: 0, sealed: false }];
+  readonly #epochs: Epoch[] = [{ number: 0, inFlight: 0, sealed: false }];
 
   /** Bytes retired and not settled. */
   get bytes(): number {

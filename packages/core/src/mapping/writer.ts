@@ -215,7 +215,7 @@ export class MappedWriter {
       using guard = await this.#image.state.lock({ who: "abandon" });
       await this.#image.abandon?.(guard.value, allocation);
     } catch (error) {
-      throw new AggregateError([cause, error], `a write failed, and so did giving back its space: ${String(cause)}; ${String(error)}`);
+      throw new AggregateError([cause, error], `a write failed, and so did giving back its space: ${String(cause)}; ${String(error)}`, { cause: error });
     }
   }
 
