@@ -62,8 +62,8 @@ describe("headers", () => {
     for (const words of [["info"], ["map"], ["check"], ["convert", "-O", "raw"], ["measure"], ["inspect"]]) {
       const target = words[0] === "convert" ? ["@target"] : [];
       const { exitCode, stdout, stderr } = await bench.ours([...words, "-f", format, "@hostile", ...target]);
-      expect({ exitCode, stdout }, words.join(" ")).toEqual({ exitCode: 1, stdout: "" });
-      expect(stderr, words.join(" ")).toMatch(/^coblock: [^\n]+\n$/);
+      expect({ words, exitCode, stdout }).toEqual({ words, exitCode: 1, stdout: "" });
+      expect(stderr).toMatch(/^coblock: [^\n]+\n$/);
       expect(stderr).not.toContain("internal error");
       expect(existsSync(bench.path("target"))).toBe(false);
     }
@@ -79,8 +79,24 @@ describe("names in images", () => {
   });
 
   it.each(["info --backing-chain", "map", "convert -O raw", "measure"])("%s takes no json: name from an image", async (words) => {
-    bench.qemuImg("create", "-q", "-u", "-f", "qcow2", "-b", 'json:{"driver":"raw","file":{"driver":"file","filename":"/etc/passwd"}}', "-F", "raw", "@json.qcow2", "1M");
-    const { exitCode, stdout, stderr } = await bench.ours([...words.split(" "), "@json.qcow2", ...(words.startsWith("convert") ? ["@target"] : [])]);
+    bench.qemuImg(
+      "create",
+      "-q",
+      "-u",
+      "-f",
+      "qcow2",
+      "-b",
+      'json:{"driver":"raw","file":{"driver":"file","filename":"/etc/passwd"}}',
+      "-F",
+      "raw",
+      "@json.qcow2",
+      "1M",
+    );
+    const { exitCode, stdout, stderr } = await bench.ours([
+      ...words.split(" "),
+      "@json.qcow2",
+      ...(words.startsWith("convert") ? ["@target"] : []),
+    ]);
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
     expect(stderr).toMatch(/^coblock: [^\n]*json:[^\n]*\n$/);
   });
@@ -106,6 +122,7 @@ describe("names in images", () => {
 
   it("prints no control characters of a file name", async () => {
     const { stderr } = await bench.ours(["info", "@red\u001b[31m\nalert"]);
-    expect(stderr).toMatch(/^coblock: [^\u001b\n]+\n$/);
+    expect(stderr.endsWith("\n")).toBe(true);
+    expect(stderr.slice(0, -1)).toBe(stderr.slice(0, -1).replaceAll(/[^ -~]/g, ""));
   });
 });

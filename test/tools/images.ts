@@ -34,7 +34,16 @@ export function makeImages(bench: Workbench): void {
 /** Three layers, each longer than the one below. */
 function makeChain(bench: Workbench): void {
   bench.qemuImg("create", "-q", "-f", "qcow2", "@base.qcow2", "128M");
-  bench.qemuIo("base.qcow2", "qcow2", "write -P 1 0 1M", "write -z 2M 1M", "write -c -P 7 16M 64k", "write -c -P 8 16448k 64k", "write -P 3 120M 64k", "write -P 0 4M 256k");
+  bench.qemuIo(
+    "base.qcow2",
+    "qcow2",
+    "write -P 1 0 1M",
+    "write -z 2M 1M",
+    "write -c -P 7 16M 64k",
+    "write -c -P 8 16448k 64k",
+    "write -P 3 120M 64k",
+    "write -P 0 4M 256k",
+  );
   bench.qemuImg("create", "-q", "-f", "qcow2", "-b", "base.qcow2", "-F", "qcow2", "@middle.qcow2", "192M");
   bench.qemuIo("middle.qcow2", "qcow2", "write -P 5 0 64k", "write -z 512k 64k", "write -P 3 150M 64k");
   bench.qemuImg("create", "-q", "-f", "qed", "-b", "middle.qcow2", "-F", "qcow2", "@top.qed", "256M");
@@ -76,7 +85,16 @@ function makeKinds(bench: Workbench): void {
 }
 
 /** Damage by name, all of it in copies of one sound image. */
-export const DAMAGES = ["leak", "refcount-zero", "copied-flag", "l2-past-end", "l2-unaligned", "l1-past-end", "refcount-table-past-end", "double-use"] as const;
+export const DAMAGES = [
+  "leak",
+  "refcount-zero",
+  "copied-flag",
+  "l2-past-end",
+  "l2-unaligned",
+  "l1-past-end",
+  "refcount-table-past-end",
+  "double-use",
+] as const;
 
 export function makeDamaged(bench: Workbench): void {
   bench.qemuImg("create", "-q", "-f", "qcow2", "@sound.qcow2", "64M");

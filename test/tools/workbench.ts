@@ -26,7 +26,10 @@ export class Workbench implements Disposable {
 
   /** Writes into an image with the real tool; `commands` are its own (`write -P 1 0 64k`). */
   qemuIo(image: string, format: string, ...commands: readonly string[]): void {
-    const { status, stdout, stderr } = spawnSync("qemu-io", ["-f", format, this.path(image)], { input: `${commands.join("\n")}\nquit\n`, encoding: "utf8" });
+    const { status, stdout, stderr } = spawnSync("qemu-io", ["-f", format, this.path(image)], {
+      input: `${commands.join("\n")}\nquit\n`,
+      encoding: "utf8",
+    });
     if (status !== 0 || /error|failed/i.test(stdout + stderr)) throw new Error(`qemu-io ${image}: ${stdout}${stderr}`);
   }
 

@@ -5,7 +5,10 @@ const DIRECTORY_ENTRY_LENGTH = 24;
 const TABLE_ENTRY_LENGTH = 8;
 
 /** `bitmaps` as the format's information lists them. All of each bitmap is reckoned as stored. */
-export function bitmapBytes(bitmaps: unknown, { diskSize, clusterSize }: { readonly diskSize: number; readonly clusterSize: number }): number {
+export function bitmapBytes(
+  bitmaps: unknown,
+  { diskSize, clusterSize }: { readonly diskSize: number; readonly clusterSize: number },
+): number {
   if (!Array.isArray(bitmaps)) return 0;
   const toCluster = (bytes: number): number => Math.ceil(bytes / clusterSize) * clusterSize;
   let total = 0;

@@ -11,14 +11,19 @@ export interface OptionSpec {
 }
 export type OptionTable = Readonly<Record<string, OptionSpec>>;
 
-type ValueOf<Spec extends OptionSpec> = Spec["kind"] extends "flag" ? boolean : Spec["kind"] extends "value" ? string | undefined : readonly string[];
+type ValueOf<Spec extends OptionSpec> = Spec["kind"] extends "flag"
+  ? boolean
+  : Spec["kind"] extends "value"
+    ? string | undefined
+    : readonly string[];
 export interface CommandLine<Table extends OptionTable> {
   readonly options: { readonly [Name in keyof Table]: ValueOf<Table[Name]> };
   readonly operands: readonly string[];
   readonly wantsHelp: boolean;
 }
 
-export function flag<const Short extends string>(short: Short | undefined, long?: string): OptionSpec & { readonly kind: "flag" } {
+/** On or off. */
+export function flag(short: string | undefined, long?: string): OptionSpec & { readonly kind: "flag" } {
   return { kind: "flag", ...names(short, long) };
 }
 /** The last one counts where it is given more than once. */
@@ -29,6 +34,7 @@ export function value(short: string | undefined, long?: string): OptionSpec & { 
 export function values(short: string | undefined, long?: string): OptionSpec & { readonly kind: "values" } {
   return { kind: "values", ...names(short, long) };
 }
+/** Not there yet, whether it takes a value or not. */
 export function absent(short: string | undefined, long?: string): OptionSpec & { readonly kind: "absent" } {
   return { kind: "absent", ...names(short, long) };
 }
@@ -37,14 +43,24 @@ export function absent(short: string | undefined, long?: string): OptionSpec & {
 const SHARED: OptionTable = { help: flag("h", "help"), object: absent(undefined, "object"), secret: absent(undefined, "secret") };
 
 /** Throws CommandFailure for what the table does not have. */
-export function parseCommandLine<const Table extends OptionTable>(command: string, table: Table, argv: readonly string[]): CommandLine<Table> {
+export function parseCommandLine<const Table extends OptionTable>(
+  command: string,
+  table: Table,
+  argv: readonly string[],
+): CommandLine<Table> {
   const specs: OptionTable = { ...SHARED, ...table };
   const config: Record<string, { type: "string" | "boolean"; short?: string }> = {};
   for (const [key, spec] of Object.entries(specs)) {
     const type = spec.kind === "value" || spec.kind === "values" ? "string" : "boolean";
     config[spec.long ?? shortKey(key)] = { type, ...(spec.short === undefined ? {} : { short: spec.short }) };
   }
-  const { tokens } = parseArgs({ args: expandLongNames(specs, argv, command), options: config, strict: false, allowPositionals: true, tokens: true });
+  const { tokens } = parseArgs({
+    args: expandLongNames(specs, argv, command),
+    options: config,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
   const found: Record<string, unknown> = {};
   for (const [key, spec] of Object.entries(table)) found[key] = spec.kind === "flag" ? false : spec.kind === "value" ? undefined : [];
   const operands: string[] = [];

@@ -8,13 +8,25 @@ export interface CommandEntry {
 }
 
 export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, CommandEntry>([
-  ["bench", { summary: "send many reads or writes to an image and tell the time", load: async () => (await import("./commands/bench.ts")).command }],
+  [
+    "bench",
+    { summary: "send many reads or writes to an image and tell the time", load: async () => (await import("./commands/bench.ts")).command },
+  ],
   ["check", { summary: "look for damage in an image, and repair it", load: async () => (await import("./commands/check.ts")).command }],
-  ["compare", { summary: "tell whether two images hold the same bytes", load: async () => (await import("./commands/compare.ts")).command }],
+  [
+    "compare",
+    { summary: "tell whether two images hold the same bytes", load: async () => (await import("./commands/compare.ts")).command },
+  ],
   ["convert", { summary: "copy images into a new one, of any format", load: async () => (await import("./commands/convert.ts")).command }],
   ["create", { summary: "make a new, empty image", load: async () => (await import("./commands/create.ts")).command }],
   ["info", { summary: "tell what an image is", load: async () => (await import("./commands/info.ts")).command }],
-  ["inspect", { summary: "open an image and print what Coblock knows of it, for debugging", load: async () => (await import("./commands/inspect.ts")).command }],
+  [
+    "inspect",
+    {
+      summary: "open an image and print what Coblock knows of it, for debugging",
+      load: async () => (await import("./commands/inspect.ts")).command,
+    },
+  ],
   ["map", { summary: "list where the bytes of an image are", load: async () => (await import("./commands/map.ts")).command }],
   ["measure", { summary: "tell how large an image file would become", load: async () => (await import("./commands/measure.ts")).command }],
   ["resize", { summary: "make an image larger or smaller", load: async () => (await import("./commands/resize.ts")).command }],

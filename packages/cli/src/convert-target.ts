@@ -19,14 +19,24 @@ export interface TargetWords {
 }
 
 /** Makes the image. Throws before anything is lost where it is one of the sources' own files. */
-export async function makeTarget(words: TargetWords, creation: CreationOptions & { readonly size: number }, sources: readonly BlockNode[], session: Session): Promise<void> {
+export async function makeTarget(
+  words: TargetWords,
+  creation: CreationOptions & { readonly size: number },
+  sources: readonly BlockNode[],
+  session: Session,
+): Promise<void> {
   const { graph, driver, name } = words;
   const { backingFile, backingFormat, values, size } = creation;
-  if (backingFile !== undefined && backingFormat === undefined) throw new CommandFailure("Use of backing file requires explicit backing format");
-  if (backingFile !== undefined && !driver.optionNames.includes("backing")) throw new CommandFailure(`Backing file not supported for file format '${driver.name}'`);
+  if (backingFile !== undefined && backingFormat === undefined)
+    throw new CommandFailure("Use of backing file requires explicit backing format");
+  if (backingFile !== undefined && !driver.optionNames.includes("backing"))
+    throw new CommandFailure(`Backing file not supported for file format '${driver.name}'`);
   await refuseOwnSource(graph, name, sources);
   if (backingFile !== undefined) await refuseMissingBacking(graph, resolveBeside(name, backingFile), backingFormat, session);
-  const backing = backingFile === undefined ? {} : { backing: { filename: backingFile, ...(backingFormat === undefined ? {} : { format: backingFormat }) } };
+  const backing =
+    backingFile === undefined
+      ? {}
+      : { backing: { filename: backingFile, ...(backingFormat === undefined ? {} : { format: backingFormat }) } };
   try {
     await graph.create({ driver: driver.name, filename: name, size, values, ...backing }, { signal: session.signal });
   } catch (error) {
@@ -35,7 +45,11 @@ export async function makeTarget(words: TargetWords, creation: CreationOptions &
   }
 }
 
-export async function openTarget({ graph, driver, name, imageOptions, explicitFormat, cacheMode = "unsafe" }: TargetWords, session: Session): Promise<BlockNode> {
+/** Read-write, with its backing file. */
+export async function openTarget(
+  { graph, driver, name, imageOptions, explicitFormat, cacheMode = "unsafe" }: TargetWords,
+  session: Session,
+): Promise<BlockNode> {
   const opening = { signal: session.signal, cache: { noFlush: cacheMode === "unsafe" } };
   if (!imageOptions) return graph.open(name, { driver: driver.name, ...opening });
   if (explicitFormat !== undefined) throw new CommandFailure("--target-image-opts and -O are mutually exclusive");
@@ -49,7 +63,11 @@ export async function openTarget({ graph, driver, name, imageOptions, explicitFo
 export function sharedDepthOf(source: BlockNode, target: BlockNode): number {
   const shared = target.children.get("backing")?.node.identity;
   let depth = 0;
-  for (let layer = source.children.get("backing")?.node; layer !== undefined && shared !== undefined; layer = layer.children.get("backing")?.node) {
+  for (
+    let layer = source.children.get("backing")?.node;
+    layer !== undefined && shared !== undefined;
+    layer = layer.children.get("backing")?.node
+  ) {
     depth++;
     if (layer.identity === shared) return depth;
   }
@@ -61,7 +79,8 @@ async function refuseOwnSource(graph: BlockGraph, name: string, sources: readonl
   const identity = await identityOf(graph, name);
   if (identity === undefined) return;
   for (const source of sources) {
-    if (filesOf(source).some((node) => node.identity === identity)) throw new CommandFailure(`${name}: the source is read from this file; it cannot be the target too`);
+    if (filesOf(source).some((node) => node.identity === identity))
+      throw new CommandFailure(`${name}: the source is read from this file; it cannot be the target too`);
   }
 }
 

@@ -30,7 +30,8 @@ export function parseCreationOptions(driver: BlockDriver, lists: readonly string
   const known = [...SHARED_OPTIONS, ...(driver.createOptions ?? [])];
   for (const [name, text] of lists.flatMap((list) => [...parseKeyValues(list)])) {
     const option = known.find((candidate) => candidate.name === name);
-    if (option === undefined) throw new CommandFailure(`Invalid parameter '${name}': format '${driver.name}' does not create images with it`);
+    if (option === undefined)
+      throw new CommandFailure(`Invalid parameter '${name}': format '${driver.name}' does not create images with it`);
     given.set(name, parseValue(option, text));
   }
   const { size, backing_file: backingFile, backing_fmt: backingFormat, ...values } = Object.fromEntries(given);
@@ -47,7 +48,8 @@ function parseValue(option: CreateOption, text: string): CreateValue {
   if (type === "size") return parseSize(text, `value for '${name}'`);
   if (type === "number") return parseCount(text, `value for '${name}'`);
   if (type === "flag") return parseFlag(text, name);
-  if (type === "choice" && !choices.includes(text)) throw new CommandFailure(`Parameter '${name}' does not accept value '${text}' (it takes ${choices.join(", ")})`);
+  if (type === "choice" && !choices.includes(text))
+    throw new CommandFailure(`Parameter '${name}' does not accept value '${text}' (it takes ${choices.join(", ")})`);
   return text;
 }
 
@@ -64,7 +66,20 @@ export function describeCreationOptions(driver: BlockDriver): string {
 
 /** The order of qemu-img's line; formats that it does not have: size, backing file, then as the driver lists them. */
 const FORMATTING_ORDER: Readonly<Record<string, readonly string[]>> = {
-  qcow2: ["cluster_size", "extended_l2", "preallocation", "compression_type", "size", "compat", "backing_file", "backing_fmt", "data_file", "data_file_raw", "lazy_refcounts", "refcount_bits"],
+  qcow2: [
+    "cluster_size",
+    "extended_l2",
+    "preallocation",
+    "compression_type",
+    "size",
+    "compat",
+    "backing_file",
+    "backing_fmt",
+    "data_file",
+    "data_file_raw",
+    "lazy_refcounts",
+    "refcount_bits",
+  ],
   qed: ["size", "backing_file", "backing_fmt", "cluster_size", "table_size"],
   raw: ["size", "preallocation"],
 };
@@ -72,10 +87,21 @@ const FORMATTING_ORDER: Readonly<Record<string, readonly string[]>> = {
 const SHOWN_DEFAULTS = ["cluster_size", "compression_type", "extended_l2", "lazy_refcounts", "refcount_bits"];
 
 /** The line `Formatting …`. */
-export function describeCreation(driver: BlockDriver, filename: string, size: number, { values, backingFile, backingFormat }: CreationOptions): string {
+export function describeCreation(
+  driver: BlockDriver,
+  filename: string,
+  size: number,
+  { values, backingFile, backingFormat }: CreationOptions,
+): string {
   const own = driver.createOptions ?? [];
   const defaults = own.filter(({ name }) => SHOWN_DEFAULTS.includes(name)).map(({ name, defaultValue }) => [name, defaultValue] as const);
-  const shown: Readonly<Record<string, CreateValue | undefined>> = { ...Object.fromEntries(defaults), ...values, size, backing_file: backingFile, backing_fmt: backingFormat };
+  const shown: Readonly<Record<string, CreateValue | undefined>> = {
+    ...Object.fromEntries(defaults),
+    ...values,
+    size,
+    backing_file: backingFile,
+    backing_fmt: backingFormat,
+  };
   const order = FORMATTING_ORDER[driver.name] ?? [...new Set(["size", "backing_file", "backing_fmt", ...own.map(({ name }) => name)])];
   const words = order.flatMap((name) => {
     const value = shown[name];

@@ -26,6 +26,8 @@ export function firstFailure(error: unknown): unknown {
 
 /** One line, whatever is in the message (names of files may hold anything). */
 export function oneLine(message: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters of file names must not reach the terminal
-  return message.replace(/\s*\n\s*/g, "; ").replace(/[\u0000-\u001f\u007f]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  // Control characters of file names must not reach the terminal.
+  return message
+    .replace(/\s*\n\s*/g, "; ")
+    .replace(/[\u0000-\u001f\u007f]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }

@@ -4,6 +4,7 @@ import { COMMANDS, NOT_THERE_YET } from "./command-table.ts";
 import { FORMATS } from "./drivers.ts";
 import { VERSION } from "./version.ts";
 
+/** All commands and what they share. */
 export function helpText(): string {
   const commands = [...COMMANDS].map(([name, entry]) => `  ${name.padEnd(9)} ${entry.summary}`);
   return `${versionText()}usage: coblock [--help | --version] command [options]
@@ -22,6 +23,7 @@ Not there yet: ${NOT_THERE_YET.join(", ")}
 `;
 }
 
+/** One line. */
 export function versionText(): string {
   return `coblock version ${VERSION}\n`;
 }

@@ -1,6 +1,6 @@
 /** How commands open the images that their words name. */
 
-import { BlockError, nestOptions, type BlockGraph, type BlockNode, type NodeOptions, type OpenOptions } from "@coblock/core";
+import { BlockError, nestOptions, type BlockGraph, type BlockNode, type DescribedNode, type OpenOptions } from "@coblock/core";
 import { CommandFailure } from "./failure.ts";
 import { describeAlone } from "./lone-image.ts";
 import type { Session } from "./session.ts";
@@ -30,12 +30,19 @@ export async function openImage(graph: BlockGraph, words: ImageWords, session: S
   const { name, format, imageOptions = false, forceShare = false, writable = false, alone = false } = words;
   if (imageOptions && format !== undefined) throw new CommandFailure("--image-opts and --format are mutually exclusive");
   if (forceShare && writable) throw new CommandFailure("-U/--force-share is for images that are only read");
-  const options: NodeOptions = imageOptions ? imageOptionsOf(name) : name;
-  const opening: OpenOptions = { signal: session.signal, readOnly: !writable, forceShare, ...(format === undefined ? {} : { driver: format }) };
+  const options = imageOptions ? imageOptionsOf(name) : name;
+  const opening: OpenOptions = {
+    signal: session.signal,
+    readOnly: !writable,
+    forceShare,
+    ...(format === undefined ? {} : { driver: format }),
+  };
   const node = await graph.open(alone ? await describeAlone(graph, options, format) : options, opening);
   const guessed = typeof options === "string" && format === undefined && !options.startsWith("json:");
   if (writable && guessed && node.driver === "raw") {
-    session.note(`coblock: warning: the format of '${name}' was guessed to be raw, and writes that would make it look like another format will be refused; -f raw says that it is`);
+    session.note(
+      `coblock: warning: the format of '${name}' was guessed to be raw, and writes that would make it look like another format will be refused; -f raw says that it is`,
+    );
   }
   return node;
 }
@@ -62,18 +69,19 @@ export async function loadFormat(graph: BlockGraph, format: string): ReturnType<
   try {
     return await graph.driver(format);
   } catch (error) {
-    if (error instanceof BlockError && error.code === "INVALID_OPTION") throw new CommandFailure(`Unknown file format '${format}'`, 1, { cause: error });
+    if (error instanceof BlockError && error.code === "INVALID_OPTION")
+      throw new CommandFailure(`Unknown file format '${format}'`, 1, { cause: error });
     throw error;
   }
 }
 
 /** `driver=qcow2,file.filename=x`: without a driver the file is probed, and what has a file name and no driver is a file. */
-export function imageOptionsOf(text: string): NodeOptions {
+export function imageOptionsOf(text: string): string | DescribedNode {
   const flat: Record<string, unknown> = {};
   for (const [name, value] of parseKeyValues(text)) flat[name] = typedValue(name, value);
   const nested = nestOptions(flat);
   const { driver, file, filename, ...others } = nested;
-  if (driver !== undefined) return withFileDrivers(nested, true) as unknown as NodeOptions;
+  if (driver !== undefined) return withFileDrivers(nested, true) as unknown as DescribedNode;
   const named = filename ?? (typeof file === "object" && file !== null ? (file as Record<string, unknown>)["filename"] : file);
   const plain = typeof named === "string" && Object.keys(others).length === 0;
   if (!plain) throw new CommandFailure(`'${text}' does not tell the driver (driver=...)`);

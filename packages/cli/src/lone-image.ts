@@ -1,6 +1,6 @@
 /** Describes an image so that none of the files that it names is opened: for commands that look at images of unknown origin. */
 
-import { parseFileName, type BlockGraph, type DescribedNode, type NodeOptions } from "@coblock/core";
+import { parseFileName, type BlockGraph, type DescribedNode } from "@coblock/core";
 import { DRIVERS } from "./drivers.ts";
 
 /** Options of formats for files that an image may name. */
@@ -9,10 +9,13 @@ const NAMED_FILES = ["backing", "dataFile"];
 const PROBE_LENGTH = 2048;
 
 /** `options` with each named file that they leave to the image left out. A plain name is of format `format`, or probed. */
-export async function describeAlone(graph: BlockGraph, options: NodeOptions, format: string | undefined): Promise<NodeOptions> {
+export async function describeAlone(
+  graph: BlockGraph,
+  options: string | DescribedNode,
+  format: string | undefined,
+): Promise<DescribedNode> {
   const described = typeof options === "string" ? await describeName(graph, options, format) : options;
-  if (typeof described === "string" || !("driver" in described)) return described;
-  const { optionNames } = await graph.driver(String(described.driver));
+  const { optionNames } = await graph.driver(described.driver);
   const closed = NAMED_FILES.filter((name) => optionNames.includes(name) && !(name in described)).map((name) => [name, null]);
   return { ...described, ...Object.fromEntries(closed) } as DescribedNode;
 }

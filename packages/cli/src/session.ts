@@ -66,7 +66,8 @@ export class Session implements Disposable {
 
   /** For COBLOCK_DEBUG: where an error came from, and what caused it. */
   trace(error: Error): void {
-    for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) this.#host.stderr.write(`${cause.stack ?? cause.message}\n`);
+    for (let cause: unknown = error; cause instanceof Error; cause = cause.cause)
+      this.#host.stderr.write(`${cause.stack ?? cause.message}\n`);
   }
 
   [Symbol.dispose](): void {

@@ -86,13 +86,25 @@ function parseRun(options: Words): Run {
   const pattern = options.pattern === undefined ? 0 : parseCount(options.pattern, "pattern byte");
   const offset = options.offset === undefined ? 0 : parseSize(options.offset, "offset");
   if (depth < 1) throw new CommandFailure("Invalid queue depth specified: at least one request must be in flight");
-  if (length < 1 || length > MAX_REQUEST_LENGTH) throw new CommandFailure(`Invalid buffer size specified: '${options.length}' is not between 1 and 1G`);
+  if (length < 1 || length > MAX_REQUEST_LENGTH)
+    throw new CommandFailure(`Invalid buffer size specified: '${options.length}' is not between 1 and 1G`);
   if (pattern > 255) throw new CommandFailure(`Invalid pattern byte specified: '${options.pattern}'`);
   if (flushInterval > 0 && !options.write) throw new CommandFailure("--flush-interval is only available in write tests");
   if (flushInterval > 0 && flushInterval < depth) throw new CommandFailure("Flush interval can't be smaller than depth");
-  if (options.aio !== undefined && !["threads", "native", "io_uring"].includes(options.aio)) throw new CommandFailure(`Invalid aio option: ${options.aio}`);
+  if (options.aio !== undefined && !["threads", "native", "io_uring"].includes(options.aio))
+    throw new CommandFailure(`Invalid aio option: ${options.aio}`);
   checkCacheMode(options.cache, "cache");
-  return { count, depth, offset, length, step: step === 0 ? length : step, write: options.write, pattern, flushInterval, drain: !options.noDrain };
+  return {
+    count,
+    depth,
+    offset,
+    length,
+    step: step === 0 ? length : step,
+    write: options.write,
+    pattern,
+    flushInterval,
+    drain: !options.noDrain,
+  };
 }
 
 class Bench {
@@ -100,7 +112,6 @@ class Bench {
   readonly #run: Run;
   #offset: number;
   #started = 0;
-  #flush: Promise<void> | undefined;
 
   constructor(image: BlockNode, run: Run) {
     this.#image = image;
@@ -122,7 +133,6 @@ class Bench {
     const group = new TaskGroup({ signal });
     for (let worker = 0; worker < this.#run.depth; worker++) await group.spawn((inner) => this.#work(until, inner));
     await group.close();
-    await this.#flush;
   }
 
   async #work(until: number, signal: AbortSignal): Promise<void> {

@@ -36,12 +36,17 @@ export const command: Command = defineCommand({
     const { format, imageOptions, forceShare, quiet } = options;
     const json = wantsJson(options.output);
     const repair = options.repair ?? "none";
-    if (repair !== "none" && repair !== "leaks" && repair !== "all") throw new CommandFailure(`Unknown option value for -r (expecting 'leaks' or 'all'): ${repair}`);
+    if (repair !== "none" && repair !== "leaks" && repair !== "all")
+      throw new CommandFailure(`Unknown option value for -r (expecting 'leaks' or 'all'): ${repair}`);
     checkCacheMode(options.cache, "source cache");
     const [name, ...more] = operands;
     if (name === undefined || more.length > 0) throw new CommandFailure("check: Expecting one image file name");
     await using graph = session.createGraph();
-    await using image = await openImage(graph, { name, format, imageOptions, forceShare, writable: repair !== "none", alone: true }, session);
+    await using image = await openImage(
+      graph,
+      { name, format, imageOptions, forceShare, writable: repair !== "none", alone: true },
+      session,
+    );
     const first = await check(image, repair, session);
     const fixed = { corruptionsFixed: first.corruptionsFixed, leaksFixed: first.leaksFixed };
     const isFixed = fixed.corruptionsFixed + fixed.leaksFixed > 0;
@@ -69,7 +74,8 @@ function describeRepair({ corruptionsFixed, leaksFixed }: Pick<CheckResult, "cor
 
 function describeResult({ errors, corruptions, leaks, clusters, imageEndOffset }: CheckResult): string {
   let text = "";
-  if (corruptions > 0) text += `\n${corruptions} errors were found on the image.\nData may be corrupted, or further writes to the image may corrupt it.\n`;
+  if (corruptions > 0)
+    text += `\n${corruptions} errors were found on the image.\nData may be corrupted, or further writes to the image may corrupt it.\n`;
   if (leaks > 0) text += `\n${leaks} leaked clusters were found on the image.\nThis means waste of disk space, but no harm to data.\n`;
   if (errors > 0) text += `\n${errors} internal errors have occurred during the check.\n`;
   if (text === "") text = "No errors were found on the image.\n";

@@ -36,7 +36,8 @@ export const command: Command = defineCommand({
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     const [leftName, rightName, ...more] = operands;
-    if (leftName === undefined || rightName === undefined || more.length > 0) throw new CommandFailure("compare: Expecting two image file names");
+    if (leftName === undefined || rightName === undefined || more.length > 0)
+      throw new CommandFailure("compare: Expecting two image file names");
     await using graph = session.createGraph();
     const { imageOptions, forceShare, strict, quiet } = options;
     checkCache(options.cache);
@@ -71,7 +72,13 @@ async function open(graph: BlockGraph, words: ImageWords, session: Session): Pro
   }
 }
 
-async function compare(left: BlockNode, right: BlockNode, strict: boolean, onProgress: (done: number, total: number) => void, session: Session): Promise<Comparison> {
+async function compare(
+  left: BlockNode,
+  right: BlockNode,
+  strict: boolean,
+  onProgress: (done: number, total: number) => void,
+  session: Session,
+): Promise<Comparison> {
   try {
     return await compareDisks({ left, right, strict, signal: session.signal, onProgress });
   } catch (error) {

@@ -98,10 +98,13 @@ function checkWords(options: Words, sourceCount: number): Settings {
   checkCacheMode(options.sourceCache, "source cache");
   const sparseSize = options.sparseSize === undefined ? 4096 : parseSize(options.sparseSize, "buffer size for sparse output");
   if (sparseSize % SECTOR_LENGTH !== 0 || sparseSize > MAX_SPARSE_SIZE) {
-    throw new CommandFailure(`Invalid buffer size for sparse output specified. Valid sizes are multiples of ${SECTOR_LENGTH} up to ${MAX_SPARSE_SIZE}`);
+    throw new CommandFailure(
+      `Invalid buffer size for sparse output specified. Valid sizes are multiples of ${SECTOR_LENGTH} up to ${MAX_SPARSE_SIZE}`,
+    );
   }
   const parallel = options.parallel === undefined ? 8 : parseCount(options.parallel, "number of coroutines");
-  if (parallel < 1 || parallel > MAX_PARALLEL) throw new CommandFailure(`Invalid number of coroutines. Allowed number of coroutines is between 1 and ${MAX_PARALLEL}`);
+  if (parallel < 1 || parallel > MAX_PARALLEL)
+    throw new CommandFailure(`Invalid number of coroutines. Allowed number of coroutines is between 1 and ${MAX_PARALLEL}`);
   if (options.noCreate && options.creation.length > 0) throw new CommandFailure("-o has no effect when skipping image creation");
   if (options.targetIsZero && !options.noCreate) throw new CommandFailure("--target-is-zero requires use of -n flag");
   if (options.targetImageOptions && !options.noCreate) throw new CommandFailure("--target-image-opts requires use of -n flag");
@@ -111,7 +114,11 @@ function checkWords(options: Words, sourceCount: number): Settings {
   return { sparseSize, parallel };
 }
 
-function sourceWords({ format, imageOptions, forceShare }: Words): { readonly format: string | undefined; readonly imageOptions: boolean; readonly forceShare: boolean } {
+function sourceWords({ format, imageOptions, forceShare }: Words): {
+  readonly format: string | undefined;
+  readonly imageOptions: boolean;
+  readonly forceShare: boolean;
+} {
   return { format, imageOptions, forceShare };
 }
 
@@ -132,14 +139,26 @@ async function convert({ graph, sources, targetName, options, settings }: Conver
     backingFile: options.backingFile ?? given.backingFile,
     backingFormat: options.backingFormat ?? given.backingFormat,
   };
-  const words: TargetWords = { graph, driver, name: targetName, imageOptions: options.targetImageOptions, explicitFormat: options.targetFormat, cacheMode: options.cache };
+  const words: TargetWords = {
+    graph,
+    driver,
+    name: targetName,
+    imageOptions: options.targetImageOptions,
+    explicitFormat: options.targetFormat,
+    cacheMode: options.cache,
+  };
   if (!options.noCreate) await makeTarget(words, creation, sources, session);
   const hasBacking = !options.noCreate && creation.backingFile !== undefined;
   await using target = await openTarget(words, session);
-  if (target.size < sources.reduce((sum, source) => sum + source.size, 0)) throw new CommandFailure("output file is smaller than input file");
+  if (target.size < sources.reduce((sum, source) => sum + source.size, 0))
+    throw new CommandFailure("output file is smaller than input file");
   const targetIsZero = options.noCreate ? options.targetIsZero : await isFreshZero(target, hasBacking);
   const sharedDepth = hasBacking && sources[0] !== undefined ? { sharedDepth: sharedDepthOf(sources[0], target) } : {};
-  const progress = session.startProgress({ printed: options.progress && !options.quiet, quiet: options.quiet, stepPercent: PROGRESS_STEP_PERCENT });
+  const progress = session.startProgress({
+    printed: options.progress && !options.quiet,
+    quiet: options.quiet,
+    stepPercent: PROGRESS_STEP_PERCENT,
+  });
   try {
     const copying = { target, targetIsZero, ...sharedDepth, ...settings, signal: session.signal, progress };
     await copyAll(sources, { ...copying, salvage: options.salvage }, session);
@@ -176,7 +195,9 @@ async function copyAll(sources: readonly BlockNode[], { progress, salvage, ...co
       else progress.update(before + (total === 0 ? 0 : (done / total) * source.size), wholeSize);
     };
     const onReadError = (offset: number, length: number, error: unknown): void => {
-      session.note(`coblock: warning: ${length} bytes at offset ${offset} of '${source.fileName}' became zeros: ${(error as Error).message}`);
+      session.note(
+        `coblock: warning: ${length} bytes at offset ${offset} of '${source.fileName}' became zeros: ${(error as Error).message}`,
+      );
     };
     await copyDisk({ ...copying, source, targetOffset, onProgress, ...(salvage ? { onReadError } : {}) });
     targetOffset += diskSize(source);

@@ -40,7 +40,8 @@ export const command: Command = defineCommand({
     if (filename === undefined) throw new CommandFailure("create: Expecting image file name");
     if (more[0] !== undefined) throw new CommandFailure(`create: Unexpected argument: ${more[0]}`);
     const given = parseCreationOptions(driver, options.creation);
-    if (given.size !== undefined && sizeWord !== undefined) throw new CommandFailure(`${filename}: The image size must be specified only once`);
+    if (given.size !== undefined && sizeWord !== undefined)
+      throw new CommandFailure(`${filename}: The image size must be specified only once`);
     const creation: CreationOptions = {
       ...given,
       size: sizeWord === undefined ? given.size : parseSize(sizeWord, "image size"),
@@ -64,13 +65,17 @@ interface ImageToCreate {
 async function createImage(image: ImageToCreate, session: Session): Promise<void> {
   const { graph, driver, filename, creation } = image;
   checkBackingWords(image);
-  const backingSize = creation.backingFile === undefined || !image.looksAtBacking ? undefined : await sizeOfBacking(image, creation.backingFile, session);
+  const backingSize =
+    creation.backingFile === undefined || !image.looksAtBacking ? undefined : await sizeOfBacking(image, creation.backingFile, session);
   const size = creation.size ?? backingSize;
   if (size === undefined) throw new CommandFailure(`${filename}: Image creation needs a size parameter`);
   if (!image.quiet) session.output.line(describeCreation(driver, filename, size, creation));
   session.output.flush();
   const { backingFile, backingFormat } = creation;
-  const backing = backingFile === undefined ? {} : { backing: { filename: backingFile, ...(backingFormat === undefined ? {} : { format: backingFormat }) } };
+  const backing =
+    backingFile === undefined
+      ? {}
+      : { backing: { filename: backingFile, ...(backingFormat === undefined ? {} : { format: backingFormat }) } };
   try {
     await graph.create({ driver: driver.name, filename, size, values: creation.values, ...backing }, { signal: session.signal });
   } catch (error) {
@@ -84,8 +89,10 @@ function checkBackingWords({ driver, filename, creation: { backingFile, backingF
     if (backingFormat !== undefined) throw new CommandFailure(`${filename}: Backing format cannot be used without backing file`);
     return;
   }
-  if (!driver.optionNames.includes("backing")) throw new CommandFailure(`${filename}: Backing file not supported for file format '${driver.name}'`);
-  if (backingFile === filename) throw new CommandFailure(`${filename}: Error: Trying to create an image with the same filename as the backing file`);
+  if (!driver.optionNames.includes("backing"))
+    throw new CommandFailure(`${filename}: Backing file not supported for file format '${driver.name}'`);
+  if (backingFile === filename)
+    throw new CommandFailure(`${filename}: Error: Trying to create an image with the same filename as the backing file`);
   if (backingFormat === undefined) throw new CommandFailure(`${filename}: Backing file specified without backing format (-F)`);
 }
 

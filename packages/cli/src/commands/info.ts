@@ -73,10 +73,12 @@ async function factsOf(node: BlockNode, info: ImageInfo): Promise<ImageFacts> {
 async function followChain(graph: BlockGraph, first: Gathered, forceShare: boolean, session: Session): Promise<readonly Gathered[]> {
   const chain = [first];
   const seen = new Set([first.identity ?? first.facts.fileName]);
-  for (let last = first; last.backing !== undefined; ) {
+  for (let last = first; last.backing !== undefined;) {
     const name = last.facts.fullBackingName ?? last.backing.filename;
-    if (name.startsWith("json:")) throw new CommandFailure(`'${last.facts.fileName}' names '${name}' as its backing file, which is no plain path`);
-    if (chain.length >= MAX_CHAIN_LENGTH) throw new CommandFailure(`The backing chain of '${first.facts.fileName}' is longer than ${MAX_CHAIN_LENGTH} images`);
+    if (name.startsWith("json:"))
+      throw new CommandFailure(`'${last.facts.fileName}' names '${name}' as its backing file, which is no plain path`);
+    if (chain.length >= MAX_CHAIN_LENGTH)
+      throw new CommandFailure(`The backing chain of '${first.facts.fileName}' is longer than ${MAX_CHAIN_LENGTH} images`);
     last = await gatherFacts(graph, { name, format: last.backing.format, forceShare, alone: true }, session);
     const identity = last.identity ?? last.facts.fileName;
     if (seen.has(identity)) throw new CommandFailure(`Backing file '${name}' creates an infinite loop.`);

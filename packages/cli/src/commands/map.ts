@@ -69,7 +69,8 @@ async function printJson(runs: AsyncIterable<BlockStatus>, start: number, sessio
     session.output.print(separator + jsonOf(run));
     separator = ",\n";
   }
-  if (separator === "[") session.output.print(`[{ "start": ${start}, "length": 0, "depth": 0, "present": false, "zero": false, "data": false}`);
+  if (separator === "[")
+    session.output.print(`[{ "start": ${start}, "length": 0, "depth": 0, "present": false, "zero": false, "data": false}`);
   session.output.print("]\n");
   return 0;
 }

@@ -56,20 +56,34 @@ export const command: Command = defineCommand({
   },
 });
 
-async function measure(driver: BlockDriver, { values: creationValues }: CreationOptions, content: Omit<MeasuredContent, "values">): Promise<Measured> {
+async function measure(
+  driver: BlockDriver,
+  { values: creationValues }: CreationOptions,
+  content: Omit<MeasuredContent, "values">,
+): Promise<Measured> {
   if (driver.measure === undefined) throw new CommandFailure(`Block driver '${driver.name}' does not support size measurement`);
-  const defaults = Object.fromEntries((driver.createOptions ?? []).flatMap(({ name, defaultValue }) => (defaultValue === undefined ? [] : [[name, defaultValue]])));
+  const defaults = Object.fromEntries(
+    (driver.createOptions ?? []).flatMap(({ name, defaultValue }) => (defaultValue === undefined ? [] : [[name, defaultValue]])),
+  );
   const { required, fullyAllocated } = await driver.measure({ ...content, values: { ...defaults, ...creationValues } });
   return { required, fullyAllocated, bitmaps: undefined };
 }
 
 /** Only qcow2 of version 3 keeps bitmaps. */
-async function bitmapsOf(image: BlockNode, driver: BlockDriver, creationValues: Readonly<Record<string, CreateValue>>): Promise<number | undefined> {
-  if (image.driver !== "qcow2" || driver.name !== "qcow2" || creationValues["compat"] === "0.10" || creationValues["compat"] === "v2") return undefined;
+async function bitmapsOf(
+  image: BlockNode,
+  driver: BlockDriver,
+  creationValues: Readonly<Record<string, CreateValue>>,
+): Promise<number | undefined> {
+  if (image.driver !== "qcow2" || driver.name !== "qcow2" || creationValues["compat"] === "0.10" || creationValues["compat"] === "v2")
+    return undefined;
   const { formatSpecific } = await image.info();
   if (formatSpecific?.data["compat"] === "0.10") return undefined;
   const defaultClusterSize = driver.createOptions?.find(({ name }) => name === "cluster_size")?.defaultValue;
-  return bitmapBytes(formatSpecific?.data["bitmaps"], { diskSize: image.size, clusterSize: Number(creationValues["cluster_size"] ?? defaultClusterSize) });
+  return bitmapBytes(formatSpecific?.data["bitmaps"], {
+    diskSize: image.size,
+    clusterSize: Number(creationValues["cluster_size"] ?? defaultClusterSize),
+  });
 }
 
 function print({ required, fullyAllocated, bitmaps }: Measured, json: boolean, session: Session): number {

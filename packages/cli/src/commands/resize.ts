@@ -29,7 +29,8 @@ const resize: Command = defineCommand({
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     const [name, words, ...more] = operands;
-    if (name === undefined || words === undefined || more.length > 0) throw new CommandFailure("resize: Expecting image file name and size");
+    if (name === undefined || words === undefined || more.length > 0)
+      throw new CommandFailure("resize: Expecting image file name and size");
     const preallocation = PREALLOCATIONS.find((mode) => mode === (options.preallocation ?? "off"));
     if (preallocation === undefined) throw new CommandFailure(`Invalid preallocation mode '${options.preallocation}'`);
     const { format, imageOptions, shrink } = options;
@@ -40,7 +41,8 @@ const resize: Command = defineCommand({
     const size = words.startsWith("+") ? current + amount : words.startsWith("-") ? current - amount : amount;
     if (size <= 0) throw new CommandFailure("New image size must be positive");
     if (size <= current && preallocation !== "off") throw new CommandFailure("Preallocation can only be used for growing images");
-    if (size < current && !shrink) throw new CommandFailure("Use the --shrink option to perform a shrink operation; it deletes all data beyond the new end");
+    if (size < current && !shrink)
+      throw new CommandFailure("Use the --shrink option to perform a shrink operation; it deletes all data beyond the new end");
     await image.resize(size, { preallocation, shrink });
     if (!options.quiet) session.output.line("Image resized.");
     return 0;

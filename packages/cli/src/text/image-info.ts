@@ -16,6 +16,7 @@ export interface ImageFacts {
   readonly info: ImageInfo;
 }
 
+/** As text, one fact a line. */
 export function describeInfo({ fileName, format, virtualSize, actualSize, fullBackingName, info }: ImageFacts): string {
   const lines = [
     `image: ${fileName}`,
@@ -31,7 +32,8 @@ export function describeInfo({ fileName, format, virtualSize, actualSize, fullBa
     lines.push(`backing file: ${filename}${fullBackingName === filename ? "" : ` (actual path: ${fullBackingName})`}`);
     if (backingFormat !== undefined && format !== "qed") lines.push(`backing file format: ${backingFormat}`);
   }
-  if (info.snapshots !== undefined && info.snapshots.length > 0) lines.push("Snapshot list:", SNAPSHOT_HEADER, ...info.snapshots.map(snapshotLine));
+  if (info.snapshots !== undefined && info.snapshots.length > 0)
+    lines.push("Snapshot list:", SNAPSHOT_HEADER, ...info.snapshots.map(snapshotLine));
   if (info.formatSpecific !== undefined) lines.push("Format specific information:", ...describeMembers(info.formatSpecific.data, 4));
   return lines.map((line) => `${line}\n`).join("");
 }
@@ -47,7 +49,8 @@ export function infoJson({ fileName, format, virtualSize, actualSize, fullBackin
     "cluster-size": info.clusterSize,
     format,
     "actual-size": actualSize,
-    "format-specific": info.formatSpecific === undefined ? undefined : { type: info.formatSpecific.type, data: info.formatSpecific.data as JsonValue },
+    "format-specific":
+      info.formatSpecific === undefined ? undefined : { type: info.formatSpecific.type, data: info.formatSpecific.data as JsonValue },
     "full-backing-filename": fullBackingName,
     encrypted: info.encrypted === true ? true : undefined,
     "backing-filename": info.backing?.filename,
@@ -60,7 +63,14 @@ const SNAPSHOT_HEADER = snapshotColumns("ID", "TAG", "VM SIZE", "DATE", "VM CLOC
 
 function snapshotLine(snapshot: SnapshotInfo): string {
   const { id, name, vmStateSize, dateSeconds, vmClockNanoseconds, icount } = snapshot;
-  return snapshotColumns(id, name, formatSize(vmStateSize), localTime(dateSeconds), clockTime(vmClockNanoseconds), icount === undefined ? "" : String(icount));
+  return snapshotColumns(
+    id,
+    name,
+    formatSize(vmStateSize),
+    localTime(dateSeconds),
+    clockTime(vmClockNanoseconds),
+    icount === undefined ? "" : String(icount),
+  );
 }
 
 /** Columns are counted in bytes of UTF-8. */
@@ -108,7 +118,7 @@ function describeMembers(value: object, indent: number): readonly string[] {
     if (member === undefined) continue;
     const label = `${" ".repeat(indent)}${isList ? `[${name}]` : name.replaceAll("-", " ")}:`;
     if (typeof member === "object" && member !== null) lines.push(label, ...describeMembers(member, indent + 4));
-    else lines.push(`${label} ${String(member)}`);
+    else lines.push(`${label} ${member as string | number | bigint | boolean | null}`);
   }
   return lines;
 }

@@ -1,13 +1,25 @@
 /** JSON as qemu-img prints it: four spaces, one element a line, plain ASCII. */
 
-export type JsonValue = string | number | bigint | boolean | null | readonly JsonValue[] | { readonly [name: string]: JsonValue | undefined };
+export type JsonValue =
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | readonly JsonValue[]
+  | { readonly [name: string]: JsonValue | undefined };
 
 /** Members that are `undefined` are left out; the order is that of the object. */
 export function formatJson(value: JsonValue, indent: string = ""): string {
   if (typeof value === "string") return quoteJson(value);
   if (value === null || typeof value !== "object") return String(value);
   const inner = `${indent}    `;
-  if (isList(value)) return wrap("[", value.map((element) => inner + formatJson(element, inner)), `${indent}]`);
+  if (isList(value))
+    return wrap(
+      "[",
+      value.map((element) => inner + formatJson(element, inner)),
+      `${indent}]`,
+    );
   const members: string[] = [];
   for (const [name, member] of Object.entries(value)) {
     if (member !== undefined) members.push(`${inner}${quoteJson(name)}: ${formatJson(member, inner)}`);
@@ -15,6 +27,7 @@ export function formatJson(value: JsonValue, indent: string = ""): string {
   return wrap("{", members, `${indent}}`);
 }
 
+/** A string with all but printable ASCII escaped. */
 export function quoteJson(text: string): string {
   return JSON.stringify(text).replace(/\\\\|\\u[0-9a-f]{4}|[^ -~]/g, (found) => {
     if (found === "\\\\") return found;

@@ -14,6 +14,7 @@ export function parseKeyValues(text: string): ReadonlyMap<string, string> {
   return pairs;
 }
 
+/** `on` or `off`, or another word for it; throws CommandFailure. */
 export function parseFlag(value: string, name: string): boolean {
   if (value === "on" || value === "yes" || value === "true" || value === "y") return true;
   if (value === "off" || value === "no" || value === "false" || value === "n") return false;
