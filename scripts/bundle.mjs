@@ -59,48 +59,53 @@ function describeInputs(packages) {
 /** @param {string} folder */
 async function writeChunks(folder) {
   const { rolldown } = await import("rolldown");
+  /** @type {Set<string>} */
+  const workers = new Set();
   const build = await rolldown({
     input: { main: join(CLI, "dist/main.js") },
     platform: "node",
     external: EXTERNAL,
-    plugins: [bundleWorkers()],
+    plugins: [findWorkers(workers)],
   });
   await build.write({
     dir: folder,
     format: "cjs",
     entryFileNames: "[name].cjs",
     chunkFileNames: "[name].cjs",
-    codeSplitting: { groups: [{ name: chunkOf, debugName: "package" }] },
+    codeSplitting: { groups: [{ name: (path) => (workers.has(path) ? null : packageChunkOf(path)), debugName: "package" }] },
     dynamicImportInCjs: false,
   });
   await build.close();
 }
 
 /**
- * One chunk for each package below the command: few files to open. What one command in ten needs is left to the dynamic imports.
- * @param {string} path
- */
-function chunkOf(path) {
-  const [, name, file] = /packages\/([^/]+)\/dist\/(.*)$/.exec(path) ?? [];
-  const isSeldom = name === "cli" || file === "entry.js" || file?.startsWith("jobs/");
-  return isSeldom ? undefined : name;
-}
-
-/**
  * Worker threads start from a file: `new URL("./x.js", import.meta.url)` becomes a chunk of its own.
+ * @param {Set<string>} workers  Paths, added as they are found.
  * @returns {import("rolldown").Plugin}
  */
-function bundleWorkers() {
+function findWorkers(workers) {
   return {
     name: "workers",
     transform(code, id) {
-      return code.replaceAll(/new URL\("(\.{1,2}\/[^"]+\.js)", import\.meta\.url\)/g, (_, path) => {
+      return code.replaceAll(/new URL\("(\.{1,2}\/[^"]+\.js)", import\.meta\.url\)/g, (_, specifier) => {
+        const path = resolve(dirname(id), specifier);
         const fileName = `${basename(path, ".js")}.cjs`;
-        this.emitFile({ type: "chunk", id: resolve(dirname(id), path), fileName });
+        workers.add(path);
+        this.emitFile({ type: "chunk", id: path, fileName });
         return `new URL("./${fileName}", import.meta.url)`;
       });
     },
   };
+}
+
+/**
+ * One chunk for each package below the command: few files to open. What one command in ten needs is left to the dynamic imports.
+ * @param {string} path
+ */
+function packageChunkOf(path) {
+  const [, name, file] = /packages\/([^/]+)\/dist\/(.*)$/.exec(path) ?? [];
+  const isSeldom = file === undefined || name === "cli" || file === "entry.js" || file.startsWith("jobs/");
+  return isSeldom ? null : name;
 }
 
 /**

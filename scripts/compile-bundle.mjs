@@ -21,7 +21,7 @@ const { load, chunks } = openBundle(folder);
 await warmUp(load("main.cjs"));
 for (const name of readdirSync(folder)) {
   // Chunks that the warm-up did not need are not run: some are made for worker threads.
-  const script = chunks.get(name)?.script ?? compile(join(folder, name));
+  const script = chunks.get(name)?.script ?? compile(folder, name);
   writeFileSync(join(folder, `${name}.v8`), script.createCachedData());
 }
 

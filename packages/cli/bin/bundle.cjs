@@ -41,10 +41,9 @@ exports.openBundle = function openBundle(folder) {
   function load(name) {
     const loaded = chunks.get(name);
     if (loaded !== undefined) return loaded.exports;
-    const filename = join(folder, name);
-    const chunk = { exports: {}, script: compile(filename) };
+    const chunk = { exports: {}, script: compile(folder, name) };
     chunks.set(name, chunk);
-    chunk.script.runInThisContext()(chunk.exports, requireFromBundle, chunk, filename, folder);
+    chunk.script.runInThisContext()(chunk.exports, requireFromBundle, chunk, join(folder, name), folder);
     return chunk.exports;
   }
 
@@ -59,14 +58,17 @@ exports.openBundle = function openBundle(folder) {
 exports.compile = compile;
 
 /**
- * A chunk in the wrapper that Node gives to CommonJS modules. V8 ignores compiled code that another version of it made.
- * @param {string} filename
+ * A chunk in the wrapper that Node gives to CommonJS modules. V8 ignores compiled code that another version of it made. Compiled code
+ * knows where it was compiled, so stack traces get a name that is right wherever the bundle goes.
+ * @param {string} folder
+ * @param {string} name
  */
-function compile(filename) {
-  const source = readFileSync(filename, "utf8");
+function compile(folder, name) {
+  const source = readFileSync(join(folder, name), "utf8");
+  const cachedData = readIfThere(join(folder, `${name}.v8`));
   return new Script(`(function (exports, require, module, __filename, __dirname) { ${source}\n})`, {
-    filename,
-    cachedData: readIfThere(`${filename}.v8`),
+    filename: `coblock/${name}`,
+    cachedData,
   });
 }
 
