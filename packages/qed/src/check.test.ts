@@ -60,14 +60,44 @@ test("a sound image has no findings", async () => {
 
 describe("counts as qemu-img does, and says where", () => {
   test.each<[what: string, damage: (file: string) => void, expected: Partial<CheckResult>, pattern: RegExp]>([
-    ["an L2 entry past the end", (file) => damageL2(file, 3, 2n ** 40n), { corruptions: 1, leaks: 1 }, /^L2 entry 3 \(L1 entry 0\) at 0x[0-9a-f]+18 points to 0x10000000000, past the end/],
+    [
+      "an L2 entry past the end",
+      (file) => damageL2(file, 3, 2n ** 40n),
+      { corruptions: 1, leaks: 1 },
+      /^L2 entry 3 \(L1 entry 0\) at 0x[0-9a-f]+18 points to 0x10000000000, past the end/,
+    ],
     ["an unaligned L2 entry", (file) => damageL2(file, 3, 0x3001n), { corruptions: 1, leaks: 1 }, /points to 0x3001, which is not aligned/],
-    ["a cluster that is used twice", (file) => damageL2(file, 3, "other"), { corruptions: 1, leaks: 1 }, /^The cluster of L2 entry 4 \(L1 entry 0\) uses the cluster at 0x[0-9a-f]+, which is used already$/],
-    ["an L2 entry that leads to the L1 table", (file) => damageL2(file, 3, BigInt(L1)), { corruptions: 1, leaks: 1 }, /^The cluster of L2 entry 3 \(L1 entry 0\) uses the cluster at 0x1000,/],
-    ["an L1 entry past the end", (file) => damageL1(file, 1, 2n ** 62n), { corruptions: 1, leaks: 4 }, /^L1 entry 1 at 0x1008 points to 0x4000000000000000, past the end/],
-    ["an L2 table that two L1 entries lead to", (file) => damageL1(file, 2, "other"), { corruptions: 2 }, /^The L2 table of L1 entry 2 uses/],
+    [
+      "a cluster that is used twice",
+      (file) => damageL2(file, 3, "other"),
+      { corruptions: 1, leaks: 1 },
+      /^The cluster of L2 entry 4 \(L1 entry 0\) uses the cluster at 0x[0-9a-f]+, which is used already$/,
+    ],
+    [
+      "an L2 entry that leads to the L1 table",
+      (file) => damageL2(file, 3, BigInt(L1)),
+      { corruptions: 1, leaks: 1 },
+      /^The cluster of L2 entry 3 \(L1 entry 0\) uses the cluster at 0x1000,/,
+    ],
+    [
+      "an L1 entry past the end",
+      (file) => damageL1(file, 1, 2n ** 62n),
+      { corruptions: 1, leaks: 4 },
+      /^L1 entry 1 at 0x1008 points to 0x4000000000000000, past the end/,
+    ],
+    [
+      "an L2 table that two L1 entries lead to",
+      (file) => damageL1(file, 2, "other"),
+      { corruptions: 2 },
+      /^The L2 table of L1 entry 2 uses/,
+    ],
     ["an L2 entry behind the end of the disk", (file) => damageL1(file, 900, 7n), { corruptions: 1 }, /^L1 entry 900 at 0x2c20/],
-    ["leaked clusters at the end", (file) => truncateSync(file, readFileSync(file).length + 3 * CLUSTER + 5), { leaks: 3 }, /^3 leaked clusters$/],
+    [
+      "leaked clusters at the end",
+      (file) => truncateSync(file, readFileSync(file).length + 3 * CLUSTER + 5),
+      { leaks: 3 },
+      /^3 leaked clusters$/,
+    ],
   ])("%s", async (_what, damage, expected, pattern) => {
     using directory = new TemporaryDirectory();
     const file = directory.file("image.qed");
@@ -94,38 +124,41 @@ function damageL1(file: string, index: number, value: bigint | "other"): void {
   image.save();
 }
 
-test.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])("any damage counts as with qemu-img, and is repaired to the same bytes (seed %i)", async (seed) => {
-  using directory = new TemporaryDirectory();
-  const random = seeded(seed);
-  const file = directory.file("image.qed");
-  qemuImage(file);
-  const image = words(file);
-  const clusters = image.bytes.length / CLUSTER;
-  const tables = [0, 1, 3].map((index) => Number(image.read(L1 + index * 8)));
-  const values = [0n, 1n, 2n, 4096n * 7n + 512n, 0xffff_ffff_ffff_f000n, 2n ** 63n];
-  for (let count = 1 + random(12); count > 0; count--) {
-    const value = values[random(values.length + 4)] ?? BigInt(random(clusters + 3) * CLUSTER);
-    const table = random(5) === 0 ? L1 : (tables[random(tables.length)] ?? L1);
-    image.write(table + random(table === L1 ? 6 : 100) * 8, value);
-  }
-  image.save();
-  const { result } = await check(file);
-  expectSame(result, file);
+test.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])(
+  "any damage counts as with qemu-img, and is repaired to the same bytes (seed %i)",
+  async (seed) => {
+    using directory = new TemporaryDirectory();
+    const random = seeded(seed);
+    const file = directory.file("image.qed");
+    qemuImage(file);
+    const image = words(file);
+    const clusters = image.bytes.length / CLUSTER;
+    const tables = [0, 1, 3].map((index) => Number(image.read(L1 + index * 8)));
+    const values = [0n, 1n, 2n, 4096n * 7n + 512n, 0xffff_ffff_ffff_f000n, 2n ** 63n];
+    for (let count = 1 + random(12); count > 0; count--) {
+      const value = values[random(values.length + 4)] ?? BigInt(random(clusters + 3) * CLUSTER);
+      const table = random(5) === 0 ? L1 : (tables[random(tables.length)] ?? L1);
+      image.write(table + random(table === L1 ? 6 : 100) * 8, value);
+    }
+    image.save();
+    const { result } = await check(file);
+    expectSame(result, file);
 
-  const theirs = directory.file("theirs.qed");
-  copyFileSync(file, theirs);
-  try {
-    qemuImg("check", "-q", "-f", "qed", "-r", "all", theirs);
-  } catch {
-    // What it cannot repair it tells by its exit code.
-  }
-  const repaired = await check(file, "all");
-  expect(readFileSync(file).equals(readFileSync(theirs))).toBe(true);
-  expect(result.corruptions).toBe(repaired.result.corruptions + repaired.result.corruptionsFixed);
-  const again = await check(file);
-  expect(again.result.corruptions).toBe(repaired.result.corruptions);
-  expectSame(again.result, file);
-});
+    const theirs = directory.file("theirs.qed");
+    copyFileSync(file, theirs);
+    try {
+      qemuImg("check", "-q", "-f", "qed", "-r", "all", theirs);
+    } catch {
+      // What it cannot repair it tells by its exit code.
+    }
+    const repaired = await check(file, "all");
+    expect(readFileSync(file).equals(readFileSync(theirs))).toBe(true);
+    expect(result.corruptions).toBe(repaired.result.corruptions + repaired.result.corruptionsFixed);
+    const again = await check(file);
+    expect(again.result.corruptions).toBe(repaired.result.corruptions);
+    expectSame(again.result, file);
+  },
+);
 
 test("repairing leaks alone changes nothing: QED cannot", async () => {
   using directory = new TemporaryDirectory();

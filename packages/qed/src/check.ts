@@ -1,7 +1,6 @@
 /** The check of an image: every cluster of the file belongs to one table or one guest cluster, or is leaked. */
 
-import { alignDown, type CheckOptions, type CheckResult, type Finding, hex, isZero, type MaybePromise } from "@coblock/core";
-
+import { type CheckOptions, type CheckResult, type Finding, hex, isZero, type MaybePromise } from "@coblock/core";
 import { ClusterMap } from "./cluster-map.ts";
 import { UNALLOCATED, ZERO_CLUSTER } from "./geometry.ts";
 import type { QedFile } from "./qed-file.ts";
@@ -10,12 +9,15 @@ import { Table } from "./table.ts";
 /** Entries of a table that are read at a time: 1 MiB. */
 const PIECE_ENTRIES = 128 * 1024;
 
-const ADVICE = {
-  unreadable: { meaning: "What it leads to was not checked.", repair: "None: the file itself fails.", risk: "Guest data behind it cannot be read." },
-  nowhere: { meaning: "Its guest bytes cannot be read.", repair: "Cleared: they read as zeros or come from the backing file.", risk: "What it led to is lost." },
-  twice: { meaning: "A write through one reference changes the other.", repair: "None: copy what is right.", risk: "Each write may damage more." },
-  leak: { meaning: "Nothing refers to this space.", repair: "None in place: a copy is made without it.", risk: "None, but for the space." },
-} as const satisfies Record<string, Pick<Finding, "meaning" | "repair" | "risk">>;
+type Advice = Pick<Finding, "meaning" | "repair" | "risk">;
+const UNREADABLE: Advice = { meaning: "It was not checked.", repair: "None: the file itself fails.", risk: "Its data cannot be read." };
+const NOWHERE: Advice = {
+  meaning: "Its data cannot be read.",
+  repair: "It is cleared, as if never written.",
+  risk: "What it led to is lost.",
+};
+const TWICE: Advice = { meaning: "A write to one changes both.", repair: "None: copy what is right.", risk: "Writes may damage more." };
+const LEAKED: Advice = { meaning: "Nothing refers to this space.", repair: "None: copy the image.", risk: "None, but for the space." };
 
 /**
  * Reads the tables from the file; nothing may change them meanwhile. `repair: "all"` clears entries that point nowhere and flushes;
@@ -29,22 +31,17 @@ class MetadataCheck {
   readonly #file: QedFile;
   readonly #options: CheckOptions;
   readonly #report: (finding: Finding) => void;
-  readonly #clusters: ClusterMap = new ClusterMap();
+  readonly #used: ClusterMap = new ClusterMap();
   readonly #fileEnd: number;
-  readonly #repairs: boolean;
-  #errors = 0;
-  #corruptions = 0;
-  #corruptionsFixed = 0;
-  #leaks = 0;
+  readonly #counts = { errors: 0, corruptions: 0, leaks: 0, corruptionsFixed: 0, leaksFixed: 0 };
   #allocated = 0;
   #fragmented = 0;
 
   constructor(file: QedFile, options: CheckOptions, report: (finding: Finding) => void) {
     this.#file = file;
     this.#options = options;
-    this.#repairs = options.repair === "all";
     this.#report = report;
-    this.#fileEnd = alignDown(file.child.size, file.geometry.clusterSize);
+    this.#fileEnd = file.geometry.wholeClusters(file.child.size);
   }
 
   /** Leaks are known only after everything was seen. */
@@ -52,11 +49,10 @@ class MetadataCheck {
     const { l1Offset, tableClusters, clusterSize } = this.#file.geometry;
     this.#claim(l1Offset, tableClusters, "The L1 table");
     await this.#walk("L1 table", l1Offset, (l2Offset, l1Index) => this.#checkL2(l2Offset, l1Index));
-    if (this.#corruptionsFixed > 0) await this.#file.child.flush();
-    if (this.#errors === 0) this.#findLeaks();
+    if (this.#counts.corruptionsFixed > 0) await this.#file.child.flush();
+    if (this.#counts.errors === 0) this.#findLeaks();
     const total = Math.ceil(this.#file.header.imageSize / clusterSize);
-    const clusters = { total, allocated: this.#allocated, fragmented: this.#fragmented, compressed: 0 };
-    return { errors: this.#errors, corruptions: this.#corruptions, leaks: this.#leaks, corruptionsFixed: this.#corruptionsFixed, leaksFixed: 0, clusters };
+    return { ...this.#counts, clusters: { total, allocated: this.#allocated, fragmented: this.#fragmented, compressed: 0 } };
   }
 
   /** Answers whether the L1 entry may stay. */
@@ -90,7 +86,7 @@ class MetadataCheck {
         const value = piece.entry(index);
         if (value === UNALLOCATED) continue;
         const kept = keep(value, start + index);
-        if (kept === true || (await kept) || !this.#repairs) continue;
+        if (kept === true || (await kept) || this.#options.repair !== "all") continue;
         piece.setRun({ index, count: 1, first: UNALLOCATED, step: 0 });
         cleared = true;
       }
@@ -104,8 +100,8 @@ class MetadataCheck {
       await this.#file.child.read(offset, piece.bytes);
       return piece;
     } catch (error) {
-      this.#errors++;
-      this.#report({ severity: "error", what: `The ${name} cannot be read at ${hex(offset)}: ${String(error)}`, offset, ...ADVICE.unreadable });
+      this.#counts.errors++;
+      this.#found("error", `The ${name} cannot be read at ${hex(offset)}: ${String(error)}`, offset, UNREADABLE);
       return undefined;
     }
   }
@@ -113,9 +109,8 @@ class MetadataCheck {
   #isValid(offset: number, clusters: number, name: string, entryOffset: number): boolean {
     const problem = this.#file.geometry.problemWith(offset, clusters, this.#fileEnd);
     if (problem === undefined) return true;
-    if (this.#repairs) this.#corruptionsFixed++;
-    else this.#corruptions++;
-    this.#report({ severity: "error", what: `${name} at ${hex(entryOffset)} points to ${problem}`, offset: entryOffset, ...ADVICE.nowhere });
+    this.#counts[this.#options.repair === "all" ? "corruptionsFixed" : "corruptions"]++;
+    this.#found("error", `${name} at ${hex(entryOffset)} points to ${problem}`, entryOffset, NOWHERE);
     return false;
   }
 
@@ -124,20 +119,24 @@ class MetadataCheck {
     const { clusterSize } = this.#file.geometry;
     let free = true;
     for (let at = offset; at < offset + clusters * clusterSize; at += clusterSize) {
-      if (this.#clusters.use(at / clusterSize)) continue;
+      if (this.#used.add(at / clusterSize)) continue;
       free = false;
-      this.#corruptions++;
-      this.#report({ severity: "error", what: `${name} uses the cluster at ${hex(at)}, which is used already`, offset: at, ...ADVICE.twice });
+      this.#counts.corruptions++;
+      this.#found("error", `${name} uses the cluster at ${hex(at)}, which is used already`, at, TWICE);
     }
     return free;
   }
 
   #findLeaks(): void {
     const { clusterSize, headerLength } = this.#file.geometry;
-    for (const { start, end } of this.#clusters.freeRuns(headerLength / clusterSize, this.#fileEnd / clusterSize)) {
+    for (const { start, end } of this.#used.gaps(headerLength / clusterSize, this.#fileEnd / clusterSize)) {
       const count = end - start;
-      this.#leaks += count;
-      this.#report({ severity: "leak", what: `${count} leaked cluster${count === 1 ? "" : "s"}`, offset: start * clusterSize, ...ADVICE.leak });
+      this.#counts.leaks += count;
+      this.#found("leak", `${count} leaked cluster${count === 1 ? "" : "s"}`, start * clusterSize, LEAKED);
     }
+  }
+
+  #found(severity: Finding["severity"], what: string, offset: number, advice: Advice): void {
+    this.#report({ severity, what, offset, ...advice });
   }
 }

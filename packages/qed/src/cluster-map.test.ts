@@ -2,35 +2,35 @@ import { expect, test } from "vitest";
 
 import { ClusterMap } from "./cluster-map.ts";
 
-test("a cluster is free once", () => {
+test("a cluster is new once", () => {
   const map = new ClusterMap();
   for (const cluster of [0, 7, 8, 31, 32, 32767, 32768, 2 ** 40 + 3]) {
-    expect(map.use(cluster)).toBe(true);
-    expect(map.use(cluster)).toBe(false);
+    expect(map.add(cluster)).toBe(true);
+    expect(map.add(cluster)).toBe(false);
   }
 });
 
-test("free runs are exact at both ends, also across what was never touched", () => {
+test("gaps are exact at both ends, also across what was never touched", () => {
   const map = new ClusterMap();
-  for (const cluster of [1, 5, 6, 40000, 200000]) map.use(cluster);
-  expect([...map.freeRuns(1, 200002)]).toEqual([
+  for (const cluster of [1, 5, 6, 40000, 200000]) map.add(cluster);
+  expect([...map.gaps(1, 200002)]).toEqual([
     { start: 2, end: 5 },
     { start: 7, end: 40000 },
     { start: 40001, end: 200000 },
     { start: 200001, end: 200002 },
   ]);
-  expect([...map.freeRuns(5, 7)]).toEqual([]);
-  expect([...map.freeRuns(3, 3)]).toEqual([]);
-  expect([...map.freeRuns(300000, 300001)]).toEqual([{ start: 300000, end: 300001 }]);
+  expect([...map.gaps(5, 7)]).toEqual([]);
+  expect([...map.gaps(3, 3)]).toEqual([]);
+  expect([...map.gaps(300000, 300001)]).toEqual([{ start: 300000, end: 300001 }]);
 });
 
 test("agrees with a set", () => {
   const map = new ClusterMap();
   const used = new Set<number>();
   for (let cluster = 0; cluster < 100_000; cluster = cluster * 3 + 1 + (cluster % 5)) {
-    map.use(cluster);
+    map.add(cluster);
     used.add(cluster);
   }
-  const free = [...map.freeRuns(0, 100_000)].flatMap(({ start, end }) => Array.from({ length: end - start }, (_, index) => start + index));
+  const free = [...map.gaps(0, 100_000)].flatMap(({ start, end }) => Array.from({ length: end - start }, (_, index) => start + index));
   expect(free).toEqual(Array.from({ length: 100_000 }, (_, cluster) => cluster).filter((cluster) => !used.has(cluster)));
 });

@@ -41,8 +41,12 @@ class Expectation {
 
   flushed(): Expectation {
     const values = this.#flushed.slice();
-    for (const { offset, length, value, failed } of this.#since) if (failed !== true) values.fill(value, offset / SECTOR, (offset + length) / SECTOR);
-    return new Expectation(values, this.#since.filter(({ failed }) => failed === true));
+    for (const { offset, length, value, failed } of this.#since)
+      if (failed !== true) values.fill(value, offset / SECTOR, (offset + length) / SECTOR);
+    return new Expectation(
+      values,
+      this.#since.filter(({ failed }) => failed === true),
+    );
   }
 
   /** Reads what was written to; throws where a sector holds what it never held, or no longer what was flushed. */
@@ -83,7 +87,13 @@ async function backingNode(): Promise<{ node: BlockNode; graph: BlockGraph }> {
 }
 
 /** Writes, zero writes and flushes, up to four at a time. `failed` is told of each that rejects. */
-async function work(disk: BlockNode, seed: number, log: readonly Operation[], expectations: { steps: number; expected: Expectation }[], failed?: (error: unknown) => void): Promise<void> {
+async function work(
+  disk: BlockNode,
+  seed: number,
+  log: readonly Operation[],
+  expectations: { steps: number; expected: Expectation }[],
+  failed?: (error: unknown) => void,
+): Promise<void> {
   const random = seeded(seed);
   for (let round = 0; round < 12; round++) {
     const expected = expectations[expectations.length - 1]?.expected;
@@ -173,7 +183,10 @@ async function inspect(content: Uint8Array, backing: BlockNode | undefined, expe
 }
 
 describe("power cuts", () => {
-  const cases = [1, 2, 3].flatMap((seed) => [{ seed, over: "nothing" }, { seed, over: "a backing file" }]);
+  const cases = [1, 2, 3].flatMap((seed) => [
+    { seed, over: "nothing" },
+    { seed, over: "a backing file" },
+  ]);
 
   test.each(cases)("at each step of a session over $over (seed $seed)", async ({ seed, over }) => {
     const below = over === "nothing" ? undefined : await backingNode();

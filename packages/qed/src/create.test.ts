@@ -64,7 +64,12 @@ describe("refuses", () => {
     ["clusters of 128 MiB", MIB, { cluster_size: 2 ** 27 }, "not 134217728"],
     ["clusters of 5000", MIB, { cluster_size: 5000 }, "not 5000"],
     ["a size that the tables cannot map", 2 ** 32 + 512, { cluster_size: 4096, table_size: 2 }, "at most 4294967296"],
-    ["a size that is too large once it is rounded up", Number.MAX_SAFE_INTEGER, { cluster_size: 2 ** 26, table_size: 16 }, "at most 9007199254740991"],
+    [
+      "a size that is too large once it is rounded up",
+      Number.MAX_SAFE_INTEGER,
+      { cluster_size: 2 ** 26, table_size: 16 },
+      "at most 9007199254740991",
+    ],
   ])("%s, and makes no file", async (_what, size, values, words) => {
     using directory = new TemporaryDirectory();
     const file = directory.file("image");
@@ -77,7 +82,8 @@ describe("refuses", () => {
 
   test("a backing file name that QEMU would not read, and one with a zero byte", async () => {
     await using graph = hostGraph();
-    const create = (filename: string): Promise<void> => graph.create({ driver: "qed", filename: "/nowhere/image", size: MIB, backing: { filename } });
+    const create = (filename: string): Promise<void> =>
+      graph.create({ driver: "qed", filename: "/nowhere/image", size: MIB, backing: { filename } });
     await expect(create("ä".repeat(512))).rejects.toThrow("1024 bytes, more than 1023");
     await expect(create("a\0b")).rejects.toThrow("zero byte");
   });

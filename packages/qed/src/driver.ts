@@ -1,11 +1,10 @@
 /** Opens QED images. */
 
 import { type BlockChild, type BlockDriver, BlockError, CoMutex, Guarded, type OpenContext } from "@coblock/core";
-
 import { checkMetadata } from "./check.ts";
 import { create, createOptions } from "./create.ts";
 import type { QedOptions } from "./entry.ts";
-import { BACKING_FORMAT_NO_PROBE, NEED_CHECK } from "./header.ts";
+import { NEED_CHECK } from "./header.ts";
 import { QedImage } from "./image.ts";
 import { QedFile } from "./qed-file.ts";
 import { QedTables } from "./tables.ts";
@@ -30,9 +29,7 @@ async function open(options: QedOptions, context: OpenContext): Promise<QedImage
 async function openBacking(options: QedOptions, file: QedFile, context: OpenContext): Promise<BlockChild | undefined> {
   if (options.backing === null) return undefined;
   if (options.backing !== undefined) return context.child("backing", "backing", options.backing);
-  if (file.backingName === undefined) return undefined;
-  const isRaw = (file.header.features & BACKING_FORMAT_NO_PROBE) !== 0n;
-  return context.namedChild("backing", "backing", { filename: file.backingName, format: isRaw ? "raw" : undefined });
+  return file.backing === undefined ? undefined : context.namedChild("backing", "backing", file.backing);
 }
 
 /**
@@ -46,7 +43,7 @@ async function makeWritable(file: QedFile, context: OpenContext): Promise<void> 
     const { errors, corruptions } = await checkMetadata(file, { repair: "all", signal: context.signal }, () => {});
     if (errors + corruptions > 0) {
       const found = `${corruptions} errors that cannot be repaired and ${errors} places that cannot be read`;
-      throw new BlockError("CORRUPT_IMAGE", `${file.child.fileName} was not closed cleanly and its check found ${found}: open it read-only`, { node: context.nodeName });
+      throw new BlockError("CORRUPT_IMAGE", `${file.child.fileName} was not closed cleanly and has ${found}: open it read-only`);
     }
     // What the last user left in the host's cache must be on stable storage before the mark goes, and only a file that was written is flushed.
     await file.updateHeader({});

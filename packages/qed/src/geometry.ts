@@ -1,7 +1,6 @@
 /** The sizes that follow from a header, and which clusters a table may point to. */
 
-import { hex } from "@coblock/core";
-
+import { alignDown, hex } from "@coblock/core";
 import type { QedHeader } from "./header.ts";
 
 /** L1 or L2 entry: no table, or no data, yet. */
@@ -32,12 +31,18 @@ export class Geometry {
     this.tableSpan = this.tableEntries * header.clusterSize;
   }
 
+  /** The part of a file of `fileSize` bytes that is whole clusters: one that is there in part is no cluster of it. */
+  wholeClusters(fileSize: number): number {
+    return alignDown(fileSize, this.clusterSize);
+  }
+
   /**
    * Why `clusters` clusters at `offset` cannot be in a file whose whole clusters end at `fileEnd`; `undefined`: they can.
    * An `offset` above 2^53 may come rounded: it is past the end all the same.
    */
   problemWith(offset: number, clusters: number, fileEnd: number): string | undefined {
-    if (Math.floor(offset / this.clusterSize) * this.clusterSize !== offset) return `${hex(offset)}, which is not aligned to its clusters of ${this.clusterSize} bytes`;
+    if (Math.floor(offset / this.clusterSize) * this.clusterSize !== offset)
+      return `${hex(offset)}, which is not aligned to its clusters of ${this.clusterSize} bytes`;
     if (offset < this.headerLength) return `${hex(offset)}, inside the header`;
     if (offset + clusters * this.clusterSize > fileEnd) return `${hex(offset)}, past the end of the file at ${hex(fileEnd)}`;
     return undefined;

@@ -41,15 +41,33 @@ function refusal(bytes: Uint8Array, fileSize: number = FILE_SIZE): BlockError {
 }
 
 test("fields come back as they were written, unknown compatible bits too", () => {
-  const header = { ...plain, features: BACKING_FILE | NEED_CHECK, compatFeatures: 2n ** 63n, autoclearFeatures: 5n, backingNameOffset: 64, backingNameLength: 100 };
+  const header = {
+    ...plain,
+    features: BACKING_FILE | NEED_CHECK,
+    compatFeatures: 2n ** 63n,
+    autoclearFeatures: 5n,
+    backingNameOffset: 64,
+    backingNameLength: 100,
+  };
   expect(parseHeader(bytesOf(header), "disk.qed", FILE_SIZE)).toEqual(header);
 });
 
 test("the bytes stand where the specification has them", () => {
-  const hex = Buffer.from(bytesOf({ features: 7n, compatFeatures: 0x11n, autoclearFeatures: 0x22n, backingNameOffset: 64, backingNameLength: 8 })).toString("hex");
+  const hex = Buffer.from(
+    bytesOf({ features: 7n, compatFeatures: 0x11n, autoclearFeatures: 0x22n, backingNameOffset: 64, backingNameLength: 8 }),
+  ).toString("hex");
   expect(hex).toBe(
-    "51454400" + "00000100" + "04000000" + "01000000" + "0700000000000000" + "1100000000000000" + "2200000000000000" +
-      "0000010000000000" + "0000000000010000" + "40000000" + "08000000",
+    "51454400" +
+      "00000100" +
+      "04000000" +
+      "01000000" +
+      "0700000000000000" +
+      "1100000000000000" +
+      "2200000000000000" +
+      "0000010000000000" +
+      "0000000000010000" +
+      "40000000" +
+      "08000000",
   );
 });
 
@@ -73,8 +91,16 @@ describe("refuses", () => {
     ["an L1 table that the file ends in", bytesOf({ l1Offset: 131072 }), "0x20000"],
     ["an image size that is no multiple of 512", bytesOf({ imageSize: 513 }), "not 513"],
     ["an image larger than its tables", bytesOf({ imageSize: 2 ** 46 + 512 }), "at most 70368744177664"],
-    ["a backing name that leaves the header", bytesOf({ features: BACKING_FILE, backingNameOffset: 65000, backingNameLength: 537 }), "outside the header"],
-    ["a backing name above 1023 bytes", bytesOf({ features: BACKING_FILE, backingNameOffset: 64, backingNameLength: 1024 }), "longer than 1023"],
+    [
+      "a backing name that leaves the header",
+      bytesOf({ features: BACKING_FILE, backingNameOffset: 65000, backingNameLength: 537 }),
+      "leaves the header",
+    ],
+    [
+      "a backing name above 1023 bytes",
+      bytesOf({ features: BACKING_FILE, backingNameOffset: 64, backingNameLength: 1024 }),
+      "longer than 1023",
+    ],
   ])("%s", (_what, bytes, words) => {
     const error = refusal(bytes);
     expect(error.code).toBe("CORRUPT_IMAGE");
@@ -105,7 +131,9 @@ test("accepts tables of one cluster, the largest header, an empty image, and nam
   expect(parseHeader(bytesOf({ tableClusters: 1 }), "", FILE_SIZE).tableClusters).toBe(1);
   expect(parseHeader(bytesOf({ headerClusters: 65535, l1Offset: 65535 * 65536 }), "", 65540 * 65536).headerClusters).toBe(65535);
   expect(parseHeader(bytesOf({ imageSize: 0 }), "", FILE_SIZE).imageSize).toBe(0);
-  expect(parseHeader(bytesOf({ backingNameOffset: 2 ** 32 - 1, backingNameLength: 2 ** 32 - 1 }), "", FILE_SIZE).backingNameLength).toBe(2 ** 32 - 1);
+  expect(parseHeader(bytesOf({ backingNameOffset: 2 ** 32 - 1, backingNameLength: 2 ** 32 - 1 }), "", FILE_SIZE).backingNameLength).toBe(
+    2 ** 32 - 1,
+  );
 });
 
 test("the most that tables map is exact, also where 64 bits are too few", () => {

@@ -1,6 +1,6 @@
 /** The QED header as bytes: its rules, parsing and writing. No I/O. */
 
-import { BlockError, hex, isPowerOfTwo } from "@coblock/core";
+import { BlockError, type BlockErrorCode, hex, isPowerOfTwo } from "@coblock/core";
 
 /** Bytes of the known fields; the rest of the header clusters belongs to the backing file name and to features yet unknown. */
 export const HEADER_LENGTH = 64;
@@ -16,9 +16,9 @@ const MAX_IMAGE_SIZE = BigInt(Number.MAX_SAFE_INTEGER);
 export const BACKING_FILE = 0x01n;
 /** The metadata may be inconsistent: to be checked before it is changed. */
 export const NEED_CHECK = 0x02n;
-/** The backing file is raw and must not be probed. */
-export const BACKING_FORMAT_NO_PROBE = 0x04n;
-const KNOWN_FEATURES = BACKING_FILE | NEED_CHECK | BACKING_FORMAT_NO_PROBE;
+/** `BACKING_FORMAT_NO_PROBE`: the backing file is raw and must not be probed. */
+export const NO_PROBE = 0x04n;
+const KNOWN_FEATURES = BACKING_FILE | NEED_CHECK | NO_PROBE;
 
 /** The 64 bytes at the start of the file, in their order. QED specification, "Header". */
 export interface QedHeader {
@@ -41,19 +41,19 @@ export interface QedHeader {
 
 /** Throws `CORRUPT_IMAGE` or `UNSUPPORTED_FEATURE` where `bytes`, the start of a file of `fileSize` bytes, break a rule. */
 export function parseHeader(bytes: Uint8Array, fileName: string, fileSize: number): QedHeader {
-  const refuse = (problem: string | undefined): void => {
-    if (problem !== undefined) throw new BlockError("CORRUPT_IMAGE", `${fileName} is no valid QED image: ${problem}`);
+  const refuse = (problem: string | undefined, code: BlockErrorCode = "CORRUPT_IMAGE"): void => {
+    if (problem !== undefined) throw new BlockError(code, `${fileName} cannot be opened as QED: ${problem}`);
   };
   if (bytes.length < HEADER_LENGTH) refuse(`the file ends after ${bytes.length} bytes, within the header of ${HEADER_LENGTH}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   if (view.getUint32(0, true) !== MAGIC) refuse("the magic number is missing");
   const features = view.getBigUint64(16, true);
-  refuseUnknown(features & ~KNOWN_FEATURES, fileName);
+  if ((features & ~KNOWN_FEATURES) !== 0n) refuse(`it has unknown ${featureBits(features & ~KNOWN_FEATURES)}`, "UNSUPPORTED_FEATURE");
   const clusterSize = view.getUint32(4, true);
   const tableClusters = view.getUint32(8, true);
   const headerClusters = view.getUint32(12, true);
   const imageSize = view.getBigUint64(48, true);
-  if (imageSize > MAX_IMAGE_SIZE) throw new BlockError("UNSUPPORTED_FEATURE", `${fileName}: image size ${imageSize} is above 8 PiB, the most that is supported`);
+  if (imageSize > MAX_IMAGE_SIZE) refuse(`image size ${imageSize} is above 8 PiB, the most that is supported`, "UNSUPPORTED_FEATURE");
   refuse(sizeProblem(clusterSize, tableClusters, imageSize));
   const headerLength = headerClusters * clusterSize;
   if (headerClusters < 1 || headerLength >= 2 ** 32) refuse(`header size ${headerClusters} clusters is 0, or 4 GiB and more`);
@@ -64,9 +64,8 @@ export function parseHeader(bytes: Uint8Array, fileName: string, fileSize: numbe
   }
   const backingNameOffset = view.getUint32(56, true);
   const backingNameLength = view.getUint32(60, true);
-  const nameFits = backingNameLength <= MAX_BACKING_NAME_LENGTH && backingNameOffset + backingNameLength <= headerLength;
-  if ((features & BACKING_FILE) !== 0n && !nameFits) {
-    refuse(`the backing file name of ${backingNameLength} bytes at ${hex(backingNameOffset)} ends outside the header, or is longer than ${MAX_BACKING_NAME_LENGTH}`);
+  if ((features & BACKING_FILE) !== 0n && backingNameLength > Math.min(MAX_BACKING_NAME_LENGTH, headerLength - backingNameOffset)) {
+    refuse(`its backing file name of ${backingNameLength} bytes at ${hex(backingNameOffset)} leaves the header, or is longer than 1023`);
   }
   return {
     clusterSize,
@@ -103,7 +102,8 @@ export function sizeProblem(clusterSize: number, tableClusters: number, imageSiz
   if (!isPowerOfTwo(clusterSize) || clusterSize < 2 ** 12 || clusterSize > 2 ** 26) {
     return `QED cluster size must be within range [4096, 67108864] and power of 2, not ${clusterSize}`;
   }
-  if (!isPowerOfTwo(tableClusters) || tableClusters > 16) return `QED table size must be within range [1, 16] and power of 2, not ${tableClusters}`;
+  const tablesFit = isPowerOfTwo(tableClusters) && tableClusters <= 16;
+  if (!tablesFit) return `QED table size must be within range [1, 16] and power of 2, not ${tableClusters}`;
   const entries = BigInt((tableClusters * clusterSize) / 8);
   const mapped = entries * entries * BigInt(clusterSize);
   const largest = mapped < MAX_IMAGE_SIZE ? mapped : MAX_IMAGE_SIZE;
@@ -111,9 +111,7 @@ export function sizeProblem(clusterSize: number, tableClusters: number, imageSiz
   return imageSize > largest ? `QED image size must be at most ${largest} with its clusters and tables, not ${imageSize}` : undefined;
 }
 
-/** Features are refused by the numbers of their bits. */
-function refuseUnknown(features: bigint, fileName: string): void {
-  if (features === 0n) return;
-  const bits = [...features.toString(2)].reverse().flatMap((digit, bit) => (digit === "1" ? [bit] : []));
-  throw new BlockError("UNSUPPORTED_FEATURE", `${fileName} uses QED features that are not supported: bit ${bits.join(", ")} (${hex(features)})`);
+function featureBits(features: bigint): string {
+  const bits = Array.from({ length: 64 }, (_, bit) => bit).filter((bit) => (features & (1n << BigInt(bit))) !== 0n);
+  return `feature bit ${bits.join(", ")} (${hex(features)})`;
 }

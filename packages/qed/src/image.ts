@@ -1,11 +1,25 @@
 /** An open QED image, as the mapping engine drives it. */
 
-import type { Allocation, AllocationRequest, BlockChild, CheckOptions, CheckResult, Finding } from "@coblock/core";
-import { BlockError, type Guarded, type ImageInfo, type Intent, type MappedImage, type Mapping, type OpenContext, type ResizeOptions, type Wait } from "@coblock/core";
-
+import {
+  type Allocation,
+  type AllocationRequest,
+  type BlockChild,
+  BlockError,
+  type CheckOptions,
+  type CheckResult,
+  type Finding,
+  type Guarded,
+  type ImageInfo,
+  type Intent,
+  type MappedImage,
+  type Mapping,
+  type OpenContext,
+  type ResizeOptions,
+  type Wait,
+} from "@coblock/core";
 import { checkMetadata } from "./check.ts";
 import { ZERO_CLUSTER } from "./geometry.ts";
-import { BACKING_FORMAT_NO_PROBE, NEED_CHECK, sizeProblem } from "./header.ts";
+import { NEED_CHECK, sizeProblem } from "./header.ts";
 import { NeedCheck } from "./need-check.ts";
 import type { QedFile } from "./qed-file.ts";
 import type { QedTables } from "./tables.ts";
@@ -44,15 +58,13 @@ export class QedImage implements MappedImage<QedTables, undefined> {
     return tables.lookup(offset, length, intent);
   }
 
-  async allocate(tables: QedTables, request: AllocationRequest): Promise<Allocation<undefined>> {
-    const { offset } = request;
-    const length = Math.min(request.length, tables.bytesLeftInTable(offset));
+  async allocate(tables: QedTables, { offset, length: asked }: AllocationRequest): Promise<Allocation<undefined>> {
+    const length = Math.min(asked, tables.bytesLeftInTable(offset));
     const childOffset = await tables.append(length / this.clusterSize);
     return { offset, length, child: this.#file.child, childOffset, readsZero: true, ticket: undefined };
   }
 
-  async link(tables: QedTables, allocation: Allocation<undefined>): Promise<void> {
-    const { offset, length, childOffset } = allocation;
+  async link(tables: QedTables, { offset, length, childOffset }: Allocation<undefined>): Promise<void> {
     await this.#changeMetadata(async () => {
       await tables.extendTo(childOffset + length);
       if (this.backing !== undefined) await this.#context.dataBarrier();
@@ -72,8 +84,10 @@ export class QedImage implements MappedImage<QedTables, undefined> {
   }
 
   /** Grows: a change of the header alone. */
-  async resize(size: number, options: ResizeOptions): Promise<void> {
-    this.#refuseResize(size, options);
+  async resize(size: number, { preallocation }: ResizeOptions): Promise<void> {
+    const problem = this.#resizeProblem(size, preallocation);
+    const { fileName } = this.#file.child;
+    if (problem !== undefined) throw new BlockError("UNSUPPORTED_FEATURE", `${fileName} cannot be resized to ${size} bytes: ${problem}`);
     using guard = await this.state.lock();
     await guard.value.reload(size);
     await this.#file.updateHeader({ imageSize: size });
@@ -89,9 +103,8 @@ export class QedImage implements MappedImage<QedTables, undefined> {
   info(): ImageInfo {
     const { features, clusterSize } = this.#file.header;
     const dirty = (features & NEED_CHECK) !== 0n;
-    const filename = this.#file.backingName;
-    if (filename === undefined) return { clusterSize, dirty };
-    return { clusterSize, dirty, backing: (features & BACKING_FORMAT_NO_PROBE) === 0n ? { filename } : { filename, format: "raw" } };
+    const { backing } = this.#file;
+    return backing === undefined ? { clusterSize, dirty } : { clusterSize, dirty, backing };
   }
 
   quiesce(): Promise<AsyncDisposable> {
@@ -115,17 +128,12 @@ export class QedImage implements MappedImage<QedTables, undefined> {
     this.#needCheck.changed();
   }
 
-  #refuseResize(size: number, { preallocation }: ResizeOptions): void {
-    const refuse = (code: "UNSUPPORTED_FEATURE" | "INVALID_OPTION", problem: string): never => {
-      throw new BlockError(code, `${this.#file.child.fileName} cannot be resized to ${size} bytes: ${problem}`, { node: this.#context.nodeName });
-    };
-    if (preallocation !== "off") refuse("UNSUPPORTED_FEATURE", `QED has no preallocation '${preallocation}'`);
-    if (size < this.size) refuse("UNSUPPORTED_FEATURE", `QED images do not shrink, and it has ${this.size}`);
-    const { clusterSize, tableClusters } = this.#file.geometry;
-    const problem = sizeProblem(clusterSize, tableClusters, BigInt(size));
-    if (problem !== undefined) refuse("INVALID_OPTION", problem);
+  #resizeProblem(size: number, preallocation: string): string | undefined {
+    if (preallocation !== "off") return `QED has no preallocation '${preallocation}'`;
+    if (size < this.size) return `QED images do not shrink, and it has ${this.size}`;
     // What lies past the old end would show through, instead of zeros.
     const shown = this.backing?.size ?? 0;
-    if (size > this.size && shown > this.size) refuse("UNSUPPORTED_FEATURE", `the backing file, of ${shown} bytes, would show through past the old end`);
+    if (size > this.size && shown > this.size) return `the backing file, of ${shown} bytes, would show through past the old end`;
+    return sizeProblem(this.#file.geometry.clusterSize, this.#file.geometry.tableClusters, BigInt(size));
   }
 }

@@ -1,20 +1,17 @@
 /** The NEED_CHECK mark: set before the first change of the metadata, cleared when the image was left alone for a while. */
 
 import { type CoMutex, CoSleep, type OpenContext } from "@coblock/core";
-
 import { NEED_CHECK } from "./header.ts";
 import type { QedFile } from "./qed-file.ts";
 
 /** From the last allocating write; QEMU waits as long. */
 const DELAY_MS = 5000;
 
-type NeedCheckContext = Pick<OpenContext, "clock" | "exclusive" | "readOnly">;
-
 /** Owns one coroutine, which lives while the mark is set and nobody holds the image quiet. */
 export class NeedCheck {
   readonly #file: QedFile;
   readonly #lock: CoMutex;
-  readonly #context: NeedCheckContext;
+  readonly #context: OpenContext;
   readonly #sleep: CoSleep = new CoSleep();
   #coroutine: Promise<void> | undefined;
   #lastChangeMs = 0;
@@ -24,7 +21,7 @@ export class NeedCheck {
   #stays: boolean;
 
   /** `lock`: the driver lock. */
-  constructor(file: QedFile, lock: CoMutex, context: NeedCheckContext) {
+  constructor(file: QedFile, lock: CoMutex, context: OpenContext) {
     this.#file = file;
     this.#lock = lock;
     this.#context = context;
@@ -37,7 +34,7 @@ export class NeedCheck {
 
   /** Under the driver lock: the mark is on stable storage when this returns, so no changed metadata can be there before it. */
   async set(): Promise<void> {
-    if (!this.isSet || !this.#file.headerIsCertain) await this.#file.updateHeader({ features: this.#file.header.features | NEED_CHECK });
+    if (!this.isSet) await this.#file.updateHeader({ features: this.#file.header.features | NEED_CHECK });
   }
 
   /** An allocating write ended: the wait begins anew. */
@@ -51,7 +48,7 @@ export class NeedCheck {
     this.#stays = true;
   }
 
-  /** Clears the mark at once. When it returns the coroutine has ended; none starts until the result is disposed. Rejects where clearing fails. */
+  /** Clears the mark at once. When it returns the coroutine has ended; none starts until the result is disposed. Rejects where clearing fails: then none starts any more. */
   async quiesce(): Promise<AsyncDisposable> {
     let quiet = true;
     const resume = async (): Promise<void> => {
@@ -61,14 +58,9 @@ export class NeedCheck {
       this.#start();
     };
     this.#quiet++;
-    try {
-      this.#sleep.wake();
-      await this.#coroutine;
-      await this.#clear();
-    } catch (error) {
-      await resume();
-      throw error;
-    }
+    this.#sleep.wake();
+    await this.#coroutine;
+    await this.#clear();
     return { [Symbol.asyncDispose]: resume };
   }
 
@@ -81,12 +73,11 @@ export class NeedCheck {
   }
 
   async #run(): Promise<void> {
-    const { clock } = this.#context;
     while (this.#mayRun) {
-      const remainingMs = this.#lastChangeMs + DELAY_MS - clock.now();
-      if (remainingMs > 0) await this.#sleep.sleep(clock, remainingMs);
+      const remainingMs = this.#lastChangeMs + DELAY_MS - this.#context.clock.now();
+      if (remainingMs > 0) await this.#sleep.sleep(this.#context.clock, remainingMs);
       // A failure left the mark set, which is what it is for; the flush that failed fails for the user too.
-      else await this.#clear().catch(() => this.distrust());
+      else await this.#clear().catch(() => {});
     }
     this.#coroutine = undefined;
   }

@@ -74,8 +74,8 @@ describe("growing", () => {
 describe("refuses", () => {
   test.each<[what: string, size: number, options: object, code: string, words: string]>([
     ["to shrink", 512 * KIB, { shrink: true }, "UNSUPPORTED_FEATURE", "do not shrink, and it has 1048576"],
-    ["a size that is no multiple of 512", MIB + 100, {}, "INVALID_OPTION", "multiple of 512, not 1048676"],
-    ["a size above what the tables map", 2 ** 32 + 512, {}, "INVALID_OPTION", "at most 4294967296"],
+    ["a size that is no multiple of 512", MIB + 100, {}, "UNSUPPORTED_FEATURE", "multiple of 512, not 1048676"],
+    ["a size above what the tables map", 2 ** 32 + 512, {}, "UNSUPPORTED_FEATURE", "at most 4294967296"],
     ["preallocation", 2 * MIB, { preallocation: "full" }, "UNSUPPORTED_FEATURE", "no preallocation 'full'"],
   ])("%s", async (_what, size, options, code, words) => {
     const { file, graph } = await scriptedImage({ size: MIB });

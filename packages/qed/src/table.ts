@@ -1,7 +1,6 @@
 /** An L1 or L2 table in memory: 64-bit little-endian entries, read as numbers. */
 
 import { alignDown, alignUp } from "@coblock/core";
-
 import { SECTOR_SIZE } from "./header.ts";
 
 const ENTRY_LENGTH = 8;
@@ -18,16 +17,14 @@ export interface EntryRun {
 export class Table {
   /** Whole sectors. */
   readonly bytes: Uint8Array;
+  readonly entries: number;
   readonly #view: DataView;
 
   /** Empty, with room for `entries` in whole sectors. */
   constructor(entries: number) {
     this.bytes = new Uint8Array(Math.max(SECTOR_SIZE, alignUp(entries * ENTRY_LENGTH, SECTOR_SIZE)));
+    this.entries = this.bytes.length / ENTRY_LENGTH;
     this.#view = new DataView(this.bytes.buffer);
-  }
-
-  get entries(): number {
-    return this.bytes.length / ENTRY_LENGTH;
   }
 
   /** Exact up to 2^53; a larger one comes rounded, which is past the end of any file. */

@@ -19,7 +19,12 @@ interface Opened extends AsyncDisposable {
 }
 
 /** The tables of an image that has the given entries; each L2 table named follows the one before in the file. */
-async function opened(image: { readonly size?: number; readonly l2?: Readonly<Record<number, Readonly<Record<number, bigint>>>>; readonly extraClusters?: number; readonly cacheSize?: number }): Promise<Opened> {
+async function opened(image: {
+  readonly size?: number;
+  readonly l2?: Readonly<Record<number, Readonly<Record<number, bigint>>>>;
+  readonly extraClusters?: number;
+  readonly cacheSize?: number;
+}): Promise<Opened> {
   const { file, graph } = await scriptedImage({ size: image.size ?? 64 * 1024 * 1024 });
   let end = 3 * CLUSTER;
   const entries: [offset: number, value: bigint][] = [];
@@ -68,7 +73,10 @@ function shown(mapping: Mapping): object {
 describe("lookup", () => {
   test("joins neighbours of one kind, and stops where the kind, the order or the table changes", async () => {
     const at = (cluster: number): bigint => BigInt((5 + cluster) * CLUSTER);
-    await using image = await opened({ l2: { 0: { 2: 1n, 3: 1n, 4: at(0), 5: at(1), 6: at(3), 7: at(2), 1022: at(4), 1023: at(5) }, 1: { 0: at(6) } }, extraClusters: 20 });
+    await using image = await opened({
+      l2: { 0: { 2: 1n, 3: 1n, 4: at(0), 5: at(1), 6: at(3), 7: at(2), 1022: at(4), 1023: at(5) }, 1: { 0: at(6) } },
+      extraClusters: 20,
+    });
     const runs: [offset: number, length: number, expected: object][] = [
       [0, SPAN, { kind: "unallocated", length: 2 * CLUSTER }],
       [100, 8000, { kind: "unallocated", length: 8000 }],
@@ -92,7 +100,12 @@ describe("lookup", () => {
 
   test("offsets beyond 32 bits, in the guest and in the file", async () => {
     await using image = await opened({ size: 2 ** 32, l2: { 1023: { 1023: 5n * 4096n } }, extraClusters: 2 });
-    expect(shown(await lookup(image, 2 ** 32 - 10, 10))).toEqual({ kind: "data", length: 10, childOffset: 6 * CLUSTER - 10, writable: true });
+    expect(shown(await lookup(image, 2 ** 32 - 10, 10))).toEqual({
+      kind: "data",
+      length: 10,
+      childOffset: 6 * CLUSTER - 10,
+      writable: true,
+    });
     expect(shown(await lookup(image, 0, 2 ** 32 - 1))).toEqual({ kind: "unallocated", length: 1023 * SPAN });
   });
 
@@ -219,7 +232,9 @@ describe("publish", () => {
 
   test("never over an entry that leads somewhere", async () => {
     await using image = await opened({ l2: { 0: { 1: 5n * 4096n } }, extraClusters: 1 });
-    await expect(publish(image, { offset: 0, length: 2 * CLUSTER, first: 1 })).rejects.toThrow("entry 1 of the table at 0x3000 leads somewhere already");
+    await expect(publish(image, { offset: 0, length: 2 * CLUSTER, first: 1 })).rejects.toThrow(
+      "entry 1 of the table at 0x3000 leads somewhere already",
+    );
     expect(image.file.writes()).toEqual([]);
   });
 });

@@ -1,7 +1,6 @@
 /** The tables of an image: what is looked up in them, where the file ends, and the order in which changes reach the disk. */
 
-import { alignDown, assert, type BlockChild, BlockError, type CoMutex, hex, type Intent, type Mapping, type MaybePromise, TableCache, type Wait } from "@coblock/core";
-
+import { assert, type BlockChild, BlockError, type CoMutex, hex, type Intent, type Mapping, TableCache, type Wait } from "@coblock/core";
 import { type Geometry, UNALLOCATED, ZERO_CLUSTER } from "./geometry.ts";
 import { SECTOR_SIZE } from "./header.ts";
 import type { QedFile } from "./qed-file.ts";
@@ -9,13 +8,6 @@ import { type EntryRun, Table } from "./table.ts";
 
 /** L2 tables kept in memory where the caller does not say; with the usual geometry they map 100 GiB. */
 const DEFAULT_CACHED_TABLES = 50;
-
-/** Guest clusters within one L2 table, and the consecutive clusters from `first` on, or the marker `ZERO_CLUSTER`, that they get. */
-export interface NewMapping {
-  readonly offset: number;
-  readonly length: number;
-  readonly first: number;
-}
 
 /**
  * The state behind the driver lock. Tables are written through: memory changes when the disk has, so a write that fails leaves memory
@@ -35,7 +27,7 @@ export class QedTables {
     const { child, geometry } = file;
     this.#child = child;
     this.#geometry = geometry;
-    this.#fileEnd = alignDown(child.size, geometry.clusterSize);
+    this.#fileEnd = geometry.wholeClusters(child.size);
     const capacity = l2CacheSize === undefined ? DEFAULT_CACHED_TABLES : Math.max(1, Math.floor(l2CacheSize / geometry.tableLength));
     this.#l2 = new TableCache({ name: "QED L2 tables", lock, capacity, load: (offset) => this.#loadL2(offset) });
   }
@@ -80,7 +72,7 @@ export class QedTables {
       return { kind: first === ZERO_CLUSTER ? "zero" : "unallocated", length: Math.min(length, run) };
     }
     const problem = this.#geometry.problemWith(first, 1, this.#fileEnd);
-    if (problem !== undefined) throw this.#corrupt(`L2 entry ${l2Index} (L1 entry ${l1Index}) at ${hex(tableOffset + l2Index * 8)} points to ${problem}`, offset);
+    if (problem !== undefined) throw this.#corrupt(`L2 entry ${l2Index} (L1 entry ${l1Index})`, tableOffset + l2Index * 8, problem, offset);
     const run = table.runLength(l2Index, Math.min(limit, (this.#fileEnd - first) / clusterSize), clusterSize) * clusterSize - inCluster;
     return { kind: "data", length: Math.min(length, run), child: this.#child, childOffset: first + inCluster, writable: true };
   }
@@ -98,7 +90,7 @@ export class QedTables {
     const start = this.#fileEnd;
     const end = start + clusters * this.#geometry.clusterSize;
     if (!Number.isSafeInteger(end) || (!this.#child.growable && end > this.#child.size)) {
-      throw new BlockError("NO_SPACE", `${this.#child.fileName} cannot grow to ${hex(end)}, where its next cluster would end`, { offset: start });
+      throw new BlockError("NO_SPACE", `${this.#child.fileName} cannot grow to ${hex(end)}, where its next cluster would end`);
     }
     // Only the first time: bytes behind the last whole cluster belong to nobody, and must not show up in a new one after a power cut.
     if (start < this.#child.size) {
@@ -115,8 +107,11 @@ export class QedTables {
     if (start < end) await this.#child.write(start, new Uint8Array(end - start));
   }
 
-  /** Writes a mapping in crash order. Its clusters hold no data so far, and the data that it shows is written. */
-  async publish({ offset, length, first }: NewMapping): Promise<void> {
+  /**
+   * Maps guest clusters within one L2 table, in crash order: to the consecutive clusters from `first` on, or to the marker `ZERO_CLUSTER`.
+   * They hold no data so far, and the data that they get is written.
+   */
+  async publish({ offset, length, first }: Readonly<Record<"offset" | "length" | "first", number>>): Promise<void> {
     const { tableSpan, clusterSize } = this.#geometry;
     const l1Index = Math.floor(offset / tableSpan);
     const index = (offset - l1Index * tableSpan) / clusterSize;
@@ -156,17 +151,17 @@ export class QedTables {
     if (offset === UNALLOCATED) return offset;
     const { l1Offset, tableClusters, tableSpan } = this.#geometry;
     const problem = this.#geometry.problemWith(offset, tableClusters, this.#fileEnd);
-    if (problem !== undefined) throw this.#corrupt(`L1 entry ${l1Index} at ${hex(l1Offset + l1Index * 8)} points to ${problem}`, l1Index * tableSpan);
+    if (problem !== undefined) throw this.#corrupt(`L1 entry ${l1Index}`, l1Offset + l1Index * 8, problem, l1Index * tableSpan);
     return offset;
   }
 
-  #loadL2(offset: number): MaybePromise<Table> {
+  #loadL2(offset: number): Table | Promise<Table> {
     const table = new Table(this.#l2Entries);
     const pending = this.#child.read(offset, table.bytes);
     return pending === undefined ? table : pending.then(() => table);
   }
 
-  #corrupt(problem: string, offset: number): BlockError {
-    return new BlockError("CORRUPT_IMAGE", `${this.#child.fileName}: ${problem}`, { offset });
+  #corrupt(entry: string, at: number, problem: string, offset: number): BlockError {
+    return new BlockError("CORRUPT_IMAGE", `${this.#child.fileName}: ${entry} at ${hex(at)} points to ${problem}`, { offset });
   }
 }

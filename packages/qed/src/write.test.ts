@@ -6,7 +6,18 @@ import { BlockGraph, type BlockNode, memoryDriver } from "@coblock/core";
 import { describe, expect, test } from "vitest";
 
 import { qedDriver } from "./index.ts";
-import { filled, hostGraph, inMemory, qemuCheck, qemuImg, qemuIo, readAll, scriptedImage, seeded, TemporaryDirectory } from "./test/images.ts";
+import {
+  filled,
+  hostGraph,
+  inMemory,
+  qemuCheck,
+  qemuImg,
+  qemuIo,
+  readAll,
+  scriptedImage,
+  seeded,
+  TemporaryDirectory,
+} from "./test/images.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -19,7 +30,10 @@ async function scribble(disk: BlockNode, model: Uint8Array, random: (below: numb
     for (let count = 1 + random(12); count > 0; count--) {
       const aligned = random(3) === 0 ? 4 * KIB : random(2) === 0 ? 512 : 1;
       const offset = Math.floor(random(model.length) / aligned) * aligned;
-      const length = Math.min(model.length - offset, Math.max(aligned, Math.floor((1 + random(random(8) === 0 ? 300_000 : 20_000)) / aligned) * aligned));
+      const length = Math.min(
+        model.length - offset,
+        Math.max(aligned, Math.floor((1 + random(random(8) === 0 ? 300_000 : 20_000)) / aligned) * aligned),
+      );
       if (taken.some(([start, end]) => offset < end && offset + length > start)) continue;
       taken.push([offset, offset + length]);
       if (random(4) === 0) {
@@ -47,32 +61,40 @@ describe("any writes: what is read is the model's, and qemu-img finds no error a
     { clusterSize: 64 * KIB, tableSize: 4, size: 20 * MIB + 512 },
     { clusterSize: 2 * MIB, tableSize: 2, size: 30 * MIB + 512 },
   ];
-  const cases = shapes.flatMap((shape) => ["none", "shorter", "longer"].map((backing, index) => ({ ...shape, backing, seed: shape.clusterSize + shape.tableSize + index })));
+  const cases = shapes.flatMap((shape) =>
+    ["none", "shorter", "longer"].map((backing, index) => ({ ...shape, backing, seed: shape.clusterSize + shape.tableSize + index })),
+  );
 
-  test.each(cases)("clusters of $clusterSize, tables of $tableSize, backing file: $backing", async ({ clusterSize, tableSize, size, backing, seed }) => {
-    using directory = new TemporaryDirectory();
-    const file = directory.file("image.qed");
-    const random = seeded(seed);
-    const model = new Uint8Array(size);
-    if (backing !== "none") {
-      const base = Uint8Array.from({ length: backing === "shorter" ? size - 3 * MIB : size + MIB }, (_, offset) => 1 + (Math.floor(offset / 100) % 251));
-      writeFileSync(directory.file("base.raw"), base);
-      model.set(base.subarray(0, size));
-    }
-    await using graph = hostGraph();
-    const named = backing === "none" ? {} : { backing: { filename: "base.raw", format: "raw" } };
-    await graph.create({ driver: "qed", filename: file, size, values: { cluster_size: clusterSize, table_size: tableSize }, ...named });
-    for (let session = 0; session < 3; session++) {
-      await using disk = await graph.open(session === 1 ? { driver: "qed", file, l2CacheSize: 0 } : file);
-      await scribble(disk, model, random, 40);
-      expect(Buffer.compare(await readAll(disk), model)).toBe(0);
-    }
-    expect(qemuCheck(file)).not.toHaveProperty("corruptions");
-    expect(qemuCheck(file)).not.toHaveProperty("leaks");
-    writeFileSync(directory.file("model.raw"), model);
-    expect(qemuImg("compare", "-f", "qed", "-F", "raw", file, directory.file("model.raw"))).toContain("identical");
-    expect(readFileSync(file).readBigUInt64LE(16)).toBe(backing === "none" ? 0n : 5n);
-  });
+  test.each(cases)(
+    "clusters of $clusterSize, tables of $tableSize, backing file: $backing",
+    async ({ clusterSize, tableSize, size, backing, seed }) => {
+      using directory = new TemporaryDirectory();
+      const file = directory.file("image.qed");
+      const random = seeded(seed);
+      const model = new Uint8Array(size);
+      if (backing !== "none") {
+        const base = Uint8Array.from(
+          { length: backing === "shorter" ? size - 3 * MIB : size + MIB },
+          (_, offset) => 1 + (Math.floor(offset / 100) % 251),
+        );
+        writeFileSync(directory.file("base.raw"), base);
+        model.set(base.subarray(0, size));
+      }
+      await using graph = hostGraph();
+      const named = backing === "none" ? {} : { backing: { filename: "base.raw", format: "raw" } };
+      await graph.create({ driver: "qed", filename: file, size, values: { cluster_size: clusterSize, table_size: tableSize }, ...named });
+      for (let session = 0; session < 3; session++) {
+        await using disk = await graph.open(session === 1 ? { driver: "qed", file, l2CacheSize: 0 } : file);
+        await scribble(disk, model, random, 40);
+        expect(Buffer.compare(await readAll(disk), model)).toBe(0);
+      }
+      expect(qemuCheck(file)).not.toHaveProperty("corruptions");
+      expect(qemuCheck(file)).not.toHaveProperty("leaks");
+      writeFileSync(directory.file("model.raw"), model);
+      expect(qemuImg("compare", "-f", "qed", "-F", "raw", file, directory.file("model.raw"))).toContain("identical");
+      expect(readFileSync(file).readBigUInt64LE(16)).toBe(backing === "none" ? 0n : 5n);
+    },
+  );
 });
 
 test("the largest clusters and tables", async () => {
@@ -88,7 +110,12 @@ test("the largest clusters and tables", async () => {
   expect([...bytes]).toEqual([0, 0, 1, 1, 1, 1, 1, 1, 1]);
   await disk.read(4, bytes);
   expect([...bytes]).toEqual([0, 2, 2, 2, 2, 2, 2, 2, 0]);
-  expect(await disk.check({ repair: "none" })).toMatchObject({ errors: 0, corruptions: 0, leaks: 0, clusters: { total: 2 ** 14, allocated: 2 } });
+  expect(await disk.check({ repair: "none" })).toMatchObject({
+    errors: 0,
+    corruptions: 0,
+    leaks: 0,
+    clusters: { total: 2 ** 14, allocated: 2 },
+  });
   await disk[Symbol.asyncDispose]();
 });
 
@@ -105,7 +132,13 @@ describe("zero writes", () => {
       await disk.writeZeroes(0, 32 * KIB);
       await disk.writeZeroes(100 * KIB + 1, 4 * KIB);
     }
-    const map = JSON.parse(qemuImg("map", "-f", "qed", "--output=json", file)) as { start: number; length: number; data: boolean; zero: boolean; depth: number }[];
+    const map = JSON.parse(qemuImg("map", "-f", "qed", "--output=json", file)) as {
+      start: number;
+      length: number;
+      data: boolean;
+      zero: boolean;
+      depth: number;
+    }[];
     expect(map.map(({ start, length, data, zero, depth }) => [start / KIB, length / KIB, data, zero, depth])).toEqual([
       [0, 8, false, true, 0],
       [8, 8, true, false, 0],
@@ -129,7 +162,9 @@ describe("zero writes", () => {
       await using disk = await graph.open(file);
       await disk.write(64 * KIB + 100, filled(100, 3));
     }
-    expect(qemuIo(file, "read -P 7 0 64k", "read -P 0 64k 100", "read -P 3 65636 100", "read -P 0 65736 65336", "read -P 7 128k 64k")).toContain("read");
+    expect(
+      qemuIo(file, "read -P 7 0 64k", "read -P 0 64k 100", "read -P 3 65636 100", "read -P 0 65736 65336", "read -P 7 128k 64k"),
+    ).toContain("read");
   });
 
   test("over zeros that are there already write nothing", async () => {

@@ -73,7 +73,8 @@ export function qemuCheck(file: string): QemuCheck {
   try {
     return JSON.parse(qemuImg("check", "-f", "qed", "--output=json", file)) as QemuCheck;
   } catch (error) {
-    if (error instanceof Error && "stdout" in error && String(error.stdout).startsWith("{")) return JSON.parse(String(error.stdout)) as QemuCheck;
+    if (error instanceof Error && "stdout" in error && String(error.stdout).startsWith("{"))
+      return JSON.parse(String(error.stdout)) as QemuCheck;
     throw error;
   }
 }

@@ -47,7 +47,8 @@ export class ScriptedFile {
       get size() {
         return size();
       },
-      read: (offset, into) => this.#do({ kind: "read", offset, length: into.length }, () => into.set(this.content.subarray(offset, offset + into.length))),
+      read: (offset, into) =>
+        this.#do({ kind: "read", offset, length: into.length }, () => into.set(this.content.subarray(offset, offset + into.length))),
       write: (offset, from) => {
         const bytes = from.slice();
         return this.#do({ kind: "write", offset, length: bytes.length, bytes }, () => this.#write(offset, bytes));
