@@ -6,8 +6,8 @@
  */
 export class FlushShare {
   readonly #run: () => void | Promise<void>;
-  /** Counts completed changes. */
-  #changes = 0;
+  /** Counts completed changes; the first stands for what others wrote before the node was opened. */
+  #changes = 1;
   #flushed = 0;
   #running: { readonly covers: number; readonly done: Promise<void> } | undefined;
   #next: Promise<void> | undefined;
