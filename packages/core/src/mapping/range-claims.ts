@@ -34,9 +34,10 @@ export class RangeClaim implements Disposable {
 
   /** Gives back what lies outside of `range`. */
   shrink(range: GuestRange): void {
-    assert(this.#range.start <= range.start && range.end <= this.#range.end, "a claim can only shrink");
+    const before = this.#range;
+    assert(before.start <= range.start && range.end <= before.end, "a claim can only shrink");
     this.#range = range;
-    this.#claims.changed();
+    this.#claims.changed(before);
   }
 
   [Symbol.dispose](): void {
@@ -73,7 +74,7 @@ export class RangeClaims {
       const abort = (): void => {
         this.#waiters = this.#waiters.filter((other) => other !== waiter);
         reject(signal?.reason as Error);
-        this.changed();
+        this.changed(range);
       };
       const waiter: Waiter = {
         range,
@@ -86,25 +87,25 @@ export class RangeClaims {
       };
       signal?.addEventListener("abort", abort, { once: true });
       this.#waiters.push(waiter);
-      this.changed();
+      this.changed(range);
     });
   }
 
-  /** @internal A claim became smaller or went away: hands over to those in front. */
-  changed(): void {
+  /** @internal A claim or a waiter within `freed` became smaller or went away: hands over to those in front. Nobody else can be concerned. */
+  changed(freed: GuestRange): void {
     if (this.#waiters.length === 0) return;
     const waiting: Waiter[] = [];
     for (const waiter of this.#waiters) {
-      const blocked = this.#meets(this.#held, waiter.range, waiter.mode) || this.#meets(waiting, waiter.range, waiter.mode);
-      if (blocked) waiting.push(waiter);
-      else waiter.grant(this.#take(waiter.range, waiter.mode));
+      const { range, mode } = waiter;
+      if (!overlap(range, freed) || this.#meets(this.#held, range, mode) || this.#meets(waiting, range, mode)) waiting.push(waiter);
+      else waiter.grant(this.#take(range, mode));
     }
     this.#waiters = waiting;
   }
 
   /** @internal */
   giveBack(claim: RangeClaim): void {
-    if (this.#held.delete(claim)) this.changed();
+    if (this.#held.delete(claim)) this.changed(claim.range);
   }
 
   inspect(): { readonly held: readonly string[]; readonly waiting: readonly string[] } {
@@ -123,10 +124,14 @@ export class RangeClaims {
   #meets(others: Iterable<{ readonly range: GuestRange; readonly mode: ClaimMode }>, range: GuestRange, mode: ClaimMode): boolean {
     for (const other of others) {
       if (mode === "shared" && other.mode === "shared") continue;
-      if (range.start < other.range.end && other.range.start < range.end) return true;
+      if (overlap(range, other.range)) return true;
     }
     return false;
   }
+}
+
+function overlap(left: GuestRange, right: GuestRange): boolean {
+  return left.start < right.end && right.start < left.end;
 }
 
 function describe({ range, mode }: { readonly range: GuestRange; readonly mode: ClaimMode }): string {
