@@ -1,10 +1,11 @@
 /** The drivers of Coblock as subjects of the conformance suite, and how they are stacked. */
 
 import { type DriverEntry, memoryDriver, nullDriver, rawDriver } from "@coblock/core";
+import { qcow2Driver } from "@coblock/qcow2";
 import { qedDriver } from "@coblock/qed";
 import { type DriverSubject, testFormatDriver } from "@coblock/testing";
 
-export const DRIVERS: readonly DriverEntry[] = [memoryDriver, nullDriver, rawDriver, qedDriver, testFormatDriver];
+export const DRIVERS: readonly DriverEntry[] = [memoryDriver, nullDriver, rawDriver, qedDriver, qcow2Driver, testFormatDriver];
 
 /** Raw over the suite's storage. */
 export function rawSubject(name: string, window: { readonly offset?: number; readonly size?: number } = {}): DriverSubject {
@@ -37,20 +38,37 @@ export function qedSubject(name: string, options: { readonly l2CacheSize?: numbe
   };
 }
 
-/** qcow2 with clusters of 512 bytes: one L2 table covers 32 KiB of the disk, one refcount block 128 KiB of the file. */
-export function qcow2Subject(name: string, values: Readonly<Record<string, string | number | boolean>> = {}): DriverSubject {
+export interface Qcow2Variant {
+  /** Options of `create`. */
+  readonly values?: Readonly<Record<string, string | number | boolean>>;
+  /** Options of `open`. */
+  readonly options?: { readonly l2CacheSize?: number; readonly refcountCacheSize?: number };
+  /** Guest data is in a second file. */
+  readonly dataFile?: boolean;
+}
+
+/** qcow2 with clusters of 512 bytes where nothing else is said: one L2 table covers 32 KiB of the disk, one refcount block 128 KiB of the file. */
+export function qcow2Subject(name: string, { values = {}, options = {}, dataFile = false }: Qcow2Variant = {}): DriverSubject {
   const clusterSize = Number(values["cluster_size"] ?? 512);
   return {
     name,
     drivers: DRIVERS,
-    diskSize: 300 * 512 + 100 * 512,
+    diskSize: Math.max(400 * 512, 10 * clusterSize - 512),
     clusterSize,
     sizeUnit: 512,
-    backing: true,
-    compresses: true,
+    // Metadata that is preallocated hides a backing file.
+    backing: !dataFile && values["preallocation"] === undefined,
+    compresses: !dataFile,
     resizes: "grow",
-    create: ({ graph, size, fileName }) => graph.create({ driver: "qcow2", filename: fileName(), size, values: { cluster_size: clusterSize, ...values } }),
-    describe: ({ fileName, backing }) => ({ driver: "qcow2", file: fileName(), backing: backing ?? null }),
+    create: ({ graph, size, fileName }) =>
+      graph.create({ driver: "qcow2", filename: fileName(), size, values: { cluster_size: clusterSize, ...(dataFile ? { data_file: fileName("data") } : {}), ...values } }),
+    describe: ({ fileName, backing }) => ({
+      driver: "qcow2",
+      file: fileName(),
+      ...(dataFile ? { dataFile: fileName("data") } : {}),
+      backing: backing ?? null,
+      ...options,
+    }),
   };
 }
 

@@ -55,7 +55,8 @@ async function copiesTogether(trial: Trial): Promise<void> {
   const { clusterSize, diskSize } = trial.subject;
   const rig = await trial.make({ backing: patternOf(90, 0, diskSize - 700) });
   const writes: Promise<void>[] = [];
-  for (let offset = 10; offset + 20 < diskSize; offset += Math.max(64, Math.floor(clusterSize / 5))) writes.push(rig.writePattern(offset, offset, 20));
+  const step = Math.max(64, Math.floor(clusterSize / 5), Math.ceil(diskSize / 1000));
+  for (let offset = 10; offset + 20 < diskSize; offset += step) writes.push(rig.writePattern(offset, offset, 20));
   await allSucceed(writes);
   await rig.expectAll("twenty bytes here and there");
 }
