@@ -23,7 +23,7 @@ export async function createImage(options: ImageCreation, context: CreateContext
   const layout = layOut(geometry, header.l1Entries);
   const placed: Header = {
     ...header,
-    l1Offset: layout.l1First * geometry.clusterSize,
+    l1Offset: header.l1Entries === 0 ? 0 : layout.l1First * geometry.clusterSize,
     refcountTableOffset: geometry.clusterSize,
     refcountTableClusters: layout.tableClusters,
   };

@@ -15,14 +15,15 @@ export const qcow2Driver: DriverEntry = {
     return MAGIC.every((byte, index) => head[index] === byte) && (version === 2 || version === 3) ? 100 : 0;
   },
   load: async () => {
-    const [{ openImage }, { createImage }] = [await import("./image/open.ts"), await import("./create.ts")];
+    const { openImage } = await import("./image/open.ts");
     const driver: BlockDriver<"qcow2"> = {
       name: "qcow2",
       kind: "format",
       optionNames: OPTION_NAMES,
       createOptions: CREATE_OPTIONS,
       open: openImage,
-      create: createImage,
+      create: async (options, context) => (await import("./create.ts")).createImage(options, context),
+      measure: async (content) => (await import("./measure.ts")).measureImage(content),
     };
     return driver as BlockDriver;
   },

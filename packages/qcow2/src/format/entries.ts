@@ -70,9 +70,9 @@ export function hasReservedL2Bits(high: number, low: number, zeroFlag: boolean):
  */
 export function l2KindOf(high: number, low: number, zeroFlag: boolean, identity: boolean): L2Kind {
   if ((high & COMPRESSED_HIGH) !== 0) return "compressed";
-  const placed = (high & OFFSET_HIGH) !== 0 || (low & OFFSET_LOW) !== 0 || (identity && (high & COPIED_HIGH) !== 0);
+  const placed = (high & OFFSET_HIGH) !== 0 || (low & OFFSET_LOW) !== 0;
   if (zeroFlag && (low & ZERO_LOW) !== 0) return placed ? "reserved" : "zero";
-  return placed ? "data" : "unallocated";
+  return placed || (identity && (high & COPIED_HIGH) !== 0) ? "data" : "unallocated";
 }
 
 /** Where a compressed cluster lies: whole sectors from the one that holds `offset`, of which the first may belong to another. */
@@ -99,7 +99,7 @@ export function compressedPlaceOf(high: number, low: number, clusterBits: number
   const bits = offsetBitsInHigh(clusterBits);
   const offset = (high & (2 ** bits - 1)) * TWO_32 + low;
   const sectors = (high & 0x3fff_ffff) >>> bits;
-  return { offset, length: (sectors + 1) * SECTOR - (offset % SECTOR) };
+  return { offset, length: (sectors + 1) * SECTOR - (low % SECTOR) };
 }
 
 /** The entry for `length` compressed bytes at `offset`; `offset + length` is at most `maxCompressedOffset`. */

@@ -56,7 +56,7 @@ export class CopiedFlags {
   async #flag(cluster: number, copied: boolean, what: string, at: number): Promise<boolean> {
     const stored = await this.#refcounts.stored(cluster);
     if (stored === undefined) return false;
-    if ((stored === 1) !== copied) this.#log.copiedFlag(`${what} refcount=${stored}`, at);
+    if ((stored === "1") !== copied) this.#log.copiedFlag(`${what} refcount=${stored}`, at);
     return true;
   }
 }

@@ -53,6 +53,7 @@ export class RefcountComparison {
     for (let first = 0; first < this.#counts.length; first += refcountsPerBlock) {
       const readable = await this.#load(first / refcountsPerBlock);
       const end = Math.min(this.#counts.length, first + refcountsPerBlock);
+      if (readable && this.#isEqual(first, end)) continue;
       for (let cluster = first; cluster < end; cluster++) {
         if (!readable) {
           this.#log.unchecked(`Can't get refcount for cluster ${cluster}: Input/output error`, cluster * clusterSize);
@@ -66,11 +67,10 @@ export class RefcountComparison {
     }
   }
 
-  /** Refcount on disk after `compare`; `undefined` where it cannot be read. */
-  async stored(cluster: number): Promise<number | undefined> {
+  /** Refcount on disk as text, exact; `undefined` where it cannot be read. */
+  async stored(cluster: number): Promise<string | undefined> {
     const { refcountsPerBlock } = this.#file.geometry;
-    const readable = await this.#load(Math.floor(cluster / refcountsPerBlock));
-    return readable ? this.#codec.get(this.#block, cluster % refcountsPerBlock) : undefined;
+    return (await this.#load(Math.floor(cluster / refcountsPerBlock))) ? this.#textOf(cluster % refcountsPerBlock) : undefined;
   }
 
   /** The same from memory, where it is known to be one or not. */
@@ -78,19 +78,37 @@ export class RefcountComparison {
     return cluster < this.#counts.length ? this.#counts.get(cluster) === 1 : undefined;
   }
 
+  /** Compares a block at one stroke; what differs is looked for one by one. */
+  #isEqual(first: number, end: number): boolean {
+    const bytes = new Uint8Array(this.#block.buffer, 0, Math.floor(((end - first) * this.#codec.bits) / 8));
+    if (!this.#counts.equalsStored(first, end, bytes)) return false;
+    for (let cluster = end - 1; cluster >= first; cluster--) {
+      if (this.#counts.get(cluster) === 0) continue;
+      this.highest = cluster;
+      break;
+    }
+    return true;
+  }
+
   #report(cluster: number, stored: number, counted: number): void {
     const offset = cluster * this.#file.geometry.clusterSize;
-    const numbers = `cluster ${cluster} refcount=${stored} reference=${counted}`;
+    const text = this.#textOf(cluster % this.#file.geometry.refcountsPerBlock);
+    const numbers = `cluster ${cluster} refcount=${text} reference=${counted}`;
     if (stored < counted) this.#log.tooFew(`ERROR ${numbers}`, offset);
     else this.#log.leaked(`Leaked ${numbers}`, offset);
     this.#counts.set(cluster, stored);
     this.differs = true;
   }
 
-  /** Reads the block of table entry `index`; where there is none all refcounts are zero. False where the entry is no place of a block. */
+  /** Refcounts of 64 bits may be larger than a number can tell. */
+  #textOf(index: number): string {
+    return this.#codec.bits === 64 ? this.#block.getBigUint64(index * 8).toString() : String(this.#codec.get(this.#block, index));
+  }
+
+  /** Reads the block of table entry `index`; where there is none, or past the file, all refcounts are zero. False where the entry is no place of a block. */
   async #load(index: number): Promise<boolean> {
     const offset = index * 8 < this.#table.byteLength ? this.#blockOffset(index) : 0;
-    if (offset % this.#file.geometry.clusterSize !== 0) return false;
+    if (offset % this.#file.geometry.clusterSize !== 0 || offset >= 2 ** 63) return false;
     if (this.#loaded === index) return true;
     const bytes = new Uint8Array(this.#block.buffer);
     if (offset === 0) bytes.fill(0);

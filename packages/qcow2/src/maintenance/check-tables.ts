@@ -60,34 +60,49 @@ export class TableWalk {
   }
 
   #l2Entries(tableOffset: number, fragmentation: Fragmentation): void {
-    const { clusterSize, l2EntrySize, extendedL2, externalData, version } = this.#file.geometry;
+    const { clusterSize, l2EntrySize, extendedL2, externalData } = this.#file.geometry;
     const view = this.#l2;
+    const counts = this.#counts;
+    const plain = !extendedL2 && !externalData;
+    let allocated = 0;
     let next = 0;
-    for (let at = 0, index = 0; at < clusterSize; at += l2EntrySize, index++) {
+    for (let at = 0; at < clusterSize; at += l2EntrySize) {
       const high = view.getUint32(at);
       const low = view.getUint32(at + 4);
-      if (high === 0 && low === 0) {
-        if (extendedL2 && view.getUint32(at + 12) !== 0) this.#mapWithoutCluster(tableOffset + at);
-        continue;
-      }
-      const kind = l2KindOf(high, low, !extendedL2 && version >= 2, externalData);
-      if (kind === "compressed") {
-        this.#compressed(view, at, index, tableOffset, fragmentation);
-        continue;
-      }
-      if ((high & 0x3f00_0000) !== 0 || (low & 0x1fe) !== 0) this.#log.damaged(`ERROR found l2 entry with reserved bits set: ${hexOf(high, low)}`, tableOffset + at);
-      if (kind !== "data" && kind !== "reserved") {
-        if (extendedL2 && view.getUint32(at + 12) !== 0) this.#mapWithoutCluster(tableOffset + at);
-        continue;
-      }
-      const offset = offsetOf(high, low);
-      fragmentation.allocated++;
-      if (next !== 0 && offset !== next) fragmentation.fragmented++;
-      next = offset + clusterSize;
-      if (extendedL2 || offset % clusterSize !== 0) this.#lookCloser(view, at, offset, tableOffset);
-      if (!isCopied(high)) this.sharing = true;
-      if (!externalData && (offset % clusterSize !== 0 || !this.#counts.addCluster(offset))) this.#counts.add(offset, clusterSize, () => offsetHex(high, low));
+      if (high === 0 && low === 0 && plain) continue;
+      // Nearly all entries of nearly all images: one cluster of data with one owner.
+      const offset = (high & 0x00ff_ffff) * TWO_32 + low;
+      if (plain && high >>> 24 === 0x80 && low % clusterSize === 0 && counts.addCluster(offset)) {
+        allocated++;
+        if (next !== 0 && offset !== next) fragmentation.fragmented++;
+        next = offset + clusterSize;
+      } else next = this.#entry(at, tableOffset, next, fragmentation);
     }
+    fragmentation.allocated += allocated;
+  }
+
+  /** Any entry. Takes and gives the offset at which the next cluster would lie in a row. */
+  #entry(at: number, tableOffset: number, next: number, fragmentation: Fragmentation): number {
+    const { clusterSize, l2EntrySize, extendedL2, externalData } = this.#file.geometry;
+    const high = this.#l2.getUint32(at);
+    const low = this.#l2.getUint32(at + 4);
+    const kind = l2KindOf(high, low, !extendedL2, externalData);
+    if (kind === "compressed") {
+      this.#compressed(this.#l2, at, at / l2EntrySize, tableOffset, fragmentation);
+      return next;
+    }
+    if ((high & 0x3f00_0000) !== 0 || (low & 0x1fe) !== 0) this.#log.damaged(`ERROR found l2 entry with reserved bits set: ${hexOf(high, low)}`, tableOffset + at);
+    if (kind !== "data" && kind !== "reserved") {
+      if (extendedL2 && this.#l2.getUint32(at + 12) !== 0) this.#log.damaged("ERROR: Unallocated cluster has non-zero subcluster allocation map", tableOffset + at);
+      return next;
+    }
+    const offset = offsetOf(high, low);
+    fragmentation.allocated++;
+    if (next !== 0 && offset !== next) fragmentation.fragmented++;
+    if (extendedL2 || offset % clusterSize !== 0) this.#lookCloser(this.#l2, at, offset, tableOffset);
+    if (!isCopied(high)) this.sharing = true;
+    if (!externalData) this.#counts.add(offset, clusterSize, () => offsetHex(high, low));
+    return offset + clusterSize;
   }
 
   #compressed(view: DataView, at: number, index: number, tableOffset: number, fragmentation: Fragmentation): void {
@@ -118,10 +133,6 @@ export class TableWalk {
     if (offset % clusterSize === 0) return;
     const hasData = extendedL2 ? allocated !== 0 : view.getUint32(at + 4) % 2 !== ZERO_LOW;
     this.#log.damaged(`ERROR offset=${text}: ${hasData ? "Data" : "Preallocated"} cluster is not properly aligned; L2 entry corrupted.`, tableOffset + at);
-  }
-
-  #mapWithoutCluster(at: number): void {
-    this.#log.damaged("ERROR: Unallocated cluster has non-zero subcluster allocation map", at);
   }
 }
 

@@ -1,7 +1,10 @@
 /** References to host clusters, counted while the tables are walked. */
 
+import { endianness } from "node:os";
 import type { Geometry } from "../format/geometry.ts";
 import type { CheckLog } from "./check-log.ts";
+
+const LITTLE_ENDIAN = endianness() === "LE";
 
 type Counts = Uint8Array | Uint16Array | Uint32Array;
 
@@ -36,6 +39,16 @@ export class ReferenceCounts {
 
   set(cluster: number, value: number): void {
     this.#counts[cluster] = Math.min(value, this.#max);
+  }
+
+  /** Whether clusters [first, end) have the refcounts that `stored` holds, as they are on disk; known for widths of 8 and 16 bits. */
+  equalsStored(first: number, end: number, stored: Uint8Array): boolean {
+    const { refcountBits } = this.#geometry;
+    if (refcountBits !== 8 && refcountBits !== 16) return false;
+    const counted = Buffer.from(this.#counts.buffer, first * this.#counts.BYTES_PER_ELEMENT, (end - first) * this.#counts.BYTES_PER_ELEMENT);
+    const native = Buffer.from(stored);
+    if (refcountBits === 16 && LITTLE_ENDIAN) native.swap16();
+    return native.equals(counted);
   }
 
   /** One reference to a whole cluster of the file, aligned: the way of nearly all entries. Answers false where `add` must look closer. */
