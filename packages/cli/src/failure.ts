@@ -2,7 +2,7 @@
 
 import { BlockError } from "@coblock/core";
 
-/** Ends the command: main prints `coblock: <message>` and answers `exitCode`. */
+/** Ends the command: main prints `coblock: <message>`, or nothing for an empty one, and answers `exitCode`. */
 export class CommandFailure extends Error {
   readonly exitCode: number;
 
@@ -27,7 +27,5 @@ export function firstFailure(error: unknown): unknown {
 /** One line, whatever is in the message (names of files may hold anything). */
 export function oneLine(message: string): string {
   // Control characters of file names must not reach the terminal.
-  return message
-    .replace(/\s*\n\s*/g, "; ")
-    .replace(/[\u0000-\u001f\u007f]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  return message.replace(/\s*\n\s*/g, "; ").replace(/\p{Cc}/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }

@@ -12,10 +12,10 @@ export interface Host {
 export type SignalName = "SIGINT" | "SIGTERM" | "SIGUSR1" | "SIGUSR2";
 
 export interface TextStream {
-  write(text: string): unknown;
+  /** `done` is called when the text was taken by the system, or could not be; streams without events need not call it. */
+  write(text: string, done?: (error?: Error | null) => void): unknown;
   readonly isTTY?: boolean;
   /** Width of the terminal, characters. */
   readonly columns?: number;
   on?(event: "error", listener: (error: Error) => void): unknown;
-  off?(event: "error", listener: (error: Error) => void): unknown;
 }

@@ -10,8 +10,10 @@ import { Session } from "./session.ts";
 export async function main(argv: readonly string[], host: Host): Promise<number> {
   using session = new Session(host);
   const exitCode = await run(argv, session).catch((error: unknown) => reportFailure(error, session));
-  session.output.flush();
-  return exitCode;
+  return session.output.finish().then(
+    () => exitCode,
+    (failure: unknown) => (exitCode === 0 ? reportFailure(failure, session) : exitCode),
+  );
 }
 
 async function run(argv: readonly string[], session: Session): Promise<number> {
@@ -41,7 +43,7 @@ function reportFailure(thrown: unknown, session: Session): number {
   const told = error instanceof CommandFailure || error instanceof BlockError;
   const message = error instanceof Error ? error.message : String(error);
   session.output.flush();
-  session.note(`coblock: ${told ? "" : "internal error: "}${message}`);
+  if (message !== "") session.note(`coblock: ${told ? "" : "internal error: "}${message}`);
   if (session.isDebugging && error instanceof Error) session.trace(error);
   return error instanceof CommandFailure ? error.exitCode : 1;
 }

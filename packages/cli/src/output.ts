@@ -1,16 +1,28 @@
-/** Standard output in large pieces. */
+/** Standard output in large pieces, and what became of them. */
 
+import { CommandFailure } from "./failure.ts";
 import type { TextStream } from "./host.ts";
 
 /** One system call a piece: `map` prints one line an extent, of which there may be millions. */
 const PIECE_LENGTH = 64 * 1024;
+/** What a shell shows for a program whose reader went away (SIGPIPE). */
+const EXIT_BROKEN_PIPE = 141;
+
+/** Streams may tell of a failed write long after it, also when nobody listens any more: then it was told already. */
+const watched = new WeakSet<TextStream>();
 
 export class Output {
   readonly #stream: TextStream;
+  readonly #onFailure: (failure: CommandFailure) => void;
   #pending = "";
+  #failure: CommandFailure | undefined;
 
-  constructor(stream: TextStream) {
+  /** `onFailure` is called once, with the failure to end with; afterwards what is printed is dropped. */
+  constructor(stream: TextStream, onFailure: (failure: CommandFailure) => void) {
     this.#stream = stream;
+    this.#onFailure = onFailure;
+    if (!watched.has(stream)) stream.on?.("error", () => {});
+    watched.add(stream);
   }
 
   /** Kept until there is enough, or until `flush`. */
@@ -24,9 +36,30 @@ export class Output {
   }
 
   flush(): void {
-    if (this.#pending === "") return;
     const text = this.#pending;
     this.#pending = "";
-    this.#stream.write(text);
+    if (text === "" || this.#failure !== undefined) return;
+    try {
+      this.#stream.write(text, (error) => this.#written(error));
+    } catch (error) {
+      this.#written(error);
+    }
+  }
+
+  /** Everything was taken by the system; throws the failure if it was not. */
+  async finish(): Promise<void> {
+    this.flush();
+    // Streams that have no events (those of tests) take everything at once.
+    if (this.#stream.on !== undefined && this.#failure === undefined)
+      await new Promise<void>((resolve) => this.#stream.write("", () => resolve()));
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #written(error: unknown): void {
+    if (this.#failure !== undefined || error === undefined || error === null) return;
+    const { code, message } = error as NodeJS.ErrnoException;
+    const told = code === "EPIPE" ? "" : `Could not write the output: ${message}`;
+    this.#failure = new CommandFailure(told, code === "EPIPE" ? EXIT_BROKEN_PIPE : 1, { cause: error });
+    this.#onFailure(this.#failure);
   }
 }

@@ -18,14 +18,12 @@ export class Session implements Disposable {
   readonly #host: Host;
   readonly #abort: AbortController = new AbortController();
   readonly #listening: Array<readonly [SignalName, () => void]> = [];
-  readonly #onOutputError = (error: Error): void => this.#outputFailed(error);
   #graph: BlockGraph | undefined;
   #progress: Progress | undefined;
 
   constructor(host: Host) {
     this.#host = host;
-    this.output = new Output(host.stdout);
-    host.stdout.on?.("error", this.#onOutputError);
+    this.output = new Output(host.stdout, (failure) => this.#abort.abort(failure));
     this.#listen("SIGINT", () => this.#interrupted("SIGINT"));
     this.#listen("SIGTERM", () => this.#interrupted("SIGTERM"));
     this.#listen("SIGUSR1", () => host.stderr.write(this.#progress?.report() ?? ""));
@@ -72,7 +70,6 @@ export class Session implements Disposable {
 
   [Symbol.dispose](): void {
     for (const [signal, listener] of this.#listening) this.#host.off?.(signal, listener);
-    this.#host.stdout.off?.("error", this.#onOutputError);
   }
 
   #listen(signal: SignalName, listener: () => void): void {
@@ -84,10 +81,5 @@ export class Session implements Disposable {
   #interrupted(signal: "SIGINT" | "SIGTERM"): void {
     this.#abort.abort(new CommandFailure(`interrupted by ${signal}`, SIGNAL_EXIT_BASE + SIGNAL_NUMBERS[signal]));
     for (const [name, listener] of this.#listening) if (name === signal) this.#host.off?.(name, listener);
-  }
-
-  /** A reader that went away (`| head`) is told as its shell would. */
-  #outputFailed(error: Error): void {
-    this.#abort.abort(new CommandFailure(`Could not write the output: ${error.message}`, 1, { cause: error }));
   }
 }

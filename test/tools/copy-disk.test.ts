@@ -1,0 +1,257 @@
+/** The copy engine against storage that is slow, fails, or must not be touched. */
+
+import {
+  BlockError,
+  BlockGraph,
+  copyDisk,
+  rawDriver,
+  type BlockDriver,
+  type BlockNode,
+  type CopyDiskOptions,
+  type DescribedNode,
+  type DriverEntry,
+} from "@coblock/core";
+import { qcow2Driver } from "@coblock/qcow2";
+import { SeededRandom, TestStorage, type TestStorageOptions } from "@coblock/testing";
+import { describe, expect, it } from "vitest";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const SIZE = 5 * MIB + 300;
+
+/** Random data, zeros and single bytes in runs of many lengths. */
+function content(seed: number, size: number = SIZE): Buffer {
+  const random = new SeededRandom(seed);
+  const bytes = Buffer.alloc(size);
+  const noise = Buffer.from(Uint8Array.from({ length: 64 * KIB }, (_, index) => 1 + ((index * index * seed) % 250)));
+  for (let at = 0; at < size;) {
+    const length = Math.min(size - at, 1 + random.below(400 * KIB));
+    const kind = random.below(3);
+    if (kind === 0) bytes.fill(noise, at, at + length);
+    else if (kind === 1) bytes[at] = 1;
+    at += length;
+  }
+  return bytes;
+}
+
+interface Rig {
+  readonly storage: TestStorage;
+  readonly graph: BlockGraph;
+  readonly source: BlockNode;
+  readonly target: BlockNode;
+}
+
+async function withRig(
+  bytes: { readonly source: Uint8Array; readonly target: Uint8Array },
+  options: TestStorageOptions,
+  work: (rig: Rig) => Promise<void>,
+): Promise<void> {
+  const storage = new TestStorage(options);
+  storage.put("test:source", bytes.source);
+  storage.put("test:target", bytes.target);
+  await using graph = new BlockGraph({ drivers: [storage.driver, rawDriver] });
+  const source = await graph.open("test:source", { driver: "raw", readOnly: true });
+  const target = await graph.open("test:target", { driver: "raw" });
+  await work({ storage, graph, source, target });
+}
+
+function copied(rig: Rig, options: Partial<CopyDiskOptions> = {}): Promise<void> {
+  return copyDisk({ source: rig.source, target: rig.target, ...options });
+}
+
+/** Storage that knows nothing of holes: all of it is data. */
+function plainDriver(bytes: Buffer): DriverEntry {
+  const driver: BlockDriver = {
+    name: "plain",
+    kind: "protocol",
+    optionNames: [],
+    open: async () => ({
+      size: bytes.length,
+      limits: { requestAlignment: 1 },
+      read: (offset, into) => into.set(bytes.subarray(offset, offset + into.length)),
+      [Symbol.asyncDispose]: async () => {},
+    }),
+  };
+  return { name: "plain", kind: "protocol", load: () => Promise.resolve(driver) };
+}
+
+const writesTo = (file: string) => (operation: { readonly kind: string; readonly file: string }) =>
+  operation.file === file && (operation.kind === "write" || operation.kind === "write zeroes");
+
+describe("copyDisk", () => {
+  it.each(["at once", "later"] as const)("copies all bytes, completions %s", async (completions) => {
+    for (let seed = 1; seed <= 4; seed++) {
+      const source = content(seed);
+      await withRig({ source, target: content(seed + 100) }, { completions, seed }, async (rig) => {
+        await copied(rig, { parallel: seed });
+        expect(Buffer.from(rig.storage.contentOf("test:target")).equals(source)).toBe(true);
+      });
+    }
+  });
+
+  it.each([0, 512, 4096, 64 * KIB, 16 * MIB])("copies all bytes with a sparse size of %i", async (sparseSize) => {
+    const source = content(7);
+    await withRig({ source, target: Buffer.alloc(SIZE) }, {}, async (rig) => {
+      await copied(rig, { sparseSize, targetIsZero: true });
+      expect(Buffer.from(rig.storage.contentOf("test:target")).equals(source)).toBe(true);
+    });
+  });
+
+  it.each([512, 4096])("finds zeros within data, %i bytes at least", async (sparseSize) => {
+    const bytes = content(21);
+    const storage = new TestStorage();
+    storage.put("test:target", Buffer.alloc(SIZE));
+    await using graph = new BlockGraph({ drivers: [storage.driver, rawDriver, plainDriver(bytes)] });
+    const source = await graph.open({ driver: "plain" } as unknown as DescribedNode, { readOnly: true });
+    const target = await graph.open("test:target", { driver: "raw" });
+    await copyDisk({ source, target, targetIsZero: true, sparseSize });
+    expect(Buffer.from(storage.contentOf("test:target")).equals(bytes)).toBe(true);
+    for (const { offset, length } of storage.log.filter(writesTo("test:target"))) {
+      expect(bytes.subarray(offset, offset + Math.min(sparseSize, length)).some((byte) => byte !== 0)).toBe(true);
+    }
+    const written = storage.log.filter(writesTo("test:target")).reduce((sum, { length }) => sum + length, 0);
+    expect(written).toBeLessThan(SIZE * 0.75);
+  });
+
+  it("writes no zeros to a target that is zero, and all of them with sparse size 0", async () => {
+    const source = Buffer.alloc(MIB);
+    source.fill(1, 256 * KIB, 260 * KIB);
+    await withRig({ source, target: Buffer.alloc(MIB) }, {}, async (rig) => {
+      await copied(rig, { targetIsZero: true });
+      expect(rig.storage.log.filter(writesTo("test:target"))).toMatchObject([{ kind: "write", offset: 256 * KIB, length: 4 * KIB }]);
+      rig.storage.clearLog();
+      await copied(rig, { targetIsZero: true, sparseSize: 0 });
+      const written = rig.storage.log.filter(writesTo("test:target")).reduce((sum, { length }) => sum + length, 0);
+      expect(written).toBe(MIB);
+    });
+  });
+
+  it("puts a source at its place and leaves the rest alone", async () => {
+    const target = Buffer.alloc(3000, 9);
+    await withRig({ source: Buffer.alloc(1000), target }, {}, async (rig) => {
+      await copied(rig, { targetOffset: 1000 });
+      target.fill(0, 1000, 2000);
+      expect(Buffer.from(rig.storage.contentOf("test:target")).equals(target)).toBe(true);
+    });
+  });
+
+  it("refuses a target that is too small before it reads", async () => {
+    await withRig({ source: Buffer.alloc(1000), target: Buffer.alloc(1500) }, {}, async (rig) => {
+      rig.storage.clearLog();
+      await expect(copied(rig, { targetOffset: 600 })).rejects.toMatchObject({ code: "OUT_OF_RANGE" });
+      expect(rig.storage.log).toEqual([]);
+    });
+  });
+
+  it("flushes the target after the last write, before it returns", async () => {
+    await withRig({ source: content(3), target: Buffer.alloc(SIZE) }, { completions: "later" }, async (rig) => {
+      await copied(rig, { targetIsZero: true });
+      const ends = rig.storage.log.filter(writesTo("test:target")).map(({ ended = Infinity }) => ended);
+      const flush = rig.storage.log.find(({ kind, file }) => kind === "flush" && file === "test:target");
+      expect(flush?.began).toBeGreaterThan(Math.max(...ends));
+      expect(flush?.ended).toBeDefined();
+    });
+  });
+
+  it("tells its progress by the source's data", async () => {
+    await withRig({ source: content(5), target: Buffer.alloc(SIZE) }, {}, async (rig) => {
+      const calls: Array<readonly [number, number]> = [];
+      await copied(rig, { onProgress: (done, total) => calls.push([done, total]) });
+      const [done, total] = calls.at(-1) ?? [0, 1];
+      expect(done).toBe(total);
+      expect(total).toBeLessThan(SIZE);
+      expect(calls.map(([done]) => done)).toEqual(calls.map(([done]) => done).sort((one, other) => one - other));
+    });
+  });
+});
+
+describe("copyDisk, when something fails", () => {
+  /** Every operation of a copy fails once: k counts through all of them. */
+  it.each([
+    ["read", "test:source"],
+    ["write", "test:target"],
+    ["flush", "test:target"],
+  ] as const)("reports the k-th %s of %s, ends all I/O, leaves the source alone", async (kind, file) => {
+    const source = content(11);
+    let failures = 0;
+    for (let after = 0; after < 100; after++) {
+      let failed = false;
+      await withRig({ source, target: Buffer.alloc(SIZE) }, { completions: "later", seed: after + 1 }, async (rig) => {
+        const fault = rig.storage.fail((operation) => operation.kind === kind && operation.file === file, { after, times: 1 });
+        const error = await copied(rig, { targetIsZero: true }).then(
+          () => undefined,
+          (thrown: unknown) => thrown,
+        );
+        failed = fault.hits > 0;
+        expect(error instanceof BlockError).toBe(failed);
+        expect(rig.storage.inFlight).toBe(0);
+        expect(Buffer.from(rig.storage.contentOf("test:source")).equals(source)).toBe(true);
+        fault[Symbol.dispose]();
+      }).catch((error: unknown) => {
+        // A flush that failed stays failed: closing says so again.
+        if (kind !== "flush" || !(error instanceof BlockError)) throw error;
+      });
+      if (!failed) break;
+      failures++;
+    }
+    expect(failures).toBeGreaterThan(0);
+    expect(failures).toBeLessThan(100);
+  });
+
+  it("stops at an abort with all I/O ended", async () => {
+    await withRig({ source: content(13), target: Buffer.alloc(SIZE) }, { completions: "later" }, async (rig) => {
+      const abort = new AbortController();
+      let calls = 0;
+      const onProgress = (): void => {
+        if (++calls === 2) abort.abort(new Error("enough"));
+      };
+      await expect(copied(rig, { signal: abort.signal, onProgress })).rejects.toThrow("enough");
+      expect(rig.storage.inFlight).toBe(0);
+      expect(rig.storage.log.some(({ kind }) => kind === "flush")).toBe(false);
+    });
+  });
+
+  it("salvages what can be read, sector by sector", async () => {
+    const source = Buffer.alloc(MIB, 7);
+    await withRig({ source, target: Buffer.alloc(MIB) }, {}, async (rig) => {
+      using _fault = rig.storage.fail(
+        ({ kind, file, offset, length }) => kind === "read" && file === "test:source" && offset < 3072 && offset + length > 1024,
+      );
+      const lost: Array<readonly [number, number]> = [];
+      await copied(rig, { targetIsZero: true, onReadError: (offset, length) => lost.push([offset, length]) });
+      expect(lost).toEqual([[1024, 2048]]);
+      source.fill(0, 1024, 3072);
+      expect(Buffer.from(rig.storage.contentOf("test:target")).equals(source)).toBe(true);
+    });
+  });
+});
+
+describe("copyDisk to a target with a backing file", () => {
+  it("copies only the layers above the shared one, zeros of them too", async () => {
+    const storage = new TestStorage();
+    await using graph = new BlockGraph({ drivers: [storage.driver, rawDriver, qcow2Driver], implicitOpen: "allow" });
+    const base = Buffer.alloc(2 * MIB, 5);
+    storage.put("test:base", base);
+    for (const name of ["test:top", "test:target"]) {
+      storage.put(name, new Uint8Array());
+      const file = { driver: "test", filename: name } as const;
+      await graph.create({ driver: "qcow2", filename: name, size: 3 * MIB, backing: { filename: "test:base", format: "raw" }, file });
+    }
+    const source = await graph.open("test:top", { driver: "qcow2" });
+    await source.write(70 * KIB, Buffer.alloc(100, 8));
+    await source.writeZeroes(MIB, 64 * KIB);
+    const target = await graph.open("test:target", { driver: "qcow2" });
+    storage.clearLog();
+    await copyDisk({ source, target, targetIsZero: true, sharedDepth: 1 });
+
+    const [one, other] = [Buffer.alloc(3 * MIB), Buffer.alloc(3 * MIB)];
+    await source.read(0, one);
+    await target.read(0, other);
+    expect(other.equals(one)).toBe(true);
+    const own: string[] = [];
+    for await (const { offset, length, kind } of target.extents({ throughBacking: false })) {
+      if (kind !== "unallocated") own.push(`${kind} ${offset}+${length}`);
+    }
+    expect(own).toEqual([`data ${64 * KIB}+${64 * KIB}`, `zero ${MIB}+${64 * KIB}`]);
+  });
+});
