@@ -130,9 +130,8 @@ export const FILES: readonly string[] = listed.split("\n").filter((path) => path
 
 export const isTest = (path: string): boolean => /\.test\.[a-z]+$|(?:^|\/)(?:test|fixture)\//.test(path);
 
-export const CODE: readonly SourceFile[] = FILES.filter((path) => /\.(?:ts|mts|cts|mjs|cjs|js)$/.test(path)).map(
-  (path) => new SourceFile(path),
-);
+/** Code that somebody wrote. */
+export const CODE: readonly SourceFile[] = FILES.filter((path) => /(?<!\.d)\.ts$|\.[mc]js$/.test(path)).map((path) => new SourceFile(path));
 
 /** What is published: the sources of the packages, without tests and what only tests use. */
 export const PRODUCT: readonly SourceFile[] = CODE.filter(({ path }) => /^packages\/[^/]+\/src\//.test(path) && !isTest(path));
