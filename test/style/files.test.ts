@@ -33,7 +33,7 @@ test("nothing that is compiled is committed beside its source", () => {
 });
 
 test("every file but a test opens with a sentence on its job", () => {
-  const opensWithComment = /^(?:#!.*\n)?\/\*\*[\s*]*[A-Z`]/;
+  const opensWithComment = /^(?:#!.*\n)?\/\*\*[\s*]*[\w`]/;
   const silent = CODE.filter(({ text, path }) => !opensWithComment.test(text) && !isTest(path));
   expect(silent.map(({ path }) => path)).toEqual([]);
 });
