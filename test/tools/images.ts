@@ -75,7 +75,7 @@ function makeKinds(bench: Workbench): void {
   };
   for (const [name, options] of Object.entries(kinds)) {
     bench.qemuImg("create", "-q", "-f", "qcow2", "-o", options, `@${name}`, "20M");
-    bench.qemuIo(name, "qcow2", "write -P 1 0 200k", "write -P 2 3M 200k", "write -P 3 19M 1M", "write -P 4 320k 64k");
+    bench.qemuIo(name, "qcow2", "write -P 1 0 256k", "write -P 2 3M 256k", "write -P 3 19M 1M", "write -P 4 320k 64k");
   }
   for (const name of ["one", "a name that is longer than its column", "grün"]) bench.qemuImg("snapshot", "-c", name, "@snapshots.qcow2");
   bench.qemuIo("snapshots.qcow2", "qcow2", "write -P 9 10k 100k");

@@ -10,7 +10,7 @@ import { Session } from "./session.ts";
 export async function main(argv: readonly string[], host: Host): Promise<number> {
   using session = new Session(host);
   const exitCode = await run(argv, session).catch((error: unknown) => reportFailure(error, session));
-  return session.output.finish().then(
+  return await session.output.finish().then(
     () => exitCode,
     (failure: unknown) => (exitCode === 0 ? reportFailure(failure, session) : exitCode),
   );
