@@ -21,11 +21,10 @@ export async function setUp() {
 function install() {
   const wanted = manifestHash();
   if (existsSync(INSTALL_STAMP) && readFileSync(INSTALL_STAMP, "utf8") === wanted) return;
-  // A fresh machine has npm alone. Its errors are wanted here, whatever .npmrc says.
+  // A fresh machine has npm alone. Its errors are wanted here, whatever .npmrc says; nobody is there to answer a question.
   const env = { ...process.env, npm_config_loglevel: "error" };
-  runQuietly("installing dependencies", "npx", ["--yes", packageManager(), "install", "--frozen-lockfile", "--reporter=append-only"], {
-    env,
-  });
+  const options = ["--frozen-lockfile", "--reporter=append-only", "--config.confirmModulesPurge=false"];
+  runQuietly("installing dependencies", "npx", ["--yes", packageManager(), "install", ...options], { env });
   writeFileSync(INSTALL_STAMP, wanted);
 }
 
