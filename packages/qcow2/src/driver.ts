@@ -25,6 +25,6 @@ export const qcow2Driver: DriverEntry = {
       create: async (options, context) => (await import("./create.ts")).createImage(options, context),
       measure: async (content) => (await import("./measure.ts")).measureImage(content),
     };
-    return driver as BlockDriver;
+    return driver;
   },
 };

@@ -34,7 +34,7 @@ export interface NameChoice {
 }
 
 /** An image above in the chain of backing files. */
-export interface Ancestor {
+interface Ancestor {
   readonly identity: string | undefined;
   readonly fileName: string;
 }

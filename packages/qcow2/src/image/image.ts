@@ -127,7 +127,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   async check(options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {
     using guard = await this.state.lock();
     await guard.value.writable?.writeOut.all();
-    return checkImage({ file: this.#parts.file, clock: this.#parts.context.clock, size: this.#size }, options, report);
+    return await checkImage({ file: this.#parts.file, clock: this.#parts.context.clock, size: this.#size }, options, report);
   }
 
   info(): ImageInfo {

@@ -30,7 +30,7 @@ export interface ReferenceDrops {
 export class References {
   readonly #parts: ReferencesParts;
   /** References by cluster that are gone from the tables in memory, and not yet from the refcounts. */
-  #pending = new Map<number, number>();
+  readonly #pending = new Map<number, number>();
   /** The end of the bytes that are in use in a cluster of compressed data that has room left. */
   #packEnd: number | undefined;
 
