@@ -81,6 +81,7 @@ export class RequestPath {
       return this.#count("write", offset, from.length, this.#image("write").call(this.image, offset, from, options));
     } catch (error) {
       this.statistics.write.failures++;
+      this.#flushes.changed();
       throw error;
     }
   }
@@ -107,8 +108,9 @@ export class RequestPath {
   writeCompressed(offset: number, from: Uint8Array, options: IoOptions | undefined): MaybePromise<void> {
     this.#checkWritable();
     this.#checkRange("write", offset, from.length, this.image.size);
-    const write = this.image.writeCompressed ?? this.#image("write");
-    return this.#later("write", offset, from.length, options, () => write.call(this.image, offset, from, options));
+    const { writeCompressed } = this.image;
+    if (writeCompressed === undefined || from.length === 0 || !this.#aligned(offset, from.length)) return this.write(offset, from, options, false);
+    return this.#later("write", offset, from.length, options, () => writeCompressed.call(this.image, offset, from, options));
   }
 
   /** All that was written before is on stable storage; later ones fail after one has failed. */
@@ -230,18 +232,29 @@ export class RequestPath {
   }
 
   async #readAny(offset: number, into: Uint8Array, options: IoOptions | undefined): Promise<void> {
-    if (!this.#aligned(offset, into.length)) return readUnaligned(this.image, offset, into, options);
-    for (let done = 0; done < into.length; done += this.#maxTransfer) {
-      await this.image.read(offset + done, into.subarray(done, done + this.#maxTransfer), options);
+    for (let done = 0; done < into.length; ) {
+      const length = this.#pieceLength(offset + done, into.length - done);
+      const piece = into.subarray(done, done + length);
+      if (this.#aligned(offset + done, length)) await this.image.read(offset + done, piece, options);
+      else await readUnaligned(this.image, offset + done, piece, options);
+      done += length;
     }
   }
 
   async #writeAny(offset: number, from: Uint8Array, options: IoOptions | undefined): Promise<void> {
     const write = this.#image("write");
-    if (!this.#aligned(offset, from.length)) return writeUnaligned(this.image, offset, from, options);
-    for (let done = 0; done < from.length; done += this.#maxTransfer) {
-      await write.call(this.image, offset + done, from.subarray(done, done + this.#maxTransfer), options);
+    for (let done = 0; done < from.length; ) {
+      const length = this.#pieceLength(offset + done, from.length - done);
+      const piece = from.subarray(done, done + length);
+      if (this.#aligned(offset + done, length)) await write.call(this.image, offset + done, piece, options);
+      else await writeUnaligned(this.image, offset + done, piece, options);
+      done += length;
     }
+  }
+
+  /** Bytes from `offset` on that go to the driver at once: they fit also when they are widened to its alignment. */
+  #pieceLength(offset: number, length: number): number {
+    return Math.min(length, alignDown(offset, this.#alignment) + this.#maxTransfer - offset);
   }
 
   async #zeroAny(offset: number, length: number, options: ZeroOptions): Promise<void> {
