@@ -1,9 +1,9 @@
 /**
- * Makes the command start fast: CommonJS chunks with all the code that the command uses, and beside each what V8 compiled it to.
- * Dynamic imports stay chunks of their own, so that a format is loaded when an image needs it.
+ * Makes the command start fast: one CommonJS file with all the code that the command uses, and beside it what V8 compiled it to.
+ * What is imported dynamically is in the file as well, and runs when it is asked for. Worker threads get a file each.
  *
  * In packages/cli/bundle, `<hash>/` holds one build and never changes, and `current.json` names the newest: a command that runs
- * while another one builds finds all the chunks that it began with.
+ * while another one builds finds what it began with.
  */
 
 import { createHash } from "node:crypto";
@@ -18,6 +18,9 @@ const CURRENT = join(OUTPUT, "current.json");
 /** Loaded from node_modules when needed: they find binaries beside themselves. */
 const EXTERNAL = ["koffi"];
 
+/** When one of these changes, so does the bundle. */
+const MAKERS = [import.meta.filename, join(ROOT, "scripts/compile-bundle.mjs"), join(CLI, "bin/bundle.cjs")];
+
 /** @typedef {import("../packages/cli/bin/bundle.cjs").Current} Current */
 
 /**
@@ -25,13 +28,13 @@ const EXTERNAL = ["koffi"];
  * @param {readonly string[]} packages  Folders, from the top.
  */
 export async function bundleIfStale(packages) {
-  const wanted = { builtBy: `${process.version} ${hashOf([import.meta.filename])}`, inputs: describeInputs(packages) };
+  const wanted = { builtBy: `${process.version} ${hashOf(MAKERS)}`, inputs: describeInputs(packages) };
   const previous = readCurrent();
   if (previous !== undefined && JSON.stringify({ ...previous, directory: "" }) === JSON.stringify({ directory: "", ...wanted })) return;
 
   const draft = join(OUTPUT, "draft");
   rmSync(draft, { recursive: true, force: true });
-  await writeChunks(draft);
+  await writeFiles(draft);
   runQuietly(undefined, process.execPath, [join(ROOT, "scripts/compile-bundle.mjs"), draft]);
   const directory = keep(draft);
   writeFileSync(`${CURRENT}.new`, JSON.stringify({ directory, ...wanted }));
@@ -57,55 +60,38 @@ function describeInputs(packages) {
 }
 
 /** @param {string} folder */
-async function writeChunks(folder) {
+async function writeFiles(folder) {
   const { rolldown } = await import("rolldown");
-  /** @type {Set<string>} */
-  const workers = new Set();
-  const build = await rolldown({
-    input: { main: join(CLI, "dist/main.js") },
-    platform: "node",
-    external: EXTERNAL,
-    plugins: [findWorkers(workers)],
-  });
-  await build.write({
-    dir: folder,
-    format: "cjs",
-    entryFileNames: "[name].cjs",
-    chunkFileNames: "[name].cjs",
-    codeSplitting: { groups: [{ name: (path) => (workers.has(path) ? null : packageChunkOf(path)), debugName: "package" }] },
-    dynamicImportInCjs: false,
-  });
-  await build.close();
+  // Grows while it is walked: the files that start a worker are found as they are bundled.
+  const entries = new Set([join(CLI, "dist/main.js")]);
+  for (const entry of entries) {
+    const build = await rolldown({ input: entry, platform: "node", external: EXTERNAL, plugins: [findWorkers(entries)] });
+    await build.write({ file: join(folder, bundledName(entry)), format: "cjs", codeSplitting: false, dynamicImportInCjs: false });
+    await build.close();
+  }
+}
+
+/** @param {string} path */
+function bundledName(path) {
+  return `${basename(path, ".js")}.cjs`;
 }
 
 /**
- * Worker threads start from a file: `new URL("./x.js", import.meta.url)` becomes a chunk of its own.
- * @param {Set<string>} workers  Paths, added as they are found.
+ * Worker threads start from a file: `new URL("./x.js", import.meta.url)` becomes the file that x.js is bundled into.
+ * @param {Set<string>} entries  Paths, added as they are found.
  * @returns {import("rolldown").Plugin}
  */
-function findWorkers(workers) {
+function findWorkers(entries) {
   return {
     name: "workers",
     transform(code, id) {
       return code.replaceAll(/new URL\("(\.{1,2}\/[^"]+\.js)", import\.meta\.url\)/g, (_, specifier) => {
         const path = resolve(dirname(id), specifier);
-        const fileName = `${basename(path, ".js")}.cjs`;
-        workers.add(path);
-        this.emitFile({ type: "chunk", id: path, fileName });
-        return `new URL("./${fileName}", import.meta.url)`;
+        entries.add(path);
+        return `new URL("./${bundledName(path)}", import.meta.url)`;
       });
     },
   };
-}
-
-/**
- * One chunk for each package below the command: few files to open. What one command in ten needs is left to the dynamic imports.
- * @param {string} path
- */
-function packageChunkOf(path) {
-  const [, name, file] = /packages\/([^/]+)\/dist\/(.*)$/.exec(path) ?? [];
-  const isSeldom = file === undefined || name === "cli" || file === "entry.js" || file.startsWith("jobs/");
-  return isSeldom ? null : name;
 }
 
 /**

@@ -10,7 +10,6 @@ const HOME = join(__dirname, "../bundle");
 /**
  * `inputs`: what the bundle was made from, as paths relative to `bundle/` with their modification times in milliseconds.
  * @typedef {{ readonly directory: string, readonly builtBy: string, readonly inputs: readonly (readonly [path: string, modifiedMs: number])[] }} Current
- * @typedef {{ exports: Record<string, any>, readonly script: Script }} Chunk
  */
 
 /**
@@ -30,47 +29,19 @@ exports.findBundle = function findBundle() {
 };
 
 /**
- * Answers the function that loads a chunk of the bundle in `folder` by its file name, and the chunks loaded so far.
+ * Runs the bundle in `folder` as Node runs a CommonJS module. V8 passes over compiled code that another version of it made.
  * @param {string} folder
+ * @returns {{ exports: Record<string, any>, script: Script }}
  */
-exports.openBundle = function openBundle(folder) {
-  /** @type {Map<string, Chunk>} */
-  const chunks = new Map();
-
-  /** @param {string} name */
-  function load(name) {
-    const loaded = chunks.get(name);
-    if (loaded !== undefined) return loaded.exports;
-    const chunk = { exports: {}, script: compile(folder, name) };
-    chunks.set(name, chunk);
-    chunk.script.runInThisContext()(chunk.exports, requireFromBundle, chunk, join(folder, name), folder);
-    return chunk.exports;
-  }
-
-  /** @param {string} id */
-  function requireFromBundle(id) {
-    return id.startsWith("./") ? load(id.slice(2)) : require(id);
-  }
-
-  return { load, chunks };
+exports.loadBundle = function loadBundle(folder) {
+  const path = join(folder, "main.cjs");
+  const source = `(function (exports, require, module, __filename, __dirname) { ${readFileSync(path, "utf8")}\n})`;
+  // Compiled code keeps the name that it was compiled under: one that is right wherever the bundle goes.
+  const script = new Script(source, { filename: "coblock/main.cjs", cachedData: readIfThere(`${path}.v8`) });
+  const module = { exports: {} };
+  script.runInThisContext()(module.exports, require, module, path, folder);
+  return { exports: module.exports, script };
 };
-
-exports.compile = compile;
-
-/**
- * A chunk in the wrapper that Node gives to CommonJS modules. V8 ignores compiled code that another version of it made. Compiled code
- * knows where it was compiled, so stack traces get a name that is right wherever the bundle goes.
- * @param {string} folder
- * @param {string} name
- */
-function compile(folder, name) {
-  const source = readFileSync(join(folder, name), "utf8");
-  const cachedData = readIfThere(join(folder, `${name}.v8`));
-  return new Script(`(function (exports, require, module, __filename, __dirname) { ${source}\n})`, {
-    filename: `coblock/${name}`,
-    cachedData,
-  });
-}
 
 /** @param {string} path */
 function readIfThere(path) {
