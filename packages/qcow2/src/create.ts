@@ -33,8 +33,7 @@ export async function createImage(options: ImageCreation, context: CreateContext
   await file.flush();
   await file.write(0, firstCluster);
   await file.flush();
-  const data = choices.dataFile === undefined ? file : await context.createFile(choices.dataFile, 0);
-  if (choices.rawDataFile) await data.resize(choices.size);
+  const data = choices.dataFile === undefined ? file : await context.createFile(choices.dataFile, choices.rawDataFile ? choices.size : 0);
   await preallocateNew({ file, data, header: placed, geometry, choices });
 }
 

@@ -44,6 +44,7 @@ export class GuestAccess {
       await abandon(allocating, allocation);
       throw error;
     }
+    writable.writeOut.wroteData(allocation.child);
     await link(allocating, allocation);
     return allocation;
   }

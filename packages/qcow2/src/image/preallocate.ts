@@ -14,7 +14,6 @@ export interface PreallocatedRange {
 
 /** Clusters that have a place keep it. The new ones read as zeros. */
 export async function preallocate(guest: GuestAccess, data: BlockChild, { from, to, mode, unit }: PreallocatedRange): Promise<void> {
-  let end = 0;
   for (let at = from; at < to; ) {
     const run = await guest.map(at, to - at);
     if (run.kind !== "unallocated" && run.kind !== "zero") {
@@ -25,12 +24,15 @@ export async function preallocate(guest: GuestAccess, data: BlockChild, { from, 
     const allocation = await guest.allocate(start, alignUp(to, unit) - start, async ({ childOffset, length, readsZero }) => {
       if (mode === "full") await writeZeros(data, childOffset, length);
       else if (mode === "falloc" || !readsZero) await data.writeZeroes(childOffset, length);
+      await lengthen(data, childOffset + length);
     });
     at = allocation.offset + allocation.length;
-    end = Math.max(end, allocation.childOffset + allocation.length);
   }
-  // What is mapped lies in the file, as far as its length tells.
-  if (end > data.size) await data.resize(end);
+}
+
+/** What is mapped must lie in the file, as far as its length tells. */
+export async function lengthen(child: BlockChild, length: number): Promise<void> {
+  if (length > child.size) await child.write(length - 1, zeros(1));
 }
 
 async function writeZeros(child: BlockChild, offset: number, length: number): Promise<void> {

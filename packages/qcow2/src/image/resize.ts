@@ -8,7 +8,7 @@ import { type ClearParts, zeroClusters } from "./clear.ts";
 import type { Description } from "./description.ts";
 import { GuestAccess } from "./guest-access.ts";
 import type { LookupParts } from "./lookup.ts";
-import { preallocate } from "./preallocate.ts";
+import { lengthen, preallocate } from "./preallocate.ts";
 
 export interface ResizeParts {
   readonly description: Description;
@@ -37,8 +37,9 @@ export async function resizeImage(parts: ResizeParts, size: number, { preallocat
   if (entries > l1.entries) await growL1(parts, metadata, writable, entries);
   const guest = new GuestAccess({ metadata, writable, lookup: parts.lookup, backing: parts.backing });
   await clearNewArea(parts, metadata, guest, size);
-  if (parts.clear(metadata).rawDataFile) await data.resize(size);
-  if (preallocation !== "off" || parts.clear(metadata).rawDataFile) {
+  const { rawDataFile } = parts.clear(metadata);
+  if (rawDataFile) await lengthen(data, size);
+  if (preallocation !== "off" || rawDataFile) {
     await preallocate(guest, data, { from: currentSize, to: size, unit: geometry.clusterSize, mode: preallocation === "off" ? "metadata" : preallocation });
   }
   await writable.writeOut.all();

@@ -1,6 +1,6 @@
 /** The one place that decides in which order metadata goes to disk. */
 
-import { hex, type TableCache } from "@coblock/core";
+import { type BlockChild, hex, type TableCache } from "@coblock/core";
 import type { Geometry } from "../format/geometry.ts";
 import type { ImageFile } from "./image-file.ts";
 import type { L1Table } from "./l1-table.ts";
@@ -34,9 +34,15 @@ export class WriteOut {
   readonly #parts: WriteOutParts;
   /** Refcounts were written since the last flush. */
   #refcountsToFlush = false;
+  readonly #dataToFlush = new Set<BlockChild>();
 
   constructor(parts: WriteOutParts) {
     this.#parts = parts;
+  }
+
+  /** Data was written past the engine, and is about to be linked: it goes to disk before the next L2 table. */
+  wroteData(child: BlockChild): void {
+    this.#dataToFlush.add(child);
   }
 
   /** Refcounts that rose, or fell long ago. */
@@ -59,6 +65,10 @@ export class WriteOut {
     if (dirty.length === 0) return;
     await this.refcounts();
     await dataBarrier();
+    for (const child of this.#dataToFlush) {
+      await child.flush();
+      this.#dataToFlush.delete(child);
+    }
     if (this.#refcountsToFlush) await this.#flush();
     for (const entry of dirty) {
       const kind = map.find(entry.offset, geometry.clusterSize, "active L2 table");

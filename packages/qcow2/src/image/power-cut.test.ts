@@ -1,0 +1,200 @@
+/** Power cuts at every kind of moment: any sectors of the writes since the last flush may be on disk, in any combination. */
+
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type BlockDriver, BlockGraph, type BlockNode, type DriverEntry, memoryDriver, type NodeOptions, rawDriver } from "@coblock/core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { qcow2Driver } from "../index.ts";
+
+const SECTOR = 512;
+
+/** A file in memory that keeps a log of what was written and flushed. */
+class RecordedFile {
+  bytes: Buffer;
+  readonly log: ({ readonly kind: "write"; readonly offset: number; readonly bytes: Buffer } | { readonly kind: "flush" })[] = [];
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = Buffer.from(bytes);
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    this.bytes = grown(this.bytes, offset + bytes.length);
+    this.bytes.set(bytes, offset);
+    this.log.push({ kind: "write", offset, bytes: Buffer.from(bytes) });
+  }
+
+  get driver(): DriverEntry {
+    const image = {
+      size: 0,
+      limits: { requestAlignment: 1 },
+      growable: true,
+      read: (offset: number, into: Uint8Array) => void into.set(this.bytes.subarray(offset, offset + into.length)),
+      write: (offset: number, from: Uint8Array) => this.write(offset, from),
+      // Discarded bytes are no longer known; here they are never zero.
+      discard: (offset: number, length: number) => this.write(offset, Buffer.alloc(length, 0xdd)),
+      flush: () => void this.log.push({ kind: "flush" }),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+    Object.defineProperty(image, "size", { get: () => this.bytes.length });
+    const driver: BlockDriver = { name: "memory", kind: "protocol", optionNames: [], open: () => Promise.resolve(image) };
+    return { name: "memory", kind: "protocol", load: () => Promise.resolve(driver) };
+  }
+
+  /** What a cut after `length` entries of the log may leave: everything before the last flush, of the rest what `chosen` says. */
+  cut(original: Uint8Array, length: number, chosen: () => boolean): Buffer {
+    const flushed = this.log.slice(0, length).findLastIndex(({ kind }) => kind === "flush");
+    let bytes: Buffer = Buffer.from(original);
+    for (const [index, entry] of this.log.slice(0, length).entries()) {
+      if (entry.kind === "flush") continue;
+      for (let at = 0; at < entry.bytes.length; at += SECTOR - ((entry.offset + at) % SECTOR)) {
+        const part = entry.bytes.subarray(at, at + SECTOR - ((entry.offset + at) % SECTOR));
+        if (index > flushed && !chosen()) continue;
+        bytes = grown(bytes, entry.offset + at + part.length);
+        bytes.set(part, entry.offset + at);
+      }
+    }
+    return bytes;
+  }
+}
+
+function grown(bytes: Buffer, length: number): Buffer {
+  return bytes.length >= length ? bytes : Buffer.concat([bytes, Buffer.alloc(length - bytes.length)]);
+}
+
+/** The same numbers for the same seed. */
+function seeded(seed: number): (limit: number) => number {
+  let state = seed;
+  return (limit) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * limit);
+  };
+}
+
+/** What each sector of the disk may read as after a cut: what it was when a flush last succeeded, or anything asked for since. */
+class Expectation {
+  readonly #values: number[][];
+  /** Expectations by length of the log. */
+  readonly #history: { readonly at: number; readonly values: readonly (readonly number[])[] }[] = [];
+
+  constructor(sectors: readonly number[]) {
+    this.#values = sectors.map((value) => [value]);
+    this.remember(0);
+  }
+
+  asked(sector: number, value: number): void {
+    this.#values[sector]?.push(value);
+  }
+
+  flushed(sector: number, value: number): void {
+    this.#values[sector] = [value];
+  }
+
+  remember(at: number): void {
+    this.#history.push({ at, values: this.#values.map((values) => [...values]) });
+  }
+
+  /** Allowed values when the cut came after `at` entries of the log: those known at the last moment before, and what was asked in between. */
+  allowed(at: number, sector: number): readonly number[] {
+    const before = this.#history.findLastIndex((entry) => entry.at <= at);
+    const after = this.#history[before + 1] ?? this.#history[before];
+    if (sector >= this.#values.length) return [0];
+    return [...(this.#history[before]?.values[sector] ?? []), ...(after?.values[sector] ?? [])];
+  }
+}
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "qcow2-cut-"));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+interface Scenario {
+  readonly name: string;
+  readonly options: string;
+  readonly sectors: number;
+  readonly snapshot?: boolean;
+}
+
+const SCENARIOS: readonly Scenario[] = [
+  { name: "small clusters", options: "cluster_size=512", sectors: 300 },
+  { name: "small clusters and a snapshot", options: "cluster_size=512", sectors: 300, snapshot: true },
+  { name: "wide refcounts", options: "cluster_size=512,refcount_bits=64", sectors: 300 },
+  { name: "narrow refcounts, version 3", options: "cluster_size=1024,refcount_bits=1", sectors: 400 },
+  { name: "version 2 and a snapshot", options: "cluster_size=1024,compat=0.10", sectors: 400, snapshot: true },
+  { name: "extended L2 entries and a snapshot", options: "cluster_size=16k,extended_l2=on", sectors: 600, snapshot: true },
+];
+
+describe.each(SCENARIOS)("$name", ({ name, options, sectors, snapshot }) => {
+  it.each([1, 2, 3])("seed %i: no cut corrupts metadata, and what was flushed is there", async (seed) => {
+    const random = seeded(seed * 7919);
+    const original = makeImage(join(folder, `${name}-${seed}`), options, sectors, snapshot === true);
+    const file = new RecordedFile(original);
+    const expectation = new Expectation(Array.from({ length: sectors }, (_, sector) => (sector < 40 ? 0x5555_5555 : 0)));
+    await using graph = new BlockGraph({ drivers: [file.driver, rawDriver, qcow2Driver] });
+    {
+      await using disk = await graph.open({ driver: "qcow2", file: { driver: "memory" }, l2CacheSize: 1, refcountCacheSize: 1 });
+      await runRequests(disk, file, expectation, sectors, random);
+      const grows = !options.includes("compat=0.10");
+      if (grows) await disk.resize((sectors + random(sectors)) * SECTOR, { preallocation: random(2) === 0 ? "metadata" : "off" });
+    }
+    for (let round = 0; round < 60; round++) {
+      const length = random(file.log.length + 1);
+      const bytes = file.cut(original, length, () => random(2) === 0);
+      await expectSound(bytes, (sector) => expectation.allowed(length, sector), `cut after ${length} of ${file.log.length} entries`);
+    }
+  });
+});
+
+function makeImage(path: string, options: string, sectors: number, snapshot: boolean): Buffer {
+  execFileSync("qemu-img", ["create", "-q", "-f", "qcow2", "-o", options, path, String(sectors * SECTOR)]);
+  execFileSync("qemu-io", ["-f", "qcow2", "-c", `write -P 0x55 0 ${40 * SECTOR}`, path]);
+  if (snapshot) execFileSync("qemu-img", ["snapshot", "-c", "before", path]);
+  return readFileSync(path);
+}
+
+async function runRequests(disk: BlockNode, file: RecordedFile, expectation: Expectation, sectors: number, random: (limit: number) => number): Promise<void> {
+  const current = new Map<number, number>();
+  for (let stamp = 1; stamp <= 40; stamp++) {
+    const first = random(sectors);
+    const count = Math.min(1 + random(random(4) === 0 ? sectors : 12), sectors - first);
+    const value = random(3) === 0 ? 0 : stamp;
+    for (let sector = first; sector < first + count; sector++) {
+      expectation.asked(sector, value);
+      current.set(sector, value);
+    }
+    expectation.remember(file.log.length);
+    if (value === 0) await disk.writeZeroes(first * SECTOR, count * SECTOR, { mayUnmap: random(2) === 0 });
+    else await disk.write(first * SECTOR, stamped(value, count));
+    if (random(4) !== 0) continue;
+    await disk.flush();
+    for (const [sector, flushed] of current) expectation.flushed(sector, flushed);
+    expectation.remember(file.log.length);
+  }
+}
+
+function stamped(value: number, count: number): Uint8Array {
+  const bytes = Buffer.alloc(count * SECTOR);
+  for (let at = 0; at < bytes.length; at += 4) bytes.writeUInt32LE(value, at);
+  return bytes;
+}
+
+async function expectSound(bytes: Uint8Array, allowed: (sector: number) => readonly number[], moment: string): Promise<void> {
+  await using graph = new BlockGraph({ drivers: [memoryDriver, rawDriver, qcow2Driver] });
+  const file: NodeOptions = { driver: "memory", bytes };
+  await using disk = await graph.open({ driver: "qcow2", file });
+  const findings: string[] = [];
+  const result = await disk.check({ repair: "none" }, ({ severity, what }) => {
+    if (severity === "error") findings.push(what);
+  });
+  expect(findings, moment).toEqual([]);
+  expect(result, moment).toMatchObject({ errors: 0, corruptions: 0 });
+  const content = Buffer.alloc(disk.size);
+  await disk.read(0, content);
+  for (let sector = 0; sector * SECTOR < content.length; sector++) {
+    const value = content.readUInt32LE(sector * SECTOR);
+    expect(allowed(sector), `${moment}: sector ${sector} reads ${value}`).toContain(value);
+    expect(content.subarray(sector * SECTOR, (sector + 1) * SECTOR).equals(stamped(value, 1)), `${moment}: sector ${sector} is torn`).toBe(true);
+  }
+}
