@@ -36,13 +36,15 @@ export function runQuietly(title, command, args, options = {}) {
 /**
  * Runs `main`; a `StepError` ends the process with its message and exit code 1.
  * @param {() => void | Promise<void>} main
+ * @param {string} [closingLine]  Printed to stdout after such an end.
  */
-export async function runScript(main) {
+export async function runScript(main, closingLine) {
   try {
     await main();
   } catch (error) {
     if (!(error instanceof StepError)) throw error;
     process.stderr.write(`coblock: ${error.message.trimEnd()}\n`);
+    if (closingLine !== undefined) process.stdout.write(`\n${closingLine}\n`);
     process.exitCode = 1;
   }
 }

@@ -27,7 +27,7 @@ await runScript(async () => {
   const skipped = totals.skipped + skippedFiles.length;
   process.stdout.write(`\n${totals.passed} passed, ${totals.failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}\n`);
   process.exitCode = totals.failed === 0 ? 0 : 1;
-});
+}, "0 passed, 1 failed");
 
 /**
  * Where a real tool is missing, the test files that start it are left out, by name; in CI they are all there.
