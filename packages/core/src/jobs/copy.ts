@@ -25,7 +25,7 @@ export interface CopyDiskOptions {
    * of the source is written, its holes too. Default 4096.
    */
   readonly sparseSize?: number;
-  /** Pieces in flight. Default 8; memory is that many times 512 KiB. */
+  /** Pieces in flight. Default 8; memory is that many times 256 KiB. */
   readonly parallel?: number;
   readonly signal?: AbortSignal | undefined;
   /** Bytes of the source's data that are done, of all that have to be copied. */

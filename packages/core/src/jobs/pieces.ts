@@ -5,8 +5,11 @@ import { TaskGroup } from "../coroutine/task-group.ts";
 
 /** Pieces at one time. */
 export const DEFAULT_PARALLEL = 8;
-/** Bytes of one piece: large enough that the work per piece does not count, small enough that eight buffers stay in the processor's cache. */
-export const PIECE_LENGTH: number = 512 * 1024;
+/**
+ * Bytes of one piece: large enough that the work per piece does not count, small enough that the buffers stay in the processor's cache and
+ * that files serve it at once. Measured, 1 GiB raw to raw: 128 KiB 0.76 s, 256 KiB 0.40 s, 512 KiB 0.62 s, 2 MiB 0.77 s.
+ */
+export const PIECE_LENGTH: number = 256 * 1024;
 
 export interface PieceWorkOptions<Piece> {
   /** Handed out in order; asked for by several workers at a time, which an async generator queues. */
