@@ -8,7 +8,7 @@ import { parseFlag, parseKeyValues } from "./text/key-values.ts";
 import { parseSize } from "./text/size.ts";
 
 /** Guest disks are counted in whole sectors, as qemu-img counts them. */
-export const SECTOR_LENGTH = 512;
+const SECTOR_LENGTH = 512;
 
 const CACHE_MODES = ["none", "off", "writeback", "writethrough", "directsync", "unsafe"];
 

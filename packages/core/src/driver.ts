@@ -16,6 +16,7 @@ export interface IoOptions extends WaitOptions {
   readonly forceUnitAccess?: boolean;
 }
 
+/** Where a driver stands: bytes of the host, a format over them, or something in between that passes requests on. */
 export type DriverKind = "protocol" | "format" | "filter";
 
 /** What a graph is given: small, so that no format is loaded before an image needs it. */
@@ -51,8 +52,10 @@ export interface CreateOption {
   readonly help: string;
   readonly defaultValue?: CreateValue;
 }
+/** Value of a `CreateOption`: bytes and numbers, flags, texts and choices. */
 export type CreateValue = string | number | boolean;
 
+/** What a new image shall be. */
 export interface ImageCreation {
   readonly filename: string;
   /** Virtual size in bytes. */
@@ -68,6 +71,7 @@ export interface CreateContext extends WaitOptions {
   createFile(name: string, size: number): Promise<BlockChild>;
 }
 
+/** What `measure` is asked about. */
 export interface MeasuredContent {
   /** Virtual size in bytes. */
   readonly size: number;
@@ -76,6 +80,7 @@ export interface MeasuredContent {
   readonly extents?: AsyncIterable<{ readonly offset: number; readonly length: number; readonly kind: "data" | "zero" | "unallocated" | "compressed" }>;
   readonly hasBacking?: boolean;
 }
+/** Bytes of image file: for the content as it is, and with every cluster allocated. */
 export interface Measurement {
   readonly required: number;
   readonly fullyAllocated: number;
@@ -107,6 +112,7 @@ export interface ImageBasics extends AsyncDisposable {
   inspect?(): object;
 }
 
+/** What requests must look like for an image; all in bytes. */
 export interface ImageLimits {
   /** Power of two, bytes; 1 where any byte may be addressed. Core does read-modify-write for the rest. */
   readonly requestAlignment: number;
@@ -117,7 +123,9 @@ export interface ImageLimits {
   readonly discardAlignment?: number;
 }
 
+/** What is done in advance with the space of a new or larger image, in QEMU's words. */
 export type Preallocation = "off" | "metadata" | "falloc" | "full";
+/** How a size may change. */
 export interface ResizeOptions {
   readonly preallocation: Preallocation;
   readonly shrink: boolean;
@@ -195,6 +203,7 @@ export interface MappedImage<State = unknown, Ticket = unknown> extends ImageBas
   /** Compresses a whole unit, outside the lock; `undefined`: store it plain. */
   encode?(unit: Uint8Array): Promise<Uint8Array | undefined>;
 }
+/** Why an address is looked up. */
 export type Intent = "read" | "write" | "status";
 
 /** A miss: what to await before asking again. `until` may reject: the request then fails with that error. */
@@ -229,12 +238,14 @@ export type Mapping =
       decode(stored: Uint8Array, unit: Uint8Array): MaybePromise<void>;
     };
 
+/** Bytes of a child. */
 export interface HostSpan {
   readonly child: BlockChild;
   readonly childOffset: number;
   readonly length: number;
 }
 
+/** Guest bytes that need room, or one unit that takes `storedLength` bytes compressed. */
 export interface AllocationRequest {
   readonly offset: number;
   readonly length: number;
@@ -260,11 +271,13 @@ export interface Transform {
   encode(at: Place, from: Uint8Array, into: Uint8Array): MaybePromise<void>;
   decode(at: Place, bytes: Uint8Array): MaybePromise<void>;
 }
+/** The two addresses of one piece of data: an encryption may use either. */
 export interface Place {
   readonly guestOffset: number;
   readonly childOffset: number;
 }
 
+/** What a node uses a child for. */
 export type ChildRole = "data" | "metadata" | "data and metadata" | "backing" | "filtered";
 
 /** What this node does with its storage, and what it lets others do with it meanwhile (QEMU's permissions). */
@@ -303,6 +316,7 @@ export interface OpenContext extends WaitOptions {
   /** Corruption was found: all later I/O on this image fails with `error`. */
   fail(error: BlockError): void;
 }
+/** A file that an image names. */
 export interface NamedFile {
   readonly filename: string;
   /** Absent: probed. */
@@ -312,6 +326,7 @@ export interface NamedFile {
 export interface CheckOptions extends WaitOptions {
   readonly repair: "none" | "leaks" | "all";
 }
+/** One thing that a check found: what, where in the file (bytes), what it means, what repair would do, what could be lost. */
 export interface Finding {
   readonly severity: "error" | "leak" | "note";
   /** qemu-img's words where it has some. */
@@ -321,6 +336,7 @@ export interface Finding {
   readonly repair: string;
   readonly risk: string;
 }
+/** Totals of a check. */
 export interface CheckResult {
   /** Places that could not be checked. */
   readonly errors: number;
@@ -333,6 +349,7 @@ export interface CheckResult {
   readonly clusters?: { readonly total: number; readonly allocated: number; readonly fragmented: number; readonly compressed: number };
 }
 
+/** What an image tells of itself, from its own file alone. */
 export interface ImageInfo {
   readonly clusterSize?: number;
   readonly encrypted?: boolean;
@@ -346,6 +363,7 @@ export interface ImageInfo {
   /** qemu-img's "Format specific information": type and data, in its spelling and order. */
   readonly formatSpecific?: { readonly type: string; readonly data: Readonly<Record<string, unknown>> };
 }
+/** An internal snapshot; `vmStateSize` in bytes. */
 export interface SnapshotInfo {
   readonly id: string;
   readonly name: string;

@@ -13,6 +13,7 @@ export type BlockErrorCode =
   | "CLOSED"
   | "IO";
 
+/** Where an error happened, and why. */
 export interface BlockErrorDetails {
   readonly cause?: unknown;
   /** Name of the node, where one is known. */

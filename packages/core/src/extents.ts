@@ -17,6 +17,7 @@ export interface BlockStatus {
   readonly location?: { readonly node: string; readonly fileName: string; readonly offset: number };
 }
 
+/** What to list; bytes. */
 export interface ExtentRange {
   readonly offset?: number;
   /** Default: to the end. */

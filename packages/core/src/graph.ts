@@ -16,6 +16,7 @@ import type { BlockNode } from "./node.ts";
 import type { NodeOptions } from "./options.ts";
 import { TurnBudget } from "./request/turn-budget.ts";
 
+/** What a graph works with. */
 export interface BlockGraphOptions {
   /** All that this graph can open; there is no global registry. */
   readonly drivers: readonly DriverEntry[];

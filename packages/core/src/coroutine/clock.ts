@@ -9,6 +9,7 @@ export interface Clock {
   yield(): Promise<void>;
 }
 
+/** What a timer may ask for. */
 export interface TimerOptions {
   /** For upkeep that nobody awaits, such as a cache cleaner: the timer alone does not keep the process alive. */
   readonly background?: boolean | undefined;

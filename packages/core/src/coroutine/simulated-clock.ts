@@ -4,6 +4,7 @@ import { assert } from "../errors.ts";
 import type { Clock, TimerOptions } from "./clock.ts";
 import { SystemClock } from "./system-clock.ts";
 
+/** Where simulated time begins. */
 export interface SimulatedClockOptions {
   /** Milliseconds at which it starts. */
   readonly startMs?: number;

@@ -4,6 +4,7 @@ import { assert } from "../errors.ts";
 import { CoQueue } from "./queue.ts";
 import { Waiter } from "./waiter.ts";
 
+/** What ends a group from outside, and how many tasks run at a time. */
 export interface TaskGroupOptions {
   /** Cancels the group when it aborts. */
   readonly signal?: AbortSignal | undefined;

@@ -11,6 +11,7 @@ import type { GraphParts } from "./graph-parts.ts";
 import { parseFileName } from "./filename.ts";
 import type { NodeFactory, Place } from "./node-factory.ts";
 
+/** A new image. */
 export interface CreateOptions {
   readonly driver: string;
   readonly filename: string;
@@ -58,9 +59,14 @@ export async function createImage(graph: GraphParts, factory: NodeFactory, optio
 async function makeFile(graph: GraphParts, factory: NodeFactory, options: CreateOptions, name: string, size: number): Promise<BlockNode> {
   if (options.file !== undefined && name === options.filename) {
     const node = await factory.open(options.file, CREATION);
-    await node.resize(0, { shrink: true });
-    await node.resize(size);
-    return node;
+    try {
+      await node.resize(0, { shrink: true });
+      await node.resize(size);
+      return node;
+    } catch (error) {
+      await node[Symbol.asyncDispose]();
+      throw error;
+    }
   }
   const parsed = parseFileName(name);
   const protocol = parsed.kind === "path" ? (parsed.protocol ?? "file") : "json";

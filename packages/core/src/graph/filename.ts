@@ -3,16 +3,19 @@
 import { dirname, isAbsolute, join } from "node:path";
 import { BlockError } from "../errors.ts";
 
+/** What a file name turned out to be. */
 export type ParsedName =
   | { readonly kind: "json"; readonly options: Readonly<Record<string, unknown>> }
   /** `protocol` is the prefix before the first colon, if there is one before any slash. */
   | { readonly kind: "path"; readonly protocol: string | undefined; readonly path: string };
 
+/** A protocol's name and its colon: before any slash, for a slash is none of its letters. */
+const PROTOCOL = /^([A-Za-z][A-Za-z0-9+.-]*):/;
+
 /** Throws INVALID_OPTION where a `json:` name is no JSON object. */
 export function parseFileName(name: string): ParsedName {
   if (name.startsWith("json:")) return { kind: "json", options: parseJsonName(name) };
-  const match = /^([A-Za-z][A-Za-z0-9+.-]*):/.exec(name);
-  const protocol = match?.[1];
+  const protocol = PROTOCOL.exec(name)?.[1];
   if (protocol === undefined) return { kind: "path", protocol: undefined, path: name };
   return { kind: "path", protocol, path: protocol === "file" ? name.slice("file:".length) : name };
 }
@@ -22,8 +25,16 @@ export function resolveBeside(imageName: string, name: string): string {
   const parsed = parseFileName(name);
   if (parsed.kind === "json" || (parsed.protocol !== undefined && parsed.protocol !== "file")) return name;
   if (isAbsolute(parsed.path)) return parsed.path;
-  const folder = dirname(imageName);
-  return folder === "." && !imageName.startsWith("./") ? parsed.path : join(folder, parsed.path);
+  const protocol = PROTOCOL.exec(imageName)?.[0];
+  if (protocol !== undefined && protocol !== "file:") return imageName.slice(0, Math.max(protocol.length, imageName.lastIndexOf("/") + 1)) + parsed.path;
+  const imagePath = protocol === undefined ? imageName : imageName.slice(protocol.length);
+  const folder = dirname(imagePath);
+  return asPath(folder === "." && !imagePath.startsWith("./") ? parsed.path : join(folder, parsed.path));
+}
+
+/** A path of the host that is taken for nothing else: `json:` and protocols are for those who open images, not for what stands in them. */
+export function asPath(path: string): string {
+  return PROTOCOL.test(path) ? `./${path}` : path;
 }
 
 /** Options of a `json:` name, dotted names nested and QEMU's spelling (`node-name`) turned into ours (`nodeName`). */

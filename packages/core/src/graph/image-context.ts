@@ -8,7 +8,7 @@ import { assert, BlockError } from "../errors.ts";
 import type { ImageServices } from "../mapping/image-services.ts";
 import type { BlockNode } from "../node.ts";
 import type { DescribedNode, NodeOptions } from "../options.ts";
-import { parseFileName, resolveBeside } from "./filename.ts";
+import { asPath, parseFileName, resolveBeside } from "./filename.ts";
 import type { GraphParts } from "./graph-parts.ts";
 import { MAX_CHAIN_LENGTH, type NodeFactory, type Place } from "./node-factory.ts";
 
@@ -59,8 +59,9 @@ export class ImageContext implements OpenContext {
     return this.children.get("file")?.fileName ?? this.nodeName;
   }
 
-  async child(name: string, role: ChildRole, options: NodeOptions): Promise<BlockChild> {
+  async child(name: string, role: ChildRole, options: NodeOptions | undefined): Promise<BlockChild> {
     assert(!this.children.has(name), `a node has one child '${name}'`);
+    if (options === undefined) throw new BlockError("INVALID_OPTION", `${this.nodeName}: option '${name}' is missing`, { node: this.nodeName });
     const node = await this.#parts.factory.open(options, this.#placeOf(role));
     const child = new BlockChild(name, role, node);
     this.children.set(name, child);
@@ -113,7 +114,8 @@ export class ImageContext implements OpenContext {
       const message = `'${this.fileName}' names '${filename}' as its ${role} file, which is no plain path or URL of a known protocol`;
       throw new BlockError("NOT_ALLOWED", message, { node: this.nodeName });
     }
-    return resolveBeside(this.fileName, filename);
+    const onHost = this.children.get("file")?.node.driver === "file";
+    return resolveBeside(onHost ? asPath(this.fileName) : this.fileName, filename);
   }
 
   #placeOf(role: ChildRole): Place {

@@ -6,7 +6,7 @@ import { Failures } from "../failures.ts";
 import { ImageServices } from "../mapping/image-services.ts";
 import { MappingEngine } from "../mapping/engine.ts";
 import { BlockNode } from "../node.ts";
-import type { DescribedNode, NodeOptions } from "../options.ts";
+import type { CommonOptions, DescribedNode, NodeOptions } from "../options.ts";
 import type { GraphParts } from "./graph-parts.ts";
 import { PROBE_LENGTH } from "./driver-table.ts";
 import { parseFileName } from "./filename.ts";
@@ -63,7 +63,11 @@ export class NodeFactory {
   /** A file by its name: a `json:` name describes itself; else its format is given, or probed. */
   async openName(name: string, place: Place, choice: NameChoice): Promise<BlockNode> {
     const parsed = parseFileName(name);
-    if (parsed.kind === "json") return this.#openDescribed(parsed.options as unknown as DescribedNode, place, false);
+    if (parsed.kind === "json") {
+      const { driver } = parsed.options;
+      if (choice.driver !== undefined && choice.driver !== driver) throw new BlockError("INVALID_OPTION", `Could not open '${name}': it says driver '${String(driver)}', and '${choice.driver}' is asked for`);
+      return this.#openDescribed(parsed.options as unknown as DescribedNode, place, false);
+    }
     const protocol = parsed.protocol ?? "file";
     if (this.#graph.drivers.find(protocol)?.kind !== "protocol") throw new BlockError("INVALID_OPTION", `Could not open '${name}': Unknown protocol '${protocol}'`);
     const described = { driver: protocol, filename: parsed.path } as DescribedNode;
@@ -71,7 +75,9 @@ export class NodeFactory {
     if (place.level === "protocol" || choice.driver === protocol) return this.#openDescribed({ ...described, ...named }, place, false);
     const format = choice.driver ?? (await this.#probe(described, place));
     const driver = await this.#graph.drivers.load(format);
-    const backing = choice.backing !== undefined && driver.optionNames.includes("backing") ? { backing: choice.backing } : {};
+    const takesBacking = driver.optionNames.includes("backing");
+    if (choice.backing != null && !takesBacking) throw new BlockError("INVALID_OPTION", `Could not open '${name}': driver '${format}' has no backing files`);
+    const backing = choice.backing !== undefined && takesBacking ? { backing: choice.backing } : {};
     const options = { driver: format, file: described, ...named, ...backing };
     return this.#openDescribed(options as unknown as DescribedNode, place, choice.driver === undefined);
   }
@@ -98,18 +104,20 @@ export class NodeFactory {
     const name = this.#graph.nodes.reserve(options.nodeName);
     const services = new ImageServices(common.discard);
     const context = new ImageContext({ graph: this.#graph, factory: this, services, name, kind: entry.kind, probed, place: common });
+    let image: BlockImage | MappedImage | undefined;
     try {
-      const image = await driver.open(own, context);
-      return await this.#build(image, { name, driver, context, services, options, place: common });
+      image = await driver.open(own, context);
+      return this.#build(image, { name, driver, context, services, options, place: common });
     } catch (error) {
       this.#graph.nodes.release(name);
       const failures = new Failures();
+      await failures.attempt(() => image?.[Symbol.asyncDispose]());
       for (const child of [...context.children.values()].reverse()) await failures.attempt(() => child.node[Symbol.asyncDispose]());
       throw error;
     }
   }
 
-  async #build(image: BlockImage | MappedImage, parts: BuildParts): Promise<BlockNode> {
+  #build(image: BlockImage | MappedImage, parts: BuildParts): BlockNode {
     const { name, driver, context, services, place } = parts;
     const mapped = "lookup" in image;
     const node = new BlockNode({
@@ -148,12 +156,27 @@ function ownFileName(options: DescribedNode): string | undefined {
 }
 
 function commonOptions(options: DescribedNode, place: Place): Place {
+  checkCommonOptions(options);
   const readOnly = options.readOnly ?? place.readOnly;
   if (!readOnly && place.readOnly) throw new BlockError("INVALID_OPTION", `a child of a read-only node cannot be writable (driver '${options.driver}')`);
   const force = options.forceShare ?? place.access.force;
   if (force && !readOnly) throw new BlockError("INVALID_OPTION", "forceShare is for read-only images: two writers would corrupt the image");
   const access = { ...place.access, write: place.access.write && !readOnly, resize: place.access.resize && !readOnly, force };
   return { ...place, readOnly, discard: options.discard ?? place.discard, noFlush: options.cache?.noFlush ?? place.noFlush, access };
+}
+
+/** Options that came as JSON may be of any type. */
+function checkCommonOptions({ nodeName, readOnly, discard, cache, forceShare }: { readonly [Name in keyof CommonOptions]: unknown }): void {
+  const noFlush = typeof cache === "object" && cache !== null && "noFlush" in cache ? cache.noFlush : undefined;
+  const wrong = [
+    ["nodeName", nodeName, typeof nodeName === "string" && nodeName !== ""],
+    ["readOnly", readOnly, typeof readOnly === "boolean"],
+    ["discard", discard, discard === "ignore" || discard === "unmap"],
+    ["cache", cache, typeof cache === "object" && cache !== null],
+    ["cache.noFlush", noFlush, typeof noFlush === "boolean"],
+    ["forceShare", forceShare, typeof forceShare === "boolean"],
+  ].find(([, value, fits]) => value !== undefined && fits === false);
+  if (wrong !== undefined) throw new BlockError("INVALID_OPTION", `Option '${String(wrong[0])}' cannot be ${JSON.stringify(wrong[1])}`);
 }
 
 /** The driver's own options; any other is refused by name. */

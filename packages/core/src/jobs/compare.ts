@@ -6,6 +6,7 @@ import type { BlockNode } from "../node.ts";
 import { isZero } from "../binary/zeros.ts";
 import { DEFAULT_PARALLEL, PIECE_LENGTH, pieceLength, workThroughPieces } from "./pieces.ts";
 
+/** What to compare, and how. */
 export interface CompareDisksOptions {
   readonly left: BlockNode;
   readonly right: BlockNode;
@@ -18,6 +19,7 @@ export interface CompareDisksOptions {
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 
+/** What was found: equal, or where the first difference is. */
 export type Comparison =
   | { readonly kind: "identical" }
   /** `offset`: the first sector (512 bytes) that differs, or the first run whose status does. */

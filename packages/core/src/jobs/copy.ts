@@ -7,6 +7,7 @@ import { MAX_ZEROS, zeros } from "../binary/zeros.ts";
 import { DEFAULT_PARALLEL, PIECE_LENGTH, pieceLength, workThroughPieces } from "./pieces.ts";
 import { zeroRuns } from "./zero-runs.ts";
 
+/** What to copy, where to, and how. */
 export interface CopyDiskOptions {
   readonly source: BlockNode;
   /** At least as large as `targetOffset` and the source together; longer targets keep what is behind. */

@@ -221,7 +221,10 @@ describe("a signal", () => {
     lab.format.misses.delete(0);
     load.resolve();
     await settled();
-    expect(requests).toEqual(Array(2).fill({ state: "rejected", reason: stopped }));
+    expect(requests).toEqual([
+      { state: "rejected", reason: stopped },
+      { state: "rejected", reason: stopped },
+    ]);
     expect(methods(lab)).toEqual(["prepareWrite"]);
     expectIdle(lab);
   });

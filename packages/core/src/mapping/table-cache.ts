@@ -18,6 +18,7 @@ export interface CachedTable<Table> {
   readonly lastUse: number;
 }
 
+/** What a cache needs of its driver. */
 export interface TableCacheOptions<Table> {
   readonly name: string;
   /** The driver lock. */
@@ -36,6 +37,7 @@ export interface TableCacheOptions<Table> {
 /** Beyond so many tables that nobody came back for, the requests have left (were aborted): the oldest may go. */
 const mostAwaited = 1024;
 
+/** Counters since the cache was made; `entries` and `overshoot` in tables. */
 export interface TableCacheStatistics {
   /** Answers from memory. */
   readonly hits: number;

@@ -1,4 +1,4 @@
-import { channel } from "node:diagnostics_channel";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { BlockError } from "../errors.ts";
 import { LabDisk } from "../fixture/lab-disk.ts";
@@ -10,12 +10,12 @@ const onEnd = (message: unknown): void => void seen.push(["end", message]);
 
 beforeEach(() => {
   seen.length = 0;
-  channel("coblock:request:start").subscribe(onStart);
-  channel("coblock:request:end").subscribe(onEnd);
+  subscribe("coblock:request:start", onStart);
+  subscribe("coblock:request:end", onEnd);
 });
 afterEach(() => {
-  channel("coblock:request:start").unsubscribe(onStart);
-  channel("coblock:request:end").unsubscribe(onEnd);
+  unsubscribe("coblock:request:start", onStart);
+  unsubscribe("coblock:request:end", onEnd);
 });
 
 test("every request is traced at its start and its end, also one that completes at once", async () => {

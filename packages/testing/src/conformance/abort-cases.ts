@@ -1,7 +1,7 @@
 /** Cases on signals: they stop waiting, never writing, and leave nothing locked. */
 
 import { strict as assert } from "node:assert";
-import type { WaitOptions } from "@coblock/core";
+import { SystemClock, type WaitOptions } from "@coblock/core";
 import { storesWrites, stores } from "./address-cases.ts";
 import { patternOf } from "./patterns.ts";
 import type { Rig } from "./rig.ts";
@@ -86,7 +86,9 @@ async function abortedReads(trial: Trial): Promise<void> {
   }
 }
 
+const CLOCK = new SystemClock();
+
 /** Some turns of the microtask queue and, now and then, of the event loop. */
 async function pass(turns: number): Promise<void> {
-  for (let turn = 0; turn < turns; turn++) await (turn % 3 === 2 ? new Promise((resolve) => setImmediate(resolve)) : undefined);
+  for (let turn = 0; turn < turns; turn++) await (turn % 3 === 2 ? CLOCK.yield() : undefined);
 }

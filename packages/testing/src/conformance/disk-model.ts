@@ -6,6 +6,7 @@ import { describeBytes } from "./patterns.ts";
 /** The unit of uncertainty: a sector is what one write or the other left, never a mixture. */
 export const SECTOR_SIZE = 512;
 
+/** Bytes that a request may have put on the disk. */
 export interface Change {
   readonly offset: number;
   readonly bytes: Uint8Array;

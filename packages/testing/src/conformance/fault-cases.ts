@@ -43,7 +43,7 @@ async function runBesideFault(rig: Rig, fault: StorageFault): Promise<number> {
   rig.expectIdle("after a failure");
   await rig.expectReadable("after a failure");
   fault[Symbol.dispose]();
-  for (const retry of failed) await retry();
+  for (const again of failed) await again();
   await rig.expectReadable("when the storage works again");
   rig.expectIdle("when the storage works again");
   const { node } = rig;

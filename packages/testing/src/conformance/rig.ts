@@ -2,7 +2,7 @@
 
 import { strict as assert } from "node:assert";
 import { BlockError, BlockGraph, type BlockErrorCode, type BlockNode, type BlockStatus, type DescribedNode } from "@coblock/core";
-import { TestStorage } from "../storage/test-storage.ts";
+import type { TestStorage } from "../storage/test-storage.ts";
 import { DiskModel } from "./disk-model.ts";
 import { patternOf } from "./patterns.ts";
 import type { DriverSubject, Site } from "./subject.ts";
@@ -46,10 +46,10 @@ export class Rig {
     this.subject = subject;
     this.storage = storage;
     this.graph = makeGraph(subject, storage);
-    const rig = this;
+    const currentGraph = (): BlockGraph => this.graph;
     this.site = {
       get graph() {
-        return rig.graph;
+        return currentGraph();
       },
       storage,
       size,
@@ -166,7 +166,7 @@ export class Rig {
   }
 }
 
-export function makeGraph(subject: DriverSubject, storage: TestStorage): BlockGraph {
+function makeGraph(subject: DriverSubject, storage: TestStorage): BlockGraph {
   return new BlockGraph({ drivers: [...subject.drivers.filter(({ name }) => name !== "test"), storage.driver], implicitOpen: "allow" });
 }
 

@@ -4,8 +4,3 @@
 export async function allSucceed(promises: readonly Promise<unknown>[]): Promise<void> {
   for (const result of await Promise.allSettled(promises)) if (result.status === "rejected") throw result.reason;
 }
-
-/** Whether each has succeeded, in order, once all have ended. */
-export async function outcomes(promises: readonly Promise<unknown>[]): Promise<boolean[]> {
-  return (await Promise.allSettled(promises)).map(({ status }) => status === "fulfilled");
-}

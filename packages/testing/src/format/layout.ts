@@ -11,7 +11,7 @@ export const PAGE_SIZE = 512;
 const ENTRY_SIZE = 16;
 export const ENTRIES_PER_PAGE: number = PAGE_SIZE / ENTRY_SIZE;
 /** One bit a sector, 32 bits a cluster. */
-export const MAX_CLUSTER_SIZE: number = 32 * SECTOR_SIZE;
+const MAX_CLUSTER_SIZE: number = 32 * SECTOR_SIZE;
 const MAGIC = "COBLTEST";
 const VERSION = 1;
 const DIRTY = 1;

@@ -4,6 +4,7 @@ import { type BlockDriver, BlockError, type CreateContext, type DriverEntry, typ
 import { checkGeometry, encodeHeader, hasMagic, HEADER_SIZE, parseHeader } from "./layout.ts";
 import { TestFormatImage } from "./test-format-image.ts";
 
+/** What a node of the test format is opened with. */
 export interface TestFormatOptions {
   /** Header and pages. */
   readonly file: NodeOptions;

@@ -32,7 +32,7 @@ export class Completions {
         try {
           resolve(effect());
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       });
       if (!this.#pumping) void this.#pump();

@@ -3,6 +3,7 @@
 import { BlockError } from "@coblock/core";
 import type { StorageMatch, StorageOperation } from "./operation.ts";
 
+/** When a fault strikes. */
 export interface FaultOptions {
   /** Matching operations that succeed before the first failure. Default 0. */
   readonly after?: number;

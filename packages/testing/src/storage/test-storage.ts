@@ -15,6 +15,7 @@ declare module "@coblock/core" {
   }
 }
 
+/** How a storage behaves. */
 export interface TestStorageOptions {
   /** Default "at once". */
   readonly completions?: CompletionMode;
