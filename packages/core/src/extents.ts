@@ -26,6 +26,7 @@ export interface ExtentRange {
   readonly throughBacking?: boolean;
 }
 
+/** The runs of a range in order, equal neighbours joined. Throws OUT_OF_RANGE. */
 export async function* extentsOf(node: BlockNode, range: ExtentRange, turns: TurnBudget): AsyncGenerator<BlockStatus> {
   const start = range.offset ?? 0;
   const end = range.length === undefined ? node.size : start + range.length;
@@ -49,6 +50,7 @@ export async function* extentsOf(node: BlockNode, range: ExtentRange, turns: Tur
   if (joined !== undefined) yield joined;
 }
 
+/** Whether every run of the range, through the backing chain, is zero or nowhere. */
 export async function rangeReadsAsZero(node: BlockNode, offset: number, length: number): Promise<boolean> {
   for (let done = 0; done < length; ) {
     const run = await statusAt(node, offset + done, length - done, true);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { CreateContext, DriverEntry, ImageCreation } from "../driver.ts";
 import { BlockError } from "../errors.ts";
 import { LabDisk } from "../fixture/lab-disk.ts";
 import { labDriver, labOptions } from "../fixture/lab.ts";

@@ -15,14 +15,17 @@ export interface RequestTrace {
 const start = channel("coblock:request:start");
 const end = channel("coblock:request:end");
 
+/** Whether anybody listens. */
 export function traced(): boolean {
   return start.hasSubscribers || end.hasSubscribers;
 }
 
+/** Says that a request begins. */
 export function publishStart(node: string, kind: RequestKind, offset: number, length: number): void {
   if (start.hasSubscribers) start.publish({ node, kind, offset, length } satisfies RequestTrace);
 }
 
+/** Says that a request ended, with its error if it failed. */
 export function publishEnd(node: string, kind: RequestKind, offset: number, length: number, error?: unknown): void {
   if (end.hasSubscribers) end.publish({ node, kind, offset, length, ...(error === undefined ? {} : { error }) } satisfies RequestTrace);
 }

@@ -4,6 +4,7 @@ import type { BlockImage, IoOptions } from "../driver.ts";
 import { alignDown, alignUp } from "../binary/align.ts";
 import { BlockError } from "../errors.ts";
 
+/** Reads the aligned range around, and keeps the part that was asked for. */
 export async function readUnaligned(image: BlockImage, offset: number, into: Uint8Array, options: IoOptions | undefined): Promise<void> {
   const { start, bytes } = window(image, offset, into.length);
   await image.read(start, bytes, options);

@@ -17,14 +17,17 @@ export const addressCases: readonly CaseSpec[] = [
   { name: "serves a disk of one sector, and one of none", applies: writes, run: smallest },
 ];
 
+/** Whether the subject takes writes. */
 export function writes(subject: DriverSubject): boolean {
   return subject.writable !== false;
 }
 
+/** Whether what is written to the subject can be read. */
 export function stores(subject: DriverSubject): boolean {
   return subject.stores !== false;
 }
 
+/** Whether the subject takes writes and keeps them. */
 export function storesWrites(subject: DriverSubject): boolean {
   return stores(subject) && writes(subject);
 }

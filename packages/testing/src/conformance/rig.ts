@@ -18,6 +18,7 @@ export interface RigOptions {
 /** Names outside of the test storage must differ from case to case. */
 let nextSerial = 0;
 
+/** The image under test, the storage below it, and what it should hold. */
 export class Rig {
   readonly subject: DriverSubject;
   readonly storage: TestStorage;

@@ -17,10 +17,12 @@ export function pageOffset(clusterIndex: number): number {
   return HEADER_SIZE + Math.floor(clusterIndex / ENTRIES_PER_PAGE) * PAGE_SIZE;
 }
 
+/** The entry of a cluster, as stored. */
 export function entryOf(page: Page, clusterIndex: number): Entry {
   return page[clusterIndex % ENTRIES_PER_PAGE] ?? EMPTY_ENTRY;
 }
 
+/** Stores the entry of a cluster. */
 export function setEntry(page: Page, clusterIndex: number, entry: Entry): void {
   page[clusterIndex % ENTRIES_PER_PAGE] = entry;
 }

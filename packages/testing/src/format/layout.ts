@@ -43,6 +43,7 @@ export const EMPTY_ENTRY: Entry = Object.freeze({ slot: undefined, data: 0, zero
 /** A page in memory. Entries are replaced, never changed. */
 export type Page = Entry[];
 
+/** The header as bytes. */
 export function encodeHeader(header: Header): Uint8Array {
   const bytes = new Uint8Array(HEADER_SIZE);
   const view = new DataView(bytes.buffer);
@@ -73,10 +74,12 @@ export function parseHeader(bytes: Uint8Array, fileName: string): Header {
   return header;
 }
 
+/** Whether the bytes begin as an image of the test format does. */
 export function hasMagic(bytes: Uint8Array): boolean {
   return new TextDecoder().decode(bytes.subarray(0, MAGIC.length)) === MAGIC;
 }
 
+/** Throws CORRUPT_IMAGE for sizes that the format does not have. */
 export function checkGeometry({ size, clusterSize }: { readonly size: number; readonly clusterSize: number }, fileName: string): void {
   if (!isPowerOfTwo(clusterSize) || clusterSize < SECTOR_SIZE || clusterSize > MAX_CLUSTER_SIZE) {
     throw new BlockError("CORRUPT_IMAGE", `${fileName}: a cluster size of ${clusterSize} bytes is no power of two from ${SECTOR_SIZE} to ${MAX_CLUSTER_SIZE}`);
@@ -84,6 +87,7 @@ export function checkGeometry({ size, clusterSize }: { readonly size: number; re
   if (!Number.isSafeInteger(size) || size % SECTOR_SIZE !== 0) throw new BlockError("CORRUPT_IMAGE", `${fileName}: a size of ${size} bytes is no multiple of ${SECTOR_SIZE}`);
 }
 
+/** A page of the map as bytes. */
 export function encodePage(page: Page): Uint8Array {
   const bytes = new Uint8Array(PAGE_SIZE);
   const view = new DataView(bytes.buffer);
@@ -97,6 +101,7 @@ export function encodePage(page: Page): Uint8Array {
   return bytes;
 }
 
+/** A page of the map from its bytes. */
 export function parsePage(bytes: Uint8Array): Page {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const page: Page = [];
@@ -117,6 +122,7 @@ export function sectorBits(first: number, count: number): number {
   return count === 32 ? 0xffffffff : ((2 ** count - 1) * 2 ** first) >>> 0;
 }
 
+/** Whether the sector bitmap has this sector. */
 export function hasSector(bitmap: number, sector: number): boolean {
   return Math.floor(bitmap / 2 ** sector) % 2 === 1;
 }
@@ -126,6 +132,7 @@ export function withSectors(bitmap: number, sectors: number): number {
   return (bitmap | sectors) >>> 0;
 }
 
+/** The sector bitmap without some sectors. */
 export function withoutSectors(bitmap: number, sectors: number): number {
   return (bitmap & ~sectors) >>> 0;
 }
