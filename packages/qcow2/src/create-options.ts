@@ -8,12 +8,24 @@ export const CREATE_OPTIONS: readonly CreateOption[] = [
   { name: "backing_fmt", type: "text", help: "Image format of the base image" },
   { name: "cluster_size", type: "size", help: "qcow2 cluster size", defaultValue: 65_536 },
   { name: "compat", type: "text", help: "Compatibility level (v2 [0.10] or v3 [1.1])", defaultValue: "1.1" },
-  { name: "compression_type", type: "choice", choices: ["zlib", "zstd"], help: "Compression method used for image cluster compression", defaultValue: "zlib" },
+  {
+    name: "compression_type",
+    type: "choice",
+    choices: ["zlib", "zstd"],
+    help: "Compression method used for image cluster compression",
+    defaultValue: "zlib",
+  },
   { name: "data_file", type: "text", help: "File name of an external data file" },
   { name: "data_file_raw", type: "flag", help: "The external data file must stay valid as a raw image", defaultValue: false },
   { name: "extended_l2", type: "flag", help: "Extended L2 tables", defaultValue: false },
   { name: "lazy_refcounts", type: "flag", help: "Postpone refcount updates", defaultValue: false },
-  { name: "preallocation", type: "choice", choices: ["off", "metadata", "falloc", "full"], help: "Preallocation mode (allowed values: off, metadata, falloc, full)", defaultValue: "off" },
+  {
+    name: "preallocation",
+    type: "choice",
+    choices: ["off", "metadata", "falloc", "full"],
+    help: "Preallocation mode (allowed values: off, metadata, falloc, full)",
+    defaultValue: "off",
+  },
   { name: "refcount_bits", type: "number", help: "Width of a reference count entry in bits", defaultValue: 16 },
   { name: "size", type: "size", help: "Virtual disk size" },
 ];
@@ -46,7 +58,10 @@ const VERSIONS: ReadonlyMap<string, 2 | 3> = new Map([
 export function choicesOf({ size, values, backing }: Pick<ImageCreation, "size" | "values" | "backing">): CreateChoices {
   const version = VERSIONS.get(text(values.compat, "1.1"));
   if (version === undefined) throw invalid(`Unknown compatibility level '${String(values.compat)}'`);
-  const named = typeof values.backing_file === "string" ? { filename: values.backing_file, format: typeof values.backing_fmt === "string" ? values.backing_fmt : undefined } : undefined;
+  const named =
+    typeof values.backing_file === "string"
+      ? { filename: values.backing_file, format: typeof values.backing_fmt === "string" ? values.backing_fmt : undefined }
+      : undefined;
   const choices: CreateChoices = {
     version,
     size: alignUp(size, SECTOR),
@@ -60,7 +75,8 @@ export function choicesOf({ size, values, backing }: Pick<ImageCreation, "size" 
     rawDataFile: values.data_file_raw === true,
     backing: backing ?? named,
   };
-  if (typeof values.size === "number" && values.size !== size) throw invalid(`the size is given twice, as ${size} and ${values.size} bytes`);
+  if (typeof values.size === "number" && values.size !== size)
+    throw invalid(`the size is given twice, as ${size} and ${values.size} bytes`);
   checkNumbers(choices);
   checkVersion(choices);
   checkFiles(choices);
@@ -68,9 +84,11 @@ export function choicesOf({ size, values, backing }: Pick<ImageCreation, "size" 
 }
 
 function checkNumbers({ clusterSize, refcountBits, extendedL2 }: CreateChoices): void {
-  if (!isPowerOfTwo(clusterSize) || clusterSize < 512 || clusterSize > 2 ** 21) throw invalid("Cluster size must be a power of two between 512 and 2048k");
+  if (!isPowerOfTwo(clusterSize) || clusterSize < 512 || clusterSize > 2 ** 21)
+    throw invalid("Cluster size must be a power of two between 512 and 2048k");
   if (!isPowerOfTwo(refcountBits) || refcountBits > 64) throw invalid("Refcount width must be a power of two and may not exceed 64 bits");
-  if (extendedL2 && clusterSize < 16_384) throw invalid("Extended L2 entries are only supported with cluster sizes of at least 16384 bytes");
+  if (extendedL2 && clusterSize < 16_384)
+    throw invalid("Extended L2 entries are only supported with cluster sizes of at least 16384 bytes");
 }
 
 function checkVersion({ version, refcountBits, extendedL2, lazyRefcounts, compressionType, dataFile }: CreateChoices): void {
@@ -78,7 +96,8 @@ function checkVersion({ version, refcountBits, extendedL2, lazyRefcounts, compre
   if (compressionType !== 0 && version === 2) throw invalid(`Non-zlib compression type is only supported with ${newer}`);
   if (compressionType !== 0) throw new BlockError("UNSUPPORTED_FEATURE", "compression type zstd is not supported");
   if (version === 3) return;
-  if (refcountBits !== 16) throw invalid("Different refcount widths than 16 bits require compatibility level 1.1 or above (use version=v3 or greater)");
+  if (refcountBits !== 16)
+    throw invalid("Different refcount widths than 16 bits require compatibility level 1.1 or above (use version=v3 or greater)");
   if (lazyRefcounts) throw invalid(`Lazy refcounts only supported with ${newer}`);
   if (extendedL2) throw invalid(`Extended L2 entries are only supported with ${newer}`);
   if (dataFile !== undefined) throw invalid(`External data files are only supported with ${newer}`);
@@ -88,9 +107,12 @@ function checkFiles({ backing, dataFile, rawDataFile, preallocation }: CreateCho
   if (rawDataFile && dataFile === undefined) throw invalid("data-file-raw requires data-file");
   if (rawDataFile && backing !== undefined) throw invalid("Backing file and data-file-raw cannot be used at the same time");
   if (backing === undefined) return;
-  if (Buffer.byteLength(backing.filename) > MAX_NAME_BYTES) throw invalid(`the name of the backing file is longer than ${MAX_NAME_BYTES} bytes`);
-  if (Buffer.byteLength(backing.format ?? "") > MAX_BACKING_FORMAT_BYTES) throw invalid(`the backing format '${String(backing.format)}' is longer than ${MAX_BACKING_FORMAT_BYTES} bytes`);
-  if (preallocation !== "off") throw new BlockError("UNSUPPORTED_FEATURE", "preallocation of an image with a backing file is not supported");
+  if (Buffer.byteLength(backing.filename) > MAX_NAME_BYTES)
+    throw invalid(`the name of the backing file is longer than ${MAX_NAME_BYTES} bytes`);
+  if (Buffer.byteLength(backing.format ?? "") > MAX_BACKING_FORMAT_BYTES)
+    throw invalid(`the backing format '${String(backing.format)}' is longer than ${MAX_BACKING_FORMAT_BYTES} bytes`);
+  if (preallocation !== "off")
+    throw new BlockError("UNSUPPORTED_FEATURE", "preallocation of an image with a backing file is not supported");
 }
 
 function text(value: unknown, fallback: string): string {

@@ -29,7 +29,8 @@ export async function preallocateNew({ file, data, header, geometry, choices }: 
     readOnly: false,
     offload: new InlineOffload(),
     // An image that is being made frees nothing until its refcount table grows; what that leaves is found by the next search.
-    retire: ({ childOffset, length }: { readonly childOffset: number; readonly length: number }): void => void outgrown.push({ childOffset, length }),
+    retire: ({ childOffset, length }: { readonly childOffset: number; readonly length: number }): void =>
+      void outgrown.push({ childOffset, length }),
     dataBarrier: async () => data.flush(),
     fail: (): void => {},
   };
@@ -43,7 +44,8 @@ export async function preallocateNew({ file, data, header, geometry, choices }: 
   await preallocate(guest, data, { from: 0, to: size, mode, unit: geometry.clusterSize });
   await writable.writeOut.all();
   await file.flush();
-  for (const { childOffset, length } of outgrown) await writable.references.release(childOffset / geometry.clusterSize, length / geometry.clusterSize);
+  for (const { childOffset, length } of outgrown)
+    await writable.references.release(childOffset / geometry.clusterSize, length / geometry.clusterSize);
   await writable.writeOut.all();
   await file.flush();
 }

@@ -33,7 +33,7 @@ export async function createImage(options: ImageCreation, context: CreateContext
   await file.flush();
   await file.write(0, firstCluster);
   await file.flush();
-  const data = choices.dataFile === undefined ? file : await context.createFile(choices.dataFile, choices.rawDataFile ? choices.size : 0);
+  const data = choices.dataFile === undefined ? file : await context.createFile(choices.dataFile, choices.size);
   await preallocateNew({ file, data, header: placed, geometry, choices });
 }
 
@@ -80,11 +80,13 @@ async function writeMetadata(file: BlockChild, geometry: Geometry, { tableCluste
 function headerFor(choices: CreateChoices): Header {
   const { version, clusterSize, size, extendedL2, dataFile, rawDataFile, lazyRefcounts, refcountBits, compressionType } = choices;
   const flag = (on: boolean, bit: bigint): bigint => (on ? bit : 0n);
-  const incompatible = flag(extendedL2, EXTENDED_L2) | flag(dataFile !== undefined, EXTERNAL_DATA_FILE) | flag(compressionType !== 0, COMPRESSION_TYPE);
+  const incompatible =
+    flag(extendedL2, EXTENDED_L2) | flag(dataFile !== undefined, EXTERNAL_DATA_FILE) | flag(compressionType !== 0, COMPRESSION_TYPE);
   const clusterBits = Math.log2(clusterSize);
   const refcountOrder = Math.log2(refcountBits);
   const l1Entries = l1EntriesFor(geometryOf({ version, clusterBits, refcountOrder, incompatible }), size);
-  if (l1Entries * 8 > MAX_L1_BYTES) throw new BlockError("INVALID_OPTION", "The image size is too large for file format 'qcow2' (try using a larger cluster size)");
+  if (l1Entries * 8 > MAX_L1_BYTES)
+    throw new BlockError("INVALID_OPTION", "The image size is too large for file format 'qcow2' (try using a larger cluster size)");
   return {
     version,
     backingOffset: 0,
@@ -117,7 +119,10 @@ function encodeFirstCluster(header: Header, { backing, dataFile }: CreateChoices
   const name = new TextEncoder().encode(backing?.filename ?? "");
   const backingOffset = header.headerLength + extensions.length;
   if (backingOffset + name.length > clusterSize) {
-    throw new BlockError("INVALID_OPTION", `the names of other files do not fit into the header, which is one cluster of ${clusterSize} bytes`);
+    throw new BlockError(
+      "INVALID_OPTION",
+      `the names of other files do not fit into the header, which is one cluster of ${clusterSize} bytes`,
+    );
   }
   const complete = backing === undefined ? header : { ...header, backingOffset, backingLength: name.length };
   return Buffer.concat([encodeHeader(complete), extensions, name]);

@@ -8,6 +8,7 @@ declare module "@coblock/core" {
   }
 }
 
+/** What a qcow2 node is opened with. */
 export interface Qcow2Options {
   readonly file: NodeOptions;
   /** Absent: what the image names. `null`: none, whatever the image names. */

@@ -35,7 +35,11 @@ export function decodeBitmapDirectory(bytes: Uint8Array, count: number, director
     bitmaps.push(decodeBitmap(entry, at, place, directoryOffset));
     at += length;
   }
-  if (at !== bytes.length) throw invalid(`the bitmap directory at offset ${hex(directoryOffset)} is ${bytes.length} bytes long, its ${count} entries take ${at}`, directoryOffset);
+  if (at !== bytes.length)
+    throw invalid(
+      `the bitmap directory at offset ${hex(directoryOffset)} is ${bytes.length} bytes long, its ${count} entries take ${at}`,
+      directoryOffset,
+    );
   return bitmaps;
 }
 
@@ -53,8 +57,10 @@ function decodeBitmap(entry: Uint8Array, at: number, place: string, directoryOff
   if (flags > KNOWN_FLAGS) throw invalid(`${place} has unknown flags, ${hex(flags)}`, directoryOffset + at);
   if (view.getUint8(16) !== 1) throw invalid(`${place} is of the unknown type ${view.getUint8(16)}`, directoryOffset + at);
   if (extraLength !== 0) throw invalid(`${place} has ${extraLength} bytes of unknown extra data`, directoryOffset + at);
-  if (granularityBits < 9 || granularityBits > 31) throw invalid(`${place} has a granularity of 2^${granularityBits} bytes`, directoryOffset + at);
-  if (tableEntries === 0 || tableEntries > MAX_BITMAP_TABLE_ENTRIES) throw invalid(`${place} has a table of ${tableEntries} entries`, directoryOffset + at);
+  if (granularityBits < 9 || granularityBits > 31)
+    throw invalid(`${place} has a granularity of 2^${granularityBits} bytes`, directoryOffset + at);
+  if (tableEntries === 0 || tableEntries > MAX_BITMAP_TABLE_ENTRIES)
+    throw invalid(`${place} has a table of ${tableEntries} entries`, directoryOffset + at);
   if (nameLength === 0 || nameLength > MAX_NAME_BYTES) throw invalid(`${place} has a name of ${nameLength} bytes`, directoryOffset + at);
   return {
     name: new TextDecoder().decode(entry.subarray(FIXED_BYTES, FIXED_BYTES + nameLength)),

@@ -8,7 +8,7 @@ import { TWO_32 } from "./words.ts";
 /** Bit 63: the refcount is exactly one. */
 export const COPIED_HIGH = 0x8000_0000;
 /** Bit 62: the L2 entry is a compressed cluster. */
-export const COMPRESSED_HIGH = 0x4000_0000;
+const COMPRESSED_HIGH = 0x4000_0000;
 /** Bit 0 of a standard L2 entry. */
 export const ZERO_LOW = 1;
 
@@ -35,10 +35,12 @@ export function isOffsetExact(high: number): boolean {
   return (high & OFFSET_HIGH) < 0x20_0000;
 }
 
+/** Bit 63 of an entry, by its high half. */
 export function isCopied(high: number): boolean {
   return (high & COPIED_HIGH) !== 0;
 }
 
+/** Bit 62 of an L2 entry, by its high half. */
 export function isCompressed(high: number): boolean {
   return (high & COMPRESSED_HIGH) !== 0;
 }
@@ -95,6 +97,7 @@ export function isCompressedOffsetExact(high: number, clusterBits: number): bool
   return offsetHigh < 0x20_0000;
 }
 
+/** Where the bytes of a compressed entry lie; the offset is exact where `isCompressedOffsetExact` says so. */
 export function compressedPlaceOf(high: number, low: number, clusterBits: number): CompressedPlace {
   const bits = offsetBitsInHigh(clusterBits);
   const offset = (high & (2 ** bits - 1)) * TWO_32 + low;

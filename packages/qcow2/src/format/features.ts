@@ -50,6 +50,7 @@ export function decodeFeatureNames(bytes: Uint8Array): FeatureName[] {
   return names;
 }
 
+/** The data of the feature name table. */
 export function encodeFeatureNames(names: readonly FeatureName[]): Uint8Array {
   const bytes = new Uint8Array(names.length * RECORD_BYTES);
   for (const [index, { featureClass, bit, name }] of names.entries()) {

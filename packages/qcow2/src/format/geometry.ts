@@ -52,10 +52,12 @@ export function geometryOf(header: Pick<Header, "version" | "clusterBits" | "ref
   };
 }
 
+/** L1 entry of the table that maps the byte at `guestOffset`. */
 export function l1IndexOf(geometry: Geometry, guestOffset: number): number {
   return Math.floor(guestOffset / geometry.l2Coverage);
 }
 
+/** Entry in its L2 table of the cluster that holds the byte at `guestOffset`. */
 export function l2IndexOf(geometry: Geometry, guestOffset: number): number {
   return Math.floor((guestOffset % geometry.l2Coverage) / geometry.clusterSize);
 }

@@ -43,7 +43,8 @@ export function decodeHeaderExtensions(area: Uint8Array, areaOffset: number): He
   for (const { type, data, offset } of records(area, areaOffset)) {
     const label = LABELS.get(type);
     if (label === undefined) continue;
-    if (seen.has(type)) throw new BlockError("CORRUPT_IMAGE", `the ${label} header extension appears a second time at offset ${hex(offset)}`, { offset });
+    if (seen.has(type))
+      throw new BlockError("CORRUPT_IMAGE", `the ${label} header extension appears a second time at offset ${hex(offset)}`, { offset });
     seen.add(type);
     extensions = { ...extensions, ...decodeKnown(type, data, offset) };
   }
@@ -58,13 +59,17 @@ interface Record {
 
 function* records(area: Uint8Array, areaOffset: number): Generator<Record> {
   const view = viewOf(area);
-  for (let at = 0; at + 8 <= area.length; ) {
+  for (let at = 0; at + 8 <= area.length;) {
     const type = view.getUint32(at);
     const length = view.getUint32(at + 4);
     if (type === END) return;
     const offset = areaOffset + at;
     if (length > area.length - at - 8) {
-      throw new BlockError("CORRUPT_IMAGE", `header extension 0x${type.toString(16)} at offset ${hex(offset)} is ${length} bytes long and runs out of the header`, { offset });
+      throw new BlockError(
+        "CORRUPT_IMAGE",
+        `header extension 0x${type.toString(16)} at offset ${hex(offset)} is ${length} bytes long and runs out of the header`,
+        { offset },
+      );
     }
     yield { type, data: area.subarray(at + 8, at + 8 + length), offset };
     at += 8 + Math.ceil(length / 8) * 8;
@@ -81,18 +86,36 @@ function decodeKnown(type: number, data: Uint8Array, offset: number): HeaderExte
       return { dataFile: new TextDecoder().decode(data) };
     case BITMAPS:
       if (data.length !== 24) throw wrongLength("bitmaps", data, offset);
-      if (view.getUint32(4) !== 0) throw new BlockError("CORRUPT_IMAGE", `the reserved field of the bitmaps header extension at offset ${hex(offset)} is not zero`, { offset });
-      return { bitmaps: { count: view.getUint32(0), directoryLength: readNumber64(view, 8, "bitmap directory length"), directoryOffset: readNumber64(view, 16, "bitmap directory offset") } };
+      if (view.getUint32(4) !== 0)
+        throw new BlockError("CORRUPT_IMAGE", `the reserved field of the bitmaps header extension at offset ${hex(offset)} is not zero`, {
+          offset,
+        });
+      return {
+        bitmaps: {
+          count: view.getUint32(0),
+          directoryLength: readNumber64(view, 8, "bitmap directory length"),
+          directoryOffset: readNumber64(view, 16, "bitmap directory offset"),
+        },
+      };
     case ENCRYPTION:
       if (data.length !== 16) throw wrongLength("encryption", data, offset);
-      return { encryption: { offset: readNumber64(view, 0, "encryption header offset"), length: readNumber64(view, 8, "encryption header length") } };
+      return {
+        encryption: {
+          offset: readNumber64(view, 0, "encryption header offset"),
+          length: readNumber64(view, 8, "encryption header length"),
+        },
+      };
     default:
       return { featureNames: decodeFeatureNames(data) };
   }
 }
 
 function wrongLength(label: string, data: Uint8Array, offset: number): BlockError {
-  return new BlockError("CORRUPT_IMAGE", `the ${label} header extension at offset ${hex(offset)} has a wrong length, ${data.length} bytes`, { offset });
+  return new BlockError(
+    "CORRUPT_IMAGE",
+    `the ${label} header extension at offset ${hex(offset)} has a wrong length, ${data.length} bytes`,
+    { offset },
+  );
 }
 
 /** The extensions of a new image in QEMU's order, with the end marker. */

@@ -41,7 +41,17 @@ function failure(header: Partial<Header>, extensions: HeaderExtensions = {}): Bl
 
 describe("the header as bytes", () => {
   it("is read as it was written, in both versions", () => {
-    const full = { ...V3, backingOffset: 600, backingLength: 9, size: 2 ** 52, l1Offset: 2 ** 40, incompatible: EXTENDED_L2 | (1n << 63n), compatible: 1n, autoclear: 2n, compressionType: 1 };
+    const full = {
+      ...V3,
+      backingOffset: 600,
+      backingLength: 9,
+      size: 2 ** 52,
+      l1Offset: 2 ** 40,
+      incompatible: EXTENDED_L2 | (1n << 63n),
+      compatible: 1n,
+      autoclear: 2n,
+      compressionType: 1,
+    };
     expect(decodeHeader(encodeHeader(full))).toEqual(full);
     const v2: Header = { ...V3, version: 2, headerLength: 72 };
     expect(encodeHeader(v2)).toHaveLength(72);
@@ -124,14 +134,22 @@ describe("header rules", () => {
     ["raw data with a backing file", { autoclear: 2n, incompatible: 4n, backingOffset: 512 }, "names a backing file"],
     ["bitmaps that are nowhere", { autoclear: 1n }, "not where"],
     ["no bitmaps", { autoclear: 1n }, "counts 0 bitmaps", { bitmaps: { count: 0, directoryLength: 0, directoryOffset: 0 } }],
-    ["a huge bitmap directory", { autoclear: 1n }, "bitmap directory is", { bitmaps: { count: 1, directoryLength: 2 ** 40, directoryOffset: 0 } }],
+    [
+      "a huge bitmap directory",
+      { autoclear: 1n },
+      "bitmap directory is",
+      { bitmaps: { count: 1, directoryLength: 2 ** 40, directoryOffset: 0 } },
+    ],
   ];
   it.each(refused)("refuses %s", (_what, header, message, extensions) => {
     expect(failure(header, extensions)?.message).toContain(message);
   });
 
   it("names unknown features: from the image's table, from ours, or by number", () => {
-    const named = failure({ incompatible: (1n << 5n) | (1n << 62n) | DIRTY }, { featureNames: [{ featureClass: "incompatible", bit: 5, name: "time travel" }] });
+    const named = failure(
+      { incompatible: (1n << 5n) | (1n << 62n) | DIRTY },
+      { featureNames: [{ featureClass: "incompatible", bit: 5, name: "time travel" }] },
+    );
     expect(named?.code).toBe("UNSUPPORTED_FEATURE");
     expect(named?.message).toContain("time travel, unknown incompatible feature bit 62");
     expect(named?.message).not.toContain("dirty");
@@ -166,7 +184,12 @@ describe("header extensions", () => {
   });
 
   it("skip what is unknown and stop at the end marker", () => {
-    const bytes = area([0x1234_5678, new Uint8Array(5)], [0xe279_2aca, Buffer.from("qcow2")], [0, new Uint8Array(0)], [0xe279_2aca, Buffer.from("raw")]);
+    const bytes = area(
+      [0x1234_5678, new Uint8Array(5)],
+      [0xe279_2aca, Buffer.from("qcow2")],
+      [0, new Uint8Array(0)],
+      [0xe279_2aca, Buffer.from("raw")],
+    );
     expect(decodeHeaderExtensions(bytes, 112)).toEqual({ backingFormat: "qcow2" });
   });
 
@@ -206,6 +229,8 @@ describe("header extensions", () => {
     const table = Buffer.alloc(48 + 20);
     table[1] = 5;
     table.fill("x", 2, 48);
-    expect(decodeHeaderExtensions(area([0x6803_f857, table]), 112)).toEqual({ featureNames: [{ featureClass: "incompatible", bit: 5, name: "x".repeat(46) }] });
+    expect(decodeHeaderExtensions(area([0x6803_f857, table]), 112)).toEqual({
+      featureNames: [{ featureClass: "incompatible", bit: 5, name: "x".repeat(46) }],
+    });
   });
 });

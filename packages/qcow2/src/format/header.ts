@@ -3,7 +3,7 @@
 import { BlockError } from "@coblock/core";
 import { readNumber64, viewOf, writeNumber64 } from "./words.ts";
 
-export const MAGIC = 0x514649fb;
+const MAGIC = 0x514649fb;
 export const V2_HEADER_LENGTH = 72;
 /** What QEMU writes: all fields that are known, padded. */
 export const V3_HEADER_LENGTH = 112;
@@ -51,14 +51,19 @@ export interface Header {
 
 /** Reads the header from the first bytes of a file; a version 2 header gets the values that it implies. */
 export function decodeHeader(bytes: Uint8Array): Header {
-  if (bytes.length < V2_HEADER_LENGTH) throw new BlockError("CORRUPT_IMAGE", `the file is ${bytes.length} bytes long, too short for a qcow2 header`, { offset: 0 });
+  if (bytes.length < V2_HEADER_LENGTH)
+    throw new BlockError("CORRUPT_IMAGE", `the file is ${bytes.length} bytes long, too short for a qcow2 header`, { offset: 0 });
   const view = viewOf(bytes);
   const magic = view.getUint32(0);
-  if (magic !== MAGIC) throw new BlockError("CORRUPT_IMAGE", `the file starts with 0x${magic.toString(16).padStart(8, "0")}, not with the magic of qcow2`, { offset: 0 });
+  if (magic !== MAGIC)
+    throw new BlockError("CORRUPT_IMAGE", `the file starts with 0x${magic.toString(16).padStart(8, "0")}, not with the magic of qcow2`, {
+      offset: 0,
+    });
   const version = view.getUint32(4);
   if (version === 2) return { version, ...decodeCommon(view), ...V2_IMPLIED };
   if (version !== 3) throw new BlockError("UNSUPPORTED_FEATURE", `qcow2 version ${version} is not supported`, { offset: 4 });
-  if (bytes.length < V3_MINIMUM_LENGTH) throw new BlockError("CORRUPT_IMAGE", `the file is ${bytes.length} bytes long, too short for a version 3 header`, { offset: 0 });
+  if (bytes.length < V3_MINIMUM_LENGTH)
+    throw new BlockError("CORRUPT_IMAGE", `the file is ${bytes.length} bytes long, too short for a version 3 header`, { offset: 0 });
   return { version, ...decodeCommon(view), ...decodeV3(view) };
 }
 

@@ -42,7 +42,8 @@ function packed(bits: number): Access {
   const at = (index: number): number => Math.floor(index / perByte);
   return {
     get: (block, index) => (block.getUint8(at(index)) >> shift(index)) & mask,
-    set: (block, index, value) => block.setUint8(at(index), (block.getUint8(at(index)) & ~(mask << shift(index))) | (value << shift(index))),
+    set: (block, index, value) =>
+      block.setUint8(at(index), (block.getUint8(at(index)) & ~(mask << shift(index))) | (value << shift(index))),
   };
 }
 

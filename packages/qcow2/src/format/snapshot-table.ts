@@ -27,7 +27,6 @@ export interface SnapshotTable {
   readonly length: number;
 }
 
-
 /**
  * Reads `count` entries. `bytes` may be cut short: `undefined` is answered where an entry needs more of them.
  * Throws CORRUPT_IMAGE for an entry that cannot be.
@@ -41,7 +40,11 @@ export function decodeSnapshotTable(bytes: Uint8Array, count: number, tableOffse
     if (at + FIXED_BYTES > bytes.length) return undefined;
     const extraLength = view.getUint32(at + 36);
     if (extraLength > MAX_SNAPSHOT_EXTRA_BYTES) {
-      throw new BlockError("CORRUPT_IMAGE", `snapshot ${index} at offset ${hex(tableOffset + at)} has ${extraLength} bytes of extra data, more than ${MAX_SNAPSHOT_EXTRA_BYTES}`, { offset: tableOffset + at });
+      throw new BlockError(
+        "CORRUPT_IMAGE",
+        `snapshot ${index} at offset ${hex(tableOffset + at)} has ${extraLength} bytes of extra data, more than ${MAX_SNAPSHOT_EXTRA_BYTES}`,
+        { offset: tableOffset + at },
+      );
     }
     const end = at + FIXED_BYTES + extraLength + view.getUint16(at + 12) + view.getUint16(at + 14);
     if (end > bytes.length) return undefined;

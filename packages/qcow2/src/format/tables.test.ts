@@ -19,10 +19,30 @@ describe("addresses", () => {
   });
 
   it("follow the header", () => {
-    expect(geometry).toMatchObject({ clusterSize: 65_536, l2Entries: 8192, l2Coverage: 2 ** 29, subclusters: 1, subclusterSize: 65_536, refcountsPerBlock: 32_768, zeroFlag: true, externalData: false });
+    expect(geometry).toMatchObject({
+      clusterSize: 65_536,
+      l2Entries: 8192,
+      l2Coverage: 2 ** 29,
+      subclusters: 1,
+      subclusterSize: 65_536,
+      refcountsPerBlock: 32_768,
+      zeroFlag: true,
+      externalData: false,
+    });
     const extended = geometryOf({ version: 3, clusterBits: 14, refcountOrder: 0, incompatible: 16n | 4n });
-    expect(extended).toMatchObject({ l2Entries: 1024, l2Coverage: 2 ** 24, subclusterSize: 512, refcountsPerBlock: 131_072, zeroFlag: false, externalData: true });
-    expect(geometryOf({ version: 2, clusterBits: 9, refcountOrder: 6, incompatible: 0n })).toMatchObject({ l2Entries: 64, refcountsPerBlock: 64, zeroFlag: false });
+    expect(extended).toMatchObject({
+      l2Entries: 1024,
+      l2Coverage: 2 ** 24,
+      subclusterSize: 512,
+      refcountsPerBlock: 131_072,
+      zeroFlag: false,
+      externalData: true,
+    });
+    expect(geometryOf({ version: 2, clusterBits: 9, refcountOrder: 6, incompatible: 0n })).toMatchObject({
+      l2Entries: 64,
+      refcountsPerBlock: 64,
+      zeroFlag: false,
+    });
   });
 });
 
@@ -48,7 +68,18 @@ describe("the snapshot table", () => {
     const second = entry("22", "s", Buffer.concat([extra24, Buffer.alloc(8)]));
     const table = decodeSnapshotTable(Buffer.concat([first, second, Buffer.alloc(100)]), 2, 0);
     expect(table?.length).toBe(first.length + second.length);
-    expect(table?.snapshots[0]).toEqual({ id: "1", name: "before upgrade", l1Offset: 0x5_0000, l1Entries: 2, dateSeconds: 1_700_000_000, dateNanoseconds: 5, vmClockNanoseconds: 2n ** 63n, vmStateSize: 77, diskSize: undefined, icount: undefined });
+    expect(table?.snapshots[0]).toEqual({
+      id: "1",
+      name: "before upgrade",
+      l1Offset: 0x5_0000,
+      l1Entries: 2,
+      dateSeconds: 1_700_000_000,
+      dateNanoseconds: 5,
+      vmClockNanoseconds: 2n ** 63n,
+      vmStateSize: 77,
+      diskSize: undefined,
+      icount: undefined,
+    });
     expect(table?.snapshots[1]).toMatchObject({ id: "22", name: "s", vmStateSize: 2 ** 32, diskSize: 2 ** 30, icount: 255n });
   });
 

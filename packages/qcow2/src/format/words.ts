@@ -16,7 +16,8 @@ export function viewOf(bytes: Uint8Array): DataView {
 export function readNumber64(view: DataView, at: number, field: string): number {
   const high = view.getUint32(at);
   const value = high * TWO_32 + view.getUint32(at + 4);
-  if (high >= 0x20_0000) throw new BlockError("CORRUPT_IMAGE", `${field} is 0x${view.getBigUint64(at).toString(16)}, which is larger than 8 PiB`);
+  if (high >= 0x20_0000)
+    throw new BlockError("CORRUPT_IMAGE", `${field} is 0x${view.getBigUint64(at).toString(16)}, which is larger than 8 PiB`);
   return value;
 }
 

@@ -44,14 +44,21 @@ export async function allocate(parts: AllocateParts, request: AllocationRequest)
   const l2 = await writableL2(metadata, writable, l1Index);
   if (l2.kind === "wait") return l2;
   try {
-    return await (request.storedLength === undefined ? allocateClusters(parts, l2, l1Index, request) : allocatePacked(parts, l2, l1Index, request, request.storedLength));
+    return await (request.storedLength === undefined
+      ? allocateClusters(parts, l2, l1Index, request)
+      : allocatePacked(parts, l2, l1Index, request, request.storedLength));
   } catch (error) {
     l2.pin[Symbol.dispose]();
     throw error;
   }
 }
 
-async function allocateClusters(parts: AllocateParts, l2: WritableL2, l1Index: number, { offset, length }: AllocationRequest): Promise<Allocation<Ticket>> {
+async function allocateClusters(
+  parts: AllocateParts,
+  l2: WritableL2,
+  l1Index: number,
+  { offset, length }: AllocationRequest,
+): Promise<Allocation<Ticket>> {
   const { metadata, data } = parts;
   const { geometry, file } = metadata;
   const { clusterSize } = geometry;
@@ -76,7 +83,13 @@ async function allocateClusters(parts: AllocateParts, l2: WritableL2, l1Index: n
 }
 
 /** Host offset of space for the stretch, or for the beginning of it. */
-async function findSpace({ metadata, writable }: AllocateParts, place: L2Place, index: number, guestStart: number, { kind, count }: Stretch): Promise<{ readonly host: number; readonly count: number }> {
+async function findSpace(
+  { metadata, writable }: AllocateParts,
+  place: L2Place,
+  index: number,
+  guestStart: number,
+  { kind, count }: Stretch,
+): Promise<{ readonly host: number; readonly count: number }> {
   const { geometry } = metadata;
   if (geometry.externalData) return { host: guestStart, count };
   if (kind === "own") return { host: hostOffsetAt(place, index), count };
@@ -109,7 +122,13 @@ function isNextInRow(place: L2Place, index: number, count: number): boolean {
   return hostOffsetAt(place, index + count) === hostOffsetAt(place, index) + count * place.geometry.clusterSize;
 }
 
-async function allocatePacked({ metadata, writable, data }: AllocateParts, l2: WritableL2, l1Index: number, { offset, length }: AllocationRequest, storedLength: number): Promise<Allocation<Ticket>> {
+async function allocatePacked(
+  { metadata, writable, data }: AllocateParts,
+  l2: WritableL2,
+  l1Index: number,
+  { offset, length }: AllocationRequest,
+  storedLength: number,
+): Promise<Allocation<Ticket>> {
   const { geometry, file } = metadata;
   assert(length === geometry.clusterSize && !geometry.externalData, "a compressed cluster is whole and in the image file");
   const childOffset = await writable.references.allocateBytes(storedLength);
@@ -117,7 +136,14 @@ async function allocatePacked({ metadata, writable, data }: AllocateParts, l2: W
     await writable.references.giveBackBytes(childOffset, storedLength);
     throw file.noSpace("compressed clusters cannot lie further back in the file");
   }
-  return { offset, length, child: data, childOffset, readsZero: false, ticket: { l2, l1Index, index: l2IndexOf(geometry, offset), count: 1, host: childOffset, space: "packed", storedLength } };
+  return {
+    offset,
+    length,
+    child: data,
+    childOffset,
+    readsZero: false,
+    ticket: { l2, l1Index, index: l2IndexOf(geometry, offset), count: 1, host: childOffset, space: "packed", storedLength },
+  };
 }
 
 /** Shows the new space in the L2 table, and gives up what the entries owned; where that cannot be found out, the space goes back. */
@@ -163,7 +189,12 @@ function setEntry(place: L2Place, allocation: Allocation<Ticket>, step: number):
 }
 
 /** The subclusters of an entry, with those of the allocation being data now. */
-function subclustersWith(place: L2Place, allocation: Allocation<Ticket>, index: number, step: number): { readonly high: number; readonly low: number } {
+function subclustersWith(
+  place: L2Place,
+  allocation: Allocation<Ticket>,
+  index: number,
+  step: number,
+): { readonly high: number; readonly low: number } {
   const { clusterSize, subclusterSize } = place.geometry;
   const start = allocation.offset - (allocation.offset % clusterSize) + step * clusterSize;
   const from = Math.max(0, allocation.offset - start) / subclusterSize;

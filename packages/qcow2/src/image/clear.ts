@@ -52,7 +52,11 @@ interface ClearRange {
   readonly skipsHoles: boolean;
 }
 
-async function changeClusters({ metadata, writable }: ClearParts, { offset, length, skipsHoles }: ClearRange, decide: (kind: L2Kind) => Change): Promise<number | Wait> {
+async function changeClusters(
+  { metadata, writable }: ClearParts,
+  { offset, length, skipsHoles }: ClearRange,
+  decide: (kind: L2Kind) => Change,
+): Promise<number | Wait> {
   const { geometry, l1, l2, file } = metadata;
   const l1Index = l1IndexOf(geometry, offset);
   const index = l2IndexOf(geometry, offset);

@@ -30,7 +30,11 @@ export class ClusterCodec {
    */
   async decode(stored: Uint8Array, unit: Uint8Array, offset: number): Promise<void> {
     if (this.#compressionType !== ZLIB) {
-      throw new BlockError("UNSUPPORTED_FEATURE", `${this.#context.fileName}: the cluster at offset ${hex(offset)} is compressed with zstd, which is not supported`, { node: this.#context.nodeName, offset });
+      throw new BlockError(
+        "UNSUPPORTED_FEATURE",
+        `${this.#context.fileName}: the cluster at offset ${hex(offset)} is compressed with zstd, which is not supported`,
+        { node: this.#context.nodeName, offset },
+      );
     }
     try {
       const bytes = await this.#context.offload.run("inflate", () => inflate(stored, unit.length));
@@ -78,6 +82,8 @@ function inflateStart(stored: Uint8Array, length: number): Promise<Uint8Array> {
 
 function deflate(unit: Uint8Array): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    deflateRaw(unit, { windowBits: WINDOW_BITS, chunkSize: Math.max(unit.length, SLACK) }, (error, bytes) => (error === null ? resolve(bytes) : reject(error)));
+    deflateRaw(unit, { windowBits: WINDOW_BITS, chunkSize: Math.max(unit.length, SLACK) }, (error, bytes) =>
+      error === null ? resolve(bytes) : reject(error),
+    );
   });
 }

@@ -52,13 +52,15 @@ export class GuestAccess {
   /** Makes [offset, offset + length), within one cluster, read as zeros; what the guest has before `diskEnd` is kept. */
   async writeZeros(offset: number, length: number, diskEnd: number): Promise<void> {
     const { subclusterSize } = this.#parts.lookup.geometry;
-    for (let at = offset; at < offset + length; ) {
+    for (let at = offset; at < offset + length;) {
       const run = await this.map(at, offset + length - at);
       const readsZero = run.kind === "zero" || (run.kind === "unallocated" && at >= (this.#parts.backing?.size ?? 0));
       if (run.kind === "data" && run.writable) await run.child.writeZeroes(run.childOffset, run.length);
       else if (!readsZero) {
         const start = alignDown(at, subclusterSize);
-        const { offset: first, length: done } = await this.allocate(start, alignUp(at + run.length, subclusterSize) - start, (allocation) => this.#copy(allocation, diskEnd));
+        const { offset: first, length: done } = await this.allocate(start, alignUp(at + run.length, subclusterSize) - start, (allocation) =>
+          this.#copy(allocation, diskEnd),
+        );
         at = first + done;
         continue;
       }
@@ -73,7 +75,7 @@ export class GuestAccess {
   }
 
   async #read(offset: number, into: Uint8Array): Promise<void> {
-    for (let done = 0; done < into.length; ) {
+    for (let done = 0; done < into.length;) {
       const run = await this.map(offset + done, into.length - done);
       await this.#readRun(run, offset + done, into.subarray(done, done + run.length));
       done += run.length;

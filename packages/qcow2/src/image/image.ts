@@ -121,7 +121,11 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   }
 
   async resize(size: number, options: ResizeOptions): Promise<void> {
-    this.#size = await resizeImage({ ...this.#parts, currentSize: this.#size, lookup: this.#lookup, clear: (metadata) => this.#clearParts(metadata) }, size, options);
+    this.#size = await resizeImage(
+      { ...this.#parts, currentSize: this.#size, lookup: this.#lookup, clear: (metadata) => this.#clearParts(metadata) },
+      size,
+      options,
+    );
   }
 
   async check(options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {
@@ -135,7 +139,10 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   }
 
   inspect(): object {
-    const counters = this.state.runSync(({ l2, writable }) => ({ l2Cache: l2.statistics, refcountCache: writable?.refcounts.blocks.statistics }));
+    const counters = this.state.runSync(({ l2, writable }) => ({
+      l2Cache: l2.statistics,
+      refcountCache: writable?.refcounts.blocks.statistics,
+    }));
     return counters?.value ?? {};
   }
 

@@ -28,7 +28,10 @@ function specificData({ header, extensions, bitmaps }: Description): Record<stri
   const dataFile =
     (incompatible & EXTERNAL_DATA_FILE) === 0n
       ? {}
-      : { ...(extensions.dataFile === undefined ? {} : { "data-file": extensions.dataFile }), "data-file-raw": (autoclear & RAW_EXTERNAL_DATA) !== 0n };
+      : {
+          ...(extensions.dataFile === undefined ? {} : { "data-file": extensions.dataFile }),
+          "data-file-raw": (autoclear & RAW_EXTERNAL_DATA) !== 0n,
+        };
   return {
     ...common,
     "lazy-refcounts": (compatible & LAZY_REFCOUNTS) !== 0n,

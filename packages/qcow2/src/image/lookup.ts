@@ -48,7 +48,18 @@ export function lookup(metadata: Metadata, parts: LookupParts, offset: number, l
   if (entry.kind === "wait") return entry;
   const index = Math.floor(inTable / geometry.clusterSize);
   const skip = inTable - index * geometry.clusterSize;
-  const query = { file, geometry, table: entry.table, l1Index, l2Offset, data, codec, index, skip, length: Math.min(length, geometry.l2Coverage - inTable) };
+  const query = {
+    file,
+    geometry,
+    table: entry.table,
+    l1Index,
+    l2Offset,
+    data,
+    codec,
+    index,
+    skip,
+    length: Math.min(length, geometry.l2Coverage - inTable),
+  };
   const mapping = geometry.extendedL2 ? describeSubclusters(query) : describeClusters(query);
   return intent === "write" && mapping.kind === "data" && mapping.writable ? keptOffMetadata(metadata, mapping) : mapping;
 }
@@ -63,7 +74,9 @@ function describeClusters(query: TableQuery): Mapping {
   if (kind === "unallocated" || kind === "zero") return { kind, length: sameRun(query, high, low) };
   const length = rowRun(query, high, low);
   const childOffset = host + skip;
-  return kind === "data" ? { kind, length, child: data, childOffset, writable: isCopied(high) } : { kind: "zero", length, reserved: { child: data, childOffset } };
+  return kind === "data"
+    ? { kind, length, child: data, childOffset, writable: isCopied(high) }
+    : { kind: "zero", length, reserved: { child: data, childOffset } };
 }
 
 /** Bytes up to the first entry that differs. */

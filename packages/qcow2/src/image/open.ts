@@ -27,7 +27,17 @@ export async function openImage(options: Qcow2Options, context: OpenContext): Pr
   const data = geometry.externalData ? await openDataFile(options, description, context) : file;
   const backing = await openBacking(options, description, context);
   const unreadable = data instanceof BlockError ? data : encrypted(header, context);
-  return new Qcow2Image({ description, geometry, state, file, data: data instanceof BlockError ? file : data, backing, context, size, unreadable });
+  return new Qcow2Image({
+    description,
+    geometry,
+    state,
+    file,
+    data: data instanceof BlockError ? file : data,
+    backing,
+    context,
+    size,
+    unreadable,
+  });
 }
 
 /** What this version does not write to, each with its reason. */
@@ -35,26 +45,41 @@ function refuseWriting(header: Header, context: OpenContext): void {
   const refuse = (reason: string): never => {
     throw new BlockError("UNSUPPORTED_FEATURE", `${context.fileName}: ${reason}`, { node: context.nodeName });
   };
-  if ((header.incompatible & CORRUPT) !== 0n) throw new BlockError("CORRUPT_IMAGE", `${context.fileName}: the image is marked as corrupt and can be opened read-only alone; qemu-img check -r all may repair it`, { node: context.nodeName });
-  if ((header.incompatible & DIRTY) !== 0n) refuse("the image was not closed cleanly and its refcounts must be rebuilt before it is written: run qemu-img check -r all, or open it read-only");
+  if ((header.incompatible & CORRUPT) !== 0n)
+    throw new BlockError(
+      "CORRUPT_IMAGE",
+      `${context.fileName}: the image is marked as corrupt and can be opened read-only alone; qemu-img check -r all may repair it`,
+      { node: context.nodeName },
+    );
+  if ((header.incompatible & DIRTY) !== 0n)
+    refuse(
+      "the image was not closed cleanly and its refcounts must be rebuilt before it is written: run qemu-img check -r all, or open it read-only",
+    );
   if (header.cryptMethod !== 0) refuse("encrypted images cannot be written");
 }
 
 function encrypted({ cryptMethod }: Header, context: OpenContext): BlockError | undefined {
   if (cryptMethod === 0) return undefined;
   const method = cryptMethod === 1 ? "AES" : "LUKS";
-  return new BlockError("UNSUPPORTED_FEATURE", `${context.fileName}: the image is encrypted with ${method}, which is not supported`, { node: context.nodeName });
+  return new BlockError("UNSUPPORTED_FEATURE", `${context.fileName}: the image is encrypted with ${method}, which is not supported`, {
+    node: context.nodeName,
+  });
 }
 
 /** The data file, or why it is not there: without it the image can still tell of itself. */
 async function openDataFile(options: Qcow2Options, { extensions }: Description, context: OpenContext): Promise<BlockChild | BlockError> {
   if (options.dataFile === null) {
-    const absent = new BlockError("NOT_ALLOWED", `${context.fileName}: the image was opened without its data file`, { node: context.nodeName });
+    const absent = new BlockError("NOT_ALLOWED", `${context.fileName}: the image was opened without its data file`, {
+      node: context.nodeName,
+    });
     if (!context.readOnly) throw absent;
     return absent;
   }
   if (options.dataFile !== undefined) return context.child("data-file", "data", options.dataFile);
-  if (extensions.dataFile === undefined) throw new BlockError("INVALID_OPTION", `${context.fileName}: the image needs a data file and names none; give it with dataFile`, { node: context.nodeName });
+  if (extensions.dataFile === undefined)
+    throw new BlockError("INVALID_OPTION", `${context.fileName}: the image needs a data file and names none; give it with dataFile`, {
+      node: context.nodeName,
+    });
   try {
     return await context.namedChild("data-file", "data", { filename: extensions.dataFile, format: undefined });
   } catch (error) {
@@ -63,7 +88,11 @@ async function openDataFile(options: Qcow2Options, { extensions }: Description, 
   }
 }
 
-function openBacking(options: Qcow2Options, { backingName, extensions }: Description, context: OpenContext): Promise<BlockChild> | undefined {
+function openBacking(
+  options: Qcow2Options,
+  { backingName, extensions }: Description,
+  context: OpenContext,
+): Promise<BlockChild> | undefined {
   if (options.backing === null) return undefined;
   if (options.backing !== undefined) return context.child("backing", "backing", options.backing);
   if (backingName === undefined) return undefined;

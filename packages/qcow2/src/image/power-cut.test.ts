@@ -30,7 +30,7 @@ class RecordedFile {
       size: 0,
       limits: { requestAlignment: 1 },
       growable: true,
-      read: (offset: number, into: Uint8Array) => void into.set(this.bytes.subarray(offset, offset + into.length)),
+      read: (offset: number, into: Uint8Array) => into.set(this.bytes.subarray(offset, offset + into.length)),
       write: (offset: number, from: Uint8Array) => this.write(offset, from),
       // Discarded bytes are no longer known; here they are never zero.
       discard: (offset: number, length: number) => this.write(offset, Buffer.alloc(length, 0xdd)),
@@ -127,7 +127,7 @@ const SCENARIOS: readonly Scenario[] = [
 ];
 
 describe.each(SCENARIOS)("$name", ({ name, options, sectors, snapshot }) => {
-  it.each([1, 2, 3])("seed %i: no cut corrupts metadata, and what was flushed is there", async (seed) => {
+  it.each([1, 2])("seed %i: no cut corrupts metadata, and what was flushed is there", async (seed) => {
     const random = seeded(seed * 7919);
     const original = makeImage(join(folder, `${name}-${seed}`), options, sectors, snapshot === true);
     const file = new RecordedFile(original);
@@ -139,7 +139,7 @@ describe.each(SCENARIOS)("$name", ({ name, options, sectors, snapshot }) => {
       const grows = !options.includes("compat=0.10");
       if (grows) await disk.resize((sectors + random(sectors)) * SECTOR, { preallocation: random(2) === 0 ? "metadata" : "off" });
     }
-    for (let round = 0; round < 60; round++) {
+    for (let round = 0; round < 40; round++) {
       const length = random(file.log.length + 1);
       const bytes = file.cut(original, length, () => random(2) === 0);
       await expectSound(bytes, (sector) => expectation.allowed(length, sector), `cut after ${length} of ${file.log.length} entries`);
@@ -154,7 +154,13 @@ function makeImage(path: string, options: string, sectors: number, snapshot: boo
   return readFileSync(path);
 }
 
-async function runRequests(disk: BlockNode, file: RecordedFile, expectation: Expectation, sectors: number, random: (limit: number) => number): Promise<void> {
+async function runRequests(
+  disk: BlockNode,
+  file: RecordedFile,
+  expectation: Expectation,
+  sectors: number,
+  random: (limit: number) => number,
+): Promise<void> {
   const current = new Map<number, number>();
   for (let stamp = 1; stamp <= 40; stamp++) {
     const first = random(sectors);
@@ -188,13 +194,15 @@ async function expectSound(bytes: Uint8Array, allowed: (sector: number) => reado
   const result = await disk.check({ repair: "none" }, ({ severity, what }) => {
     if (severity === "error") findings.push(what);
   });
-  expect(findings, moment).toEqual([]);
-  expect(result, moment).toMatchObject({ errors: 0, corruptions: 0 });
+  expect({ moment, findings }).toEqual({ moment, findings: [] });
+  expect(result).toMatchObject({ errors: 0, corruptions: 0 });
   const content = Buffer.alloc(disk.size);
   await disk.read(0, content);
   for (let sector = 0; sector * SECTOR < content.length; sector++) {
     const value = content.readUInt32LE(sector * SECTOR);
-    expect(allowed(sector), `${moment}: sector ${sector} reads ${value}`).toContain(value);
-    expect(content.subarray(sector * SECTOR, (sector + 1) * SECTOR).equals(stamped(value, 1)), `${moment}: sector ${sector} is torn`).toBe(true);
+    if (!allowed(sector).includes(value))
+      throw new Error(`${moment}: sector ${sector} reads ${value}, not one of ${allowed(sector).join(", ")}`);
+    if (!content.subarray(sector * SECTOR, (sector + 1) * SECTOR).equals(stamped(value, 1)))
+      throw new Error(`${moment}: sector ${sector} is torn`);
   }
 }

@@ -14,7 +14,7 @@ export interface PreallocatedRange {
 
 /** Clusters that have a place keep it. The new ones read as zeros. */
 export async function preallocate(guest: GuestAccess, data: BlockChild, { from, to, mode, unit }: PreallocatedRange): Promise<void> {
-  for (let at = from; at < to; ) {
+  for (let at = from; at < to;) {
     const run = await guest.map(at, to - at);
     if (run.kind !== "unallocated" && run.kind !== "zero") {
       at += run.length;
@@ -23,7 +23,8 @@ export async function preallocate(guest: GuestAccess, data: BlockChild, { from, 
     const start = alignDown(at, unit);
     const allocation = await guest.allocate(start, alignUp(to, unit) - start, async ({ childOffset, length, readsZero }) => {
       if (mode === "full") await writeZeros(data, childOffset, length);
-      else if (mode === "falloc" || !readsZero) await data.writeZeroes(childOffset, length);
+      else if (!readsZero) await data.writeZeroes(childOffset, length);
+      else if (mode === "falloc") await data.resize(childOffset + length, { preallocation: "falloc", shrink: false });
       await lengthen(data, childOffset + length);
     });
     at = allocation.offset + allocation.length;

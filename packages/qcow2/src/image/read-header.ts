@@ -65,7 +65,10 @@ function tooShort(count: number, offset: number, limited: boolean): BlockError {
 function backingNameIn(first: Uint8Array, { backingOffset, backingLength }: Header): string | undefined {
   if (backingOffset === 0 || backingLength === 0) return undefined;
   const bytes = first.subarray(backingOffset, backingOffset + backingLength);
-  if (bytes.length < backingLength) throw new BlockError("CORRUPT_IMAGE", `the name of the backing file at offset ${hex(backingOffset)} ends past the end of the file`, { offset: backingOffset });
+  if (bytes.length < backingLength)
+    throw new BlockError("CORRUPT_IMAGE", `the name of the backing file at offset ${hex(backingOffset)} ends past the end of the file`, {
+      offset: backingOffset,
+    });
   return new TextDecoder().decode(bytes);
 }
 
@@ -78,5 +81,9 @@ async function readUpTo(file: BlockChild, offset: number, length: number): Promi
 /** Errors of the pure parts do not know which file they speak of. */
 function inFile(file: BlockChild, error: unknown): unknown {
   if (!(error instanceof BlockError) || error.node !== undefined) return error;
-  return new BlockError(error.code, `${file.fileName}: ${error.message}`, { node: file.node.name, offset: error.offset, cause: error.cause });
+  return new BlockError(error.code, `${file.fileName}: ${error.message}`, {
+    node: file.node.name,
+    offset: error.offset,
+    cause: error.cause,
+  });
 }

@@ -38,9 +38,14 @@ export async function resizeImage(parts: ResizeParts, size: number, { preallocat
   const guest = new GuestAccess({ metadata, writable, lookup: parts.lookup, backing: parts.backing });
   await clearNewArea(parts, metadata, guest, size);
   const { rawDataFile } = parts.clear(metadata);
-  if (rawDataFile) await lengthen(data, size);
+  if (geometry.externalData) await lengthen(data, size);
   if (preallocation !== "off" || rawDataFile) {
-    await preallocate(guest, data, { from: currentSize, to: size, unit: geometry.clusterSize, mode: preallocation === "off" ? "metadata" : preallocation });
+    await preallocate(guest, data, {
+      from: currentSize,
+      to: size,
+      unit: geometry.clusterSize,
+      mode: preallocation === "off" ? "metadata" : preallocation,
+    });
   }
   await writable.writeOut.all();
   for (const child of new Set([data, file.child])) await child.flush();
@@ -48,16 +53,23 @@ export async function resizeImage(parts: ResizeParts, size: number, { preallocat
   return size;
 }
 
-function refuse({ currentSize, description, geometry, context, backing }: ResizeParts, size: number, preallocation: ResizeOptions["preallocation"]): void {
+function refuse(
+  { currentSize, description, geometry, context, backing }: ResizeParts,
+  size: number,
+  preallocation: ResizeOptions["preallocation"],
+): void {
   const fail = (code: "UNSUPPORTED_FEATURE" | "INVALID_OPTION", reason: string): never => {
     throw new BlockError(code, `${context.fileName}: ${reason}`, { node: context.nodeName });
   };
   const hasBacking = backing !== undefined || description.header.backingOffset !== 0;
   if (size % SECTOR !== 0) fail("INVALID_OPTION", `${size} bytes are not whole sectors of ${SECTOR} bytes`);
   if (size < currentSize) fail("UNSUPPORTED_FEATURE", "shrinking a qcow2 image is not supported");
-  if (geometry.version === 2 && description.snapshots.length > 0) fail("UNSUPPORTED_FEATURE", "a version 2 image with snapshots cannot be resized, for snapshots do not keep their size there");
-  if (l1EntriesFor(geometry, size) * 8 > MAX_L1_BYTES) fail("INVALID_OPTION", `${size} bytes are more than clusters of ${geometry.clusterSize} bytes can map`);
-  if (hasBacking && backing === undefined) fail("INVALID_OPTION", "the image is open without its backing file, which might show in the new area");
+  if (geometry.version === 2 && description.snapshots.length > 0)
+    fail("UNSUPPORTED_FEATURE", "a version 2 image with snapshots cannot be resized, for snapshots do not keep their size there");
+  if (l1EntriesFor(geometry, size) * 8 > MAX_L1_BYTES)
+    fail("INVALID_OPTION", `${size} bytes are more than clusters of ${geometry.clusterSize} bytes can map`);
+  if (hasBacking && backing === undefined)
+    fail("INVALID_OPTION", "the image is open without its backing file, which might show in the new area");
   if (geometry.version === 2 && backing !== undefined && backing.size > currentSize) {
     fail("UNSUPPORTED_FEATURE", "the backing file is longer than the image and would show in the new area, which version 2 cannot hide");
   }
@@ -83,11 +95,16 @@ async function growL1({ geometry, context }: ResizeParts, metadata: Metadata, wr
 }
 
 /** The rest of the last cluster may hold anything; behind it, what the backing file has would show. */
-async function clearNewArea({ currentSize, geometry, backing, clear }: ResizeParts, metadata: Metadata, guest: GuestAccess, size: number): Promise<void> {
+async function clearNewArea(
+  { currentSize, geometry, backing, clear }: ResizeParts,
+  metadata: Metadata,
+  guest: GuestAccess,
+  size: number,
+): Promise<void> {
   const lastClusterEnd = Math.ceil(currentSize / geometry.clusterSize) * geometry.clusterSize;
   await guest.writeZeros(currentSize, lastClusterEnd - currentSize, currentSize);
   const shown = Math.min(size, backing?.size ?? 0);
-  for (let at = lastClusterEnd; at < shown; ) {
+  for (let at = lastClusterEnd; at < shown;) {
     const done = await zeroClusters(clear(metadata), at, shown - at, false);
     if (typeof done !== "number") await done.until;
     else at += done;

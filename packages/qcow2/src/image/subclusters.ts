@@ -81,7 +81,13 @@ function decode({ table, geometry }: L2Place, index: number): Subclusters {
   const high = table.high(index * 2);
   const host = offsetOf(high, table.low(index * 2));
   const copied = isCopied(high);
-  return { host, copied, placed: host !== 0 || (geometry.externalData && copied), allocated: table.low(index * 2 + 1), zeros: table.high(index * 2 + 1) };
+  return {
+    host,
+    copied,
+    placed: host !== 0 || (geometry.externalData && copied),
+    allocated: table.low(index * 2 + 1),
+    zeros: table.high(index * 2 + 1),
+  };
 }
 
 function problemAt(place: L2Place, index: number): string | undefined {

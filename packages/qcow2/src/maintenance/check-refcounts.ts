@@ -37,7 +37,8 @@ export class RefcountComparison {
       const low = this.#table.getUint32(index * 8 + 4);
       const offset = this.#blockOffset(index);
       if (low % 512 !== 0) this.#log.damaged(`ERROR refcount table entry ${index} has reserved bits set`, index * 8);
-      else if (offset % clusterSize !== 0) this.#log.damaged(`ERROR refcount block ${index} is not cluster aligned; refcount table entry corrupted`, offset);
+      else if (offset % clusterSize !== 0)
+        this.#log.damaged(`ERROR refcount block ${index} is not cluster aligned; refcount table entry corrupted`, offset);
       else if (offset / clusterSize >= this.#counts.length) this.#log.damaged(`ERROR refcount block ${index} is outside image`, offset);
       else if (offset !== 0) {
         this.#counts.add(offset, clusterSize);

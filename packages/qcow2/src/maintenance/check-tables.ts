@@ -15,6 +15,7 @@ export interface Fragmentation {
 
 const L1_CHUNK = 64 * 1024;
 
+/** Counts what tables own; keeps one L2 table in memory. */
 export class TableWalk {
   readonly #file: CheckFile;
   readonly #counts: ReferenceCounts;
@@ -39,7 +40,8 @@ export class TableWalk {
       if (!this.#file.holds(offset + first * 8)) return;
       await this.#file.read(offset + first * 8, chunk);
       const view = viewOf(chunk);
-      for (let at = 0; at < chunk.length; at += 8) await this.#l1Entry(view.getUint32(at), view.getUint32(at + 4), offset + first * 8 + at, fragmentation);
+      for (let at = 0; at < chunk.length; at += 8)
+        await this.#l1Entry(view.getUint32(at), view.getUint32(at + 4), offset + first * 8 + at, fragmentation);
     }
   }
 
@@ -52,7 +54,8 @@ export class TableWalk {
     const offset = offsetOf(high, low);
     if (hasReservedL1Bits(high, low)) this.#log.damaged(`ERROR found L1 entry with reserved bits set: ${hexOf(high, low)}`, at);
     this.#counts.add(offset, this.#file.geometry.clusterSize, () => offsetHex(high, low));
-    if (offset % this.#file.geometry.clusterSize !== 0) this.#log.damaged(`ERROR l2_offset=${offsetHex(high, low)}: Table is not cluster aligned; L1 entry corrupted`, at);
+    if (offset % this.#file.geometry.clusterSize !== 0)
+      this.#log.damaged(`ERROR l2_offset=${offsetHex(high, low)}: Table is not cluster aligned; L1 entry corrupted`, at);
     if (!isCopied(high)) this.sharing = true;
     if (!this.#file.holds(offset)) return;
     await this.#file.read(offset, new Uint8Array(this.#l2.buffer));
@@ -91,9 +94,11 @@ export class TableWalk {
       this.#compressed(this.#l2, at, at / l2EntrySize, tableOffset, fragmentation);
       return next;
     }
-    if ((high & 0x3f00_0000) !== 0 || (low & 0x1fe) !== 0) this.#log.damaged(`ERROR found l2 entry with reserved bits set: ${hexOf(high, low)}`, tableOffset + at);
+    if ((high & 0x3f00_0000) !== 0 || (low & 0x1fe) !== 0)
+      this.#log.damaged(`ERROR found l2 entry with reserved bits set: ${hexOf(high, low)}`, tableOffset + at);
     if (kind !== "data" && kind !== "reserved") {
-      if (extendedL2 && this.#l2.getUint32(at + 12) !== 0) this.#log.damaged("ERROR: Unallocated cluster has non-zero subcluster allocation map", tableOffset + at);
+      if (extendedL2 && this.#l2.getUint32(at + 12) !== 0)
+        this.#log.damaged("ERROR: Unallocated cluster has non-zero subcluster allocation map", tableOffset + at);
       return next;
     }
     const offset = offsetOf(high, low);
@@ -110,11 +115,15 @@ export class TableWalk {
     const high = view.getUint32(at);
     const low = view.getUint32(at + 4);
     const offset = (): string => compressedHex(high, low, clusterBits);
-    if (isCopied(high)) this.#log.damaged(`ERROR: coffset=0x${offset()}: copied flag must never be set for compressed clusters`, tableOffset + at);
+    if (isCopied(high))
+      this.#log.damaged(`ERROR: coffset=0x${offset()}: copied flag must never be set for compressed clusters`, tableOffset + at);
     const entry = hexOf(high % COPIED_HIGH, low);
     if (externalData) return this.#log.damaged(`ERROR compressed cluster ${index} with data file, entry=0x${entry}`, tableOffset + at);
     if (extendedL2 && (view.getUint32(at + 8) !== 0 || view.getUint32(at + 12) !== 0)) {
-      return this.#log.damaged(`ERROR compressed cluster ${index} with non-zero subcluster allocation bitmap, entry=0x${entry}`, tableOffset + at);
+      return this.#log.damaged(
+        `ERROR compressed cluster ${index} with non-zero subcluster allocation bitmap, entry=0x${entry}`,
+        tableOffset + at,
+      );
     }
     const place = compressedPlaceOf(high, low, clusterBits);
     this.#counts.add(place.offset, place.length, offset);
@@ -129,10 +138,14 @@ export class TableWalk {
     const zeros = extendedL2 ? view.getUint32(at + 8) : 0;
     const allocated = extendedL2 ? view.getUint32(at + 12) : 0;
     const text = offsetHex(view.getUint32(at), view.getUint32(at + 4));
-    if ((zeros & allocated) !== 0) this.#log.damaged(`ERROR offset=${text}: Allocated cluster has corrupted subcluster allocation bitmap`, tableOffset + at);
+    if ((zeros & allocated) !== 0)
+      this.#log.damaged(`ERROR offset=${text}: Allocated cluster has corrupted subcluster allocation bitmap`, tableOffset + at);
     if (offset % clusterSize === 0) return;
     const hasData = extendedL2 ? allocated !== 0 : view.getUint32(at + 4) % 2 !== ZERO_LOW;
-    this.#log.damaged(`ERROR offset=${text}: ${hasData ? "Data" : "Preallocated"} cluster is not properly aligned; L2 entry corrupted.`, tableOffset + at);
+    this.#log.damaged(
+      `ERROR offset=${text}: ${hasData ? "Data" : "Preallocated"} cluster is not properly aligned; L2 entry corrupted.`,
+      tableOffset + at,
+    );
   }
 }
 
@@ -142,7 +155,7 @@ export function hexOf(high: number, low: number): string {
 }
 
 /** Bits 9 to 55, exact. */
-export function offsetHex(high: number, low: number): string {
+function offsetHex(high: number, low: number): string {
   return ((BigInt(high) * BigInt(TWO_32) + BigInt(low)) & 0x00ff_ffff_ffff_fe00n).toString(16);
 }
 

@@ -22,8 +22,17 @@ export interface CheckParts {
 }
 
 /** Findings in qemu-img's words and order. The header, snapshots and bitmaps are read anew: the image may have changed since it was opened. */
-export async function checkImage({ file: child, clock, size }: CheckParts, options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {
-  if (options.repair !== "none") throw new BlockError("UNSUPPORTED_FEATURE", `${child.fileName}: qcow2 images cannot be repaired here; use qemu-img check -r ${options.repair}`, { node: child.node.name });
+export async function checkImage(
+  { file: child, clock, size }: CheckParts,
+  options: CheckOptions,
+  report: (finding: Finding) => void,
+): Promise<CheckResult> {
+  if (options.repair !== "none")
+    throw new BlockError(
+      "UNSUPPORTED_FEATURE",
+      `${child.fileName}: qcow2 images cannot be repaired here; use qemu-img check -r ${options.repair}`,
+      { node: child.node.name },
+    );
   const image = await readHeader(child);
   const { header, extensions } = image;
   const geometry = geometryOf(header);
@@ -45,7 +54,12 @@ export async function checkImage({ file: child, clock, size }: CheckParts, optio
     counts.add(extensions.bitmaps.directoryOffset, extensions.bitmaps.directoryLength);
     for (const bitmap of bitmaps) await countBitmap(file, counts, log, bitmap);
   }
-  const refcounts = new RefcountComparison(file, counts, log, await readTable(file, header.refcountTableOffset, header.refcountTableClusters * geometry.clusterSize));
+  const refcounts = new RefcountComparison(
+    file,
+    counts,
+    log,
+    await readTable(file, header.refcountTableOffset, header.refcountTableClusters * geometry.clusterSize),
+  );
   refcounts.countBlocks();
   await refcounts.compare();
   // Where all refcounts are right, none is above one, and every entry says that it is the only owner, no flag can be wrong.
@@ -64,14 +78,25 @@ export async function checkImage({ file: child, clock, size }: CheckParts, optio
   };
 }
 
-async function countSnapshot(walk: TableWalk, log: CheckLog, clusterSize: number, { id, name, l1Offset, l1Entries }: Snapshot): Promise<void> {
-  const corrupted = (problem: string): void => log.damaged(`ERROR snapshot ${id} (${name}) ${problem}; snapshot table entry corrupted`, l1Offset);
+async function countSnapshot(
+  walk: TableWalk,
+  log: CheckLog,
+  clusterSize: number,
+  { id, name, l1Offset, l1Entries }: Snapshot,
+): Promise<void> {
+  const corrupted = (problem: string): void =>
+    log.damaged(`ERROR snapshot ${id} (${name}) ${problem}; snapshot table entry corrupted`, l1Offset);
   if (l1Offset % clusterSize !== 0) return corrupted(`l1_offset=0x${l1Offset.toString(16)}: L1 table is not cluster aligned`);
   if (l1Entries * 8 > MAX_L1_BYTES) return corrupted(`l1_size=0x${l1Entries.toString(16)}: L1 table is too large`);
   await walk.l1(l1Offset, l1Entries);
 }
 
-async function countBitmap(file: CheckFile, counts: ReferenceCounts, log: CheckLog, { name, tableOffset, tableEntries }: Bitmap): Promise<void> {
+async function countBitmap(
+  file: CheckFile,
+  counts: ReferenceCounts,
+  log: CheckLog,
+  { name, tableOffset, tableEntries }: Bitmap,
+): Promise<void> {
   const { clusterSize } = file.geometry;
   counts.add(tableOffset, tableEntries * 8);
   if (!file.holds(tableOffset)) return;
@@ -79,7 +104,8 @@ async function countBitmap(file: CheckFile, counts: ReferenceCounts, log: CheckL
   for (let at = 0; at + 8 <= table.byteLength; at += 8) {
     const offset = offsetOf(table.getUint32(at), table.getUint32(at + 4));
     const reserved = table.getUint32(at) >= 2 ** 24 || table.getUint32(at + 4) % 512 > (offset === 0 ? 1 : 0);
-    if (reserved || offset % clusterSize !== 0) log.damaged(`ERROR bitmap '${name}': entry ${at / 8} of its table is corrupted`, tableOffset + at);
+    if (reserved || offset % clusterSize !== 0)
+      log.damaged(`ERROR bitmap '${name}': entry ${at / 8} of its table is corrupted`, tableOffset + at);
     else if (offset !== 0) counts.add(offset, clusterSize);
   }
 }

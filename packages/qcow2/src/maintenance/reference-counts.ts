@@ -45,7 +45,11 @@ export class ReferenceCounts {
   equalsStored(first: number, end: number, stored: Uint8Array): boolean {
     const { refcountBits } = this.#geometry;
     if (refcountBits !== 8 && refcountBits !== 16) return false;
-    const counted = Buffer.from(this.#counts.buffer, first * this.#counts.BYTES_PER_ELEMENT, (end - first) * this.#counts.BYTES_PER_ELEMENT);
+    const counted = Buffer.from(
+      this.#counts.buffer,
+      first * this.#counts.BYTES_PER_ELEMENT,
+      (end - first) * this.#counts.BYTES_PER_ELEMENT,
+    );
     const native = Buffer.from(stored);
     if (refcountBits === 16 && LITTLE_ENDIAN) native.swap16();
     return native.equals(counted);
@@ -78,7 +82,8 @@ export class ReferenceCounts {
     const count = this.get(cluster) + 1;
     if (count > this.#max) {
       const offset = cluster * this.#geometry.clusterSize;
-      const advice = "Use qemu-img amend to increase the refcount entry width or qemu-img convert to create a clean copy if the image cannot be opened for writing";
+      const advice =
+        "Use qemu-img amend to increase the refcount entry width or qemu-img convert to create a clean copy if the image cannot be opened for writing";
       this.#log.damaged(`ERROR: overflow cluster offset=0x${offset.toString(16)}\n${advice}`, offset);
       return;
     }

@@ -136,7 +136,7 @@ export class ClusterAllocator {
   async #findContiguous(count: number): Promise<number> {
     const { refcounts, geometry } = this.#parts;
     let first = this.#next;
-    for (let at = first; at < first + count; ) {
+    for (let at = first; at < first + count;) {
       const { tableIndex, index } = refcounts.place(at);
       const blockStart = at - index;
       const block = await refcounts.block(tableIndex);
@@ -158,7 +158,8 @@ export class ClusterAllocator {
     const { refcounts } = this.#parts;
     const missing: number[] = [];
     const last = refcounts.place(first + count - 1).tableIndex;
-    for (let index = refcounts.place(first).tableIndex; index <= last; index++) if ((await refcounts.block(index)) === undefined) missing.push(index);
+    for (let index = refcounts.place(first).tableIndex; index <= last; index++)
+      if ((await refcounts.block(index)) === undefined) missing.push(index);
     return missing;
   }
 
@@ -167,7 +168,7 @@ export class ClusterAllocator {
     const { refcounts, geometry } = this.#parts;
     const done: ClusterRun[] = [];
     try {
-      for (let at = first; at < first + count; ) {
+      for (let at = first; at < first + count;) {
         const { tableIndex, index } = refcounts.place(at);
         const length = Math.min(first + count - at, geometry.refcountsPerBlock - index);
         const block = await refcounts.block(tableIndex);

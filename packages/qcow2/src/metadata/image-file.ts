@@ -39,7 +39,10 @@ export class ImageFile {
   /** A whole table; throws CORRUPT_IMAGE where the file ends before it does. `what` names it. */
   readTable(what: string, offset: number, length: number): MaybePromise<Uint8Array> {
     if (offset + length > this.child.size) {
-      throw this.corrupt(`${what} at offset ${hex(offset)} is ${length} bytes long and ends past the end of the file, which is ${this.child.size} bytes long`, offset);
+      throw this.corrupt(
+        `${what} at offset ${hex(offset)} is ${length} bytes long and ends past the end of the file, which is ${this.child.size} bytes long`,
+        offset,
+      );
     }
     const bytes = new Uint8Array(length);
     const pending = this.child.read(offset, bytes);
@@ -108,7 +111,11 @@ export class ImageFile {
         await this.child.write(HEADER_AT.incompatible, encodeFeatures(this.#incompatible));
         await this.child.flush();
       } catch (cause) {
-        throw new BlockError("CORRUPT_IMAGE", `${error.message}; and the image could not be marked as corrupt`, { cause, node: error.node, offset: error.offset });
+        throw new BlockError("CORRUPT_IMAGE", `${error.message}; and the image could not be marked as corrupt`, {
+          cause,
+          node: error.node,
+          offset: error.offset,
+        });
       }
     }
     throw error;

@@ -1,7 +1,15 @@
 /** One L2 entry in its table, checked: what it points to, or CORRUPT_IMAGE with its place and value. */
 
 import { type BlockError, hex } from "@coblock/core";
-import { type CompressedPlace, compressedPlaceOf, entryText, hasReservedL2Bits, isCompressedOffsetExact, isOffsetExact, offsetOf } from "../format/entries.ts";
+import {
+  type CompressedPlace,
+  compressedPlaceOf,
+  entryText,
+  hasReservedL2Bits,
+  isCompressedOffsetExact,
+  isOffsetExact,
+  offsetOf,
+} from "../format/entries.ts";
 import type { Geometry } from "../format/geometry.ts";
 import type { ImageFile } from "./image-file.ts";
 import type { TableBytes } from "./table-bytes.ts";

@@ -2,7 +2,15 @@
 
 import { clusterOf, type Geometry } from "../format/geometry.ts";
 
-export type MetadataKind = "header" | "active L1 table" | "refcount table" | "snapshot table" | "bitmap directory" | "inactive L1 table" | "active L2 table" | "refcount block";
+export type MetadataKind =
+  | "header"
+  | "active L1 table"
+  | "refcount table"
+  | "snapshot table"
+  | "bitmap directory"
+  | "inactive L1 table"
+  | "active L2 table"
+  | "refcount block";
 
 interface Range {
   readonly kind: MetadataKind;

@@ -34,10 +34,10 @@ export interface MetadataParts {
   readonly refcountCacheSize?: number | undefined;
 }
 
-export type MetadataContext = ImageFileContext & Pick<OpenContext, "retire" | "dataBarrier"> & { readonly clock?: Clock };
+type MetadataContext = ImageFileContext & Pick<OpenContext, "retire" | "dataBarrier"> & { readonly clock?: Clock };
 
 /** Where the header says that metadata lies. */
-export interface MetadataPlaces {
+interface MetadataPlaces {
   readonly header: Header;
   readonly extensions: { readonly bitmaps?: BitmapsExtension };
   readonly snapshots: readonly Snapshot[];
@@ -73,7 +73,9 @@ interface Loaded extends Pick<Metadata, "file" | "geometry" | "l1" | "l2"> {
 async function loadWritable(parts: MetadataParts, { file, geometry, l1, l2, lock }: Loaded): Promise<WritableMetadata> {
   const { places, context } = parts;
   const tableOffset = places.header.refcountTableOffset;
-  const table = new TableBytes(await file.readTable("the refcount table", tableOffset, places.header.refcountTableClusters * geometry.clusterSize));
+  const table = new TableBytes(
+    await file.readTable("the refcount table", tableOffset, places.header.refcountTableClusters * geometry.clusterSize),
+  );
   const map = mapMetadata(geometry, l1, places);
   const blocks = new TableCache({
     name: `${context.nodeName} refcount blocks`,
@@ -100,17 +102,25 @@ function loader(file: ImageFile, what: string, length: number): (offset: number)
 /** Blocks: enough for the refcounts of all that a full disk takes, within the default limit. */
 function refcountCapacity({ geometry: { clusterSize, refcountsPerBlock }, size, refcountCacheSize }: MetadataParts): number {
   const covering = Math.ceil(size / (clusterSize * refcountsPerBlock)) + 1;
-  const wanted = refcountCacheSize === undefined ? Math.min(covering, DEFAULT_REFCOUNT_CACHE / clusterSize) : Math.floor(refcountCacheSize / clusterSize);
+  const wanted =
+    refcountCacheSize === undefined
+      ? Math.min(covering, DEFAULT_REFCOUNT_CACHE / clusterSize)
+      : Math.floor(refcountCacheSize / clusterSize);
   return Math.max(MIN_REFCOUNT_BLOCKS, wanted);
 }
 
-function mapMetadata(geometry: Geometry, l1: L1Table, { header, extensions, snapshots, snapshotTableLength, bitmaps }: MetadataPlaces): MetadataMap {
+function mapMetadata(
+  geometry: Geometry,
+  l1: L1Table,
+  { header, extensions, snapshots, snapshotTableLength, bitmaps }: MetadataPlaces,
+): MetadataMap {
   const map = new MetadataMap(geometry);
   map.place("header", 0, geometry.clusterSize);
   map.place("active L1 table", l1.offset, l1.table.bytes.length);
   map.place("refcount table", header.refcountTableOffset, header.refcountTableClusters * geometry.clusterSize);
   map.place("snapshot table", header.snapshotsOffset, snapshotTableLength);
-  if (extensions.bitmaps !== undefined && bitmaps.length > 0) map.place("bitmap directory", extensions.bitmaps.directoryOffset, extensions.bitmaps.directoryLength);
+  if (extensions.bitmaps !== undefined && bitmaps.length > 0)
+    map.place("bitmap directory", extensions.bitmaps.directoryOffset, extensions.bitmaps.directoryLength);
   map.placeInactiveL1(snapshots.map(({ l1Offset, l1Entries }) => ({ offset: l1Offset, length: Math.min(l1Entries * 8, MAX_L1_BYTES) })));
   for (let index = 0; index < l1.entries; index++) {
     const offset = offsetOf(l1.table.high(index), l1.table.low(index));

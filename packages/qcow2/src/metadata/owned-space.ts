@@ -28,7 +28,10 @@ export function planDrops(references: References, place: L2Place, indices: reado
 }
 
 /** What entry `index` is; with extended entries "data" is any that has a host cluster. */
-export function kindAt({ table, geometry }: L2Place, index: number): { readonly high: number; readonly low: number; readonly kind: L2Kind } {
+export function kindAt(
+  { table, geometry }: L2Place,
+  index: number,
+): { readonly high: number; readonly low: number; readonly kind: L2Kind } {
   const word = geometry.extendedL2 ? index * 2 : index;
   const high = table.high(word);
   const low = table.low(word);

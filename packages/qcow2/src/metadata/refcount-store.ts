@@ -69,7 +69,10 @@ export class RefcountStore {
     if (high === 0 && low === 0) return undefined;
     const offset = offsetOf(high, low);
     if (hasReservedRefcountTableBits(high, low) || !isOffsetExact(high) || offset % this.#geometry.clusterSize !== 0) {
-      throw this.#file.corrupt(`refcount table entry ${tableIndex} is ${entryText(high, low)}, which is no place of a refcount block`, this.#tableOffset + tableIndex * 8);
+      throw this.#file.corrupt(
+        `refcount table entry ${tableIndex} is ${entryText(high, low)}, which is no place of a refcount block`,
+        this.#tableOffset + tableIndex * 8,
+      );
     }
     return this.blocks.fetch(offset);
   }
@@ -96,7 +99,11 @@ export class RefcountStore {
     const block = await this.block(tableIndex);
     assert(block !== undefined, "a cluster that has an owner has a refcount block");
     const count = this.codec.get(block.table.view, index);
-    if (count >= this.codec.max) throw new BlockError("OUT_OF_RANGE", `cluster ${cluster} has ${count} references, and refcounts of ${this.codec.bits} bits hold no more`);
+    if (count >= this.codec.max)
+      throw new BlockError(
+        "OUT_OF_RANGE",
+        `cluster ${cluster} has ${count} references, and refcounts of ${this.codec.bits} bits hold no more`,
+      );
     this.fill(block, index, 1, count + 1);
   }
 
@@ -108,7 +115,9 @@ export class RefcountStore {
     const huge = this.codec.bits === 64 && count === this.codec.max;
     if (block === undefined || count < by || huge) {
       const offset = cluster * this.#geometry.clusterSize;
-      return this.#file.failDamaged(this.#file.corrupt(`the cluster at offset ${hex(offset)} has refcount ${count}, which cannot be lowered by ${by}`, offset));
+      return this.#file.failDamaged(
+        this.#file.corrupt(`the cluster at offset ${hex(offset)} has refcount ${count}, which cannot be lowered by ${by}`, offset),
+      );
     }
     this.fill(block, index, 1, count - by);
     return count - by;
@@ -121,7 +130,6 @@ export class RefcountStore {
     return block;
   }
 
-
   /** Takes over a block that is on disk already. */
   adoptBlock(tableIndex: number, offset: number): void {
     this.#table.set(tableIndex, entryFor(offset, false));
@@ -133,7 +141,9 @@ export class RefcountStore {
     for (const block of this.blocks.dirtyEntries()) {
       const kind = this.#map.find(block.offset, this.#geometry.clusterSize, "refcount block");
       if (kind !== undefined) {
-        await this.#file.failDamaged(this.#file.corrupt(`a refcount block at offset ${hex(block.offset)} lies over the ${kind}`, block.offset));
+        await this.#file.failDamaged(
+          this.#file.corrupt(`a refcount block at offset ${hex(block.offset)} lies over the ${kind}`, block.offset),
+        );
       }
       await this.#file.writeTable(block.offset, block.table);
       this.blocks.markClean(block);
@@ -150,7 +160,11 @@ export class RefcountStore {
 }
 
 /** Blocks for `tableIndices`, in which the clusters of `run` have one reference and all others none. */
-export function buildBlocks(geometry: Geometry, tableIndices: readonly number[], run: { readonly first: number; readonly count: number }): Uint8Array[] {
+export function buildBlocks(
+  geometry: Geometry,
+  tableIndices: readonly number[],
+  run: { readonly first: number; readonly count: number },
+): Uint8Array[] {
   const codec = refcountCodec(geometry.refcountBits);
   return tableIndices.map((tableIndex) => {
     const block = viewOf(new Uint8Array(geometry.clusterSize));

@@ -65,7 +65,8 @@ function planTable(geometry: Geometry, oldEntries: number, entries: number): Lay
   for (;;) {
     const neededBlocks = Math.ceil((blockCount + tableClusters) / refcountsPerBlock);
     const neededClusters = Math.ceil(Math.max(entries, oldEntries + blockCount) / entriesPerCluster);
-    if (neededClusters > limit) throw new BlockError("NO_SPACE", `the refcount table would become larger than ${MAX_REFCOUNT_TABLE_BYTES} bytes`);
+    if (neededClusters > limit)
+      throw new BlockError("NO_SPACE", `the refcount table would become larger than ${MAX_REFCOUNT_TABLE_BYTES} bytes`);
     if (neededBlocks <= blockCount && neededClusters <= tableClusters) return { first, blockCount, tableClusters };
     blockCount = Math.max(blockCount, neededBlocks);
     tableClusters = Math.max(tableClusters, neededClusters);

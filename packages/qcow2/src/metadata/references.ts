@@ -136,12 +136,15 @@ export class References {
   /** Compressed data is not put into clusters that are about to be free. */
   #stopPacking(first: number, count: number): void {
     const { clusterSize } = this.#parts.geometry;
-    if (this.#packEnd !== undefined && this.#packEnd >= first * clusterSize && this.#packEnd < (first + count) * clusterSize) this.#packEnd = undefined;
+    if (this.#packEnd !== undefined && this.#packEnd >= first * clusterSize && this.#packEnd < (first + count) * clusterSize)
+      this.#packEnd = undefined;
   }
 
   async #failTooLow(cluster: number, count: number, drops: number): Promise<never> {
     const { file, geometry } = this.#parts;
     const offset = cluster * geometry.clusterSize;
-    return file.failDamaged(file.corrupt(`the cluster at offset ${hex(offset)} has ${count} references left, and ${drops} more are given up`, offset));
+    return file.failDamaged(
+      file.corrupt(`the cluster at offset ${hex(offset)} has ${count} references left, and ${drops} more are given up`, offset),
+    );
   }
 }

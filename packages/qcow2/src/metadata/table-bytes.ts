@@ -57,7 +57,7 @@ export class TableBytes {
   dirtyRuns(): { readonly at: number; readonly bytes: Uint8Array }[] {
     const runs: { at: number; bytes: Uint8Array }[] = [];
     if (!this.#dirty) return runs;
-    for (let start = this.#dirtyParts.indexOf(1); start >= 0; ) {
+    for (let start = this.#dirtyParts.indexOf(1); start >= 0;) {
       let end = start;
       let next = start;
       while (next >= 0 && next - end <= JOINED_GAP) {

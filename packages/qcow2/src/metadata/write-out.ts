@@ -72,7 +72,8 @@ export class WriteOut {
     if (this.#refcountsToFlush) await this.#flush();
     for (const entry of dirty) {
       const kind = map.find(entry.offset, geometry.clusterSize, "active L2 table");
-      if (kind !== undefined) await file.failDamaged(file.corrupt(`an L2 table at offset ${hex(entry.offset)} lies over the ${kind}`, entry.offset));
+      if (kind !== undefined)
+        await file.failDamaged(file.corrupt(`an L2 table at offset ${hex(entry.offset)} lies over the ${kind}`, entry.offset));
       await file.writeTable(entry.offset, entry.table);
       l2.markClean(entry);
     }
