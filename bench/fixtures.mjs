@@ -31,7 +31,10 @@ function qemuImg(...args) {
 
 /** `commands` go through standard input: an argument list would be too long. */
 function qemuIo(path, commands) {
-  const result = spawnSync("qemu-io", ["-f", "qcow2", path], { input: `${commands.join("\n")}\nquit\n`, stdio: ["pipe", "ignore", "inherit"] });
+  const result = spawnSync("qemu-io", ["-f", "qcow2", path], {
+    input: `${commands.join("\n")}\nquit\n`,
+    stdio: ["pipe", "ignore", "inherit"],
+  });
   if (result.status !== 0) throw new Error(`qemu-io failed on ${path}`);
 }
 
@@ -89,4 +92,3 @@ export function fixtures(folder) {
 export function warm(path) {
   spawnSync("cat", [path], { stdio: ["ignore", "ignore", "inherit"] });
 }
-

@@ -77,7 +77,9 @@ async function writes() {
     const buffers = Array.from({ length: 8 }, () => Buffer.alloc(size, 9));
     sync(`fs.writeSync ${size / KiB} KiB`, (offset) => fs.writeSync(fd, buffers[0], 0, size, offset), size);
     await parallel(`file driver, write ${size / KiB} KiB`, buffers, (offset, bytes) => image.write(offset, bytes));
-    await parallel(`fs.write ${size / KiB} KiB`, buffers, (offset, bytes) => callback((done) => fs.write(fd, bytes, 0, size, offset, done)));
+    await parallel(`fs.write ${size / KiB} KiB`, buffers, (offset, bytes) =>
+      callback((done) => fs.write(fd, bytes, 0, size, offset, done)),
+    );
   }
   await image[Symbol.asyncDispose]();
 }

@@ -31,7 +31,12 @@ await graph.create({ driver: "raw", filename: "second.raw", size: source.size })
 await using second = await graph.open("second.raw", { driver: "raw" });
 const aborter = new AbortController();
 try {
-  await copyDisk({ source, target: second, signal: aborter.signal, onProgress: (done, total) => done > total / 2 && aborter.abort(new Error("enough")) });
+  await copyDisk({
+    source,
+    target: second,
+    signal: aborter.signal,
+    onProgress: (done, total) => done > total / 2 && aborter.abort(new Error("enough")),
+  });
 } catch (error) {
   // Everything that was in flight has ended by now; nothing writes to the target any more.
   console.log(`aborted: ${(error as Error).message}`);

@@ -34,7 +34,8 @@ async function openCloop(options: { readonly file: NodeOptions }, context: OpenC
   await file.read(0, header);
   const [blockLength, blocks] = [header.readUInt32BE(128), header.readUInt32BE(132)];
   const indexLength = (blocks + 1) * 8;
-  if (blockLength === 0 || blockLength % 512 !== 0 || blockLength > MAX_BLOCK_LENGTH) corrupt(`block length ${blockLength} is not 512 to ${MAX_BLOCK_LENGTH} in whole sectors`);
+  if (blockLength === 0 || blockLength % 512 !== 0 || blockLength > MAX_BLOCK_LENGTH)
+    corrupt(`block length ${blockLength} is not 512 to ${MAX_BLOCK_LENGTH} in whole sectors`);
   if (HEADER_LENGTH + indexLength > file.size) corrupt(`index of ${blocks} blocks reaches past the end of the file, at ${file.size}`);
   const index = Buffer.alloc(indexLength);
   await file.read(HEADER_LENGTH, index);
@@ -64,7 +65,8 @@ async function openCloop(options: { readonly file: NodeOptions }, context: OpenC
 function decode(stored: Uint8Array, unit: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     inflate(stored, { maxOutputLength: unit.length }, (error, bytes) => {
-      if (error !== null || bytes.length !== unit.length) return reject(new BlockError("CORRUPT_IMAGE", "a cloop block does not inflate to its length", { cause: error }));
+      if (error !== null || bytes.length !== unit.length)
+        return reject(new BlockError("CORRUPT_IMAGE", "a cloop block does not inflate to its length", { cause: error }));
       unit.set(bytes);
       resolve();
     });

@@ -118,5 +118,9 @@ it.each([
   ["cloop.ts", 80],
   ["vdi.ts", 200],
 ])("%s has fewer than %i lines", (name, limit) => {
-  expect(readFileSync(join(import.meta.dirname, name), "utf8").trimEnd().split("\n").length).toBeLessThan(limit);
+  expect(
+    readFileSync(join(import.meta.dirname, name), "utf8")
+      .trimEnd()
+      .split("\n").length,
+  ).toBeLessThan(limit);
 });

@@ -3,18 +3,12 @@
 import { randomFillSync } from "node:crypto";
 import { BlockError, Guarded } from "@coblock/core";
 import type {
-  Allocation,
-  AllocationRequest,
   BlockChild,
   BlockDriver,
-  CheckOptions,
-  CheckResult,
   CreateContext,
   DriverEntry,
-  Finding,
   ImageCreation,
   MappedImage,
-  Mapping,
   NodeOptions,
   OpenContext,
 } from "@coblock/core";
@@ -66,16 +60,21 @@ async function openVdi(options: { readonly file: NodeOptions }, context: OpenCon
   const field = (offset: number): number => header.getUint32(offset, true);
   const size = Math.ceil((field(372) * 2 ** 32 + field(368)) / SECTOR) * SECTOR;
   const [type, mapOffset, dataOffset, blocks] = [field(76), field(340), field(344), field(384)];
-  if (field(64) !== SIGNATURE || field(68) !== VERSION) corrupt(`signature and version are 0x${field(64).toString(16)} and 0x${field(68).toString(16)}`);
-  if (type !== 1 && type !== 2) throw new BlockError("UNSUPPORTED_FEATURE", `${file.fileName}: VDI image type ${type} is neither dynamic nor static`);
-  if (field(360) !== SECTOR || field(376) !== BLOCK) corrupt(`sectors of ${field(360)} and blocks of ${field(376)} bytes are not understood`);
-  if (bytes.subarray(424, 456).some((byte) => byte !== 0)) throw new BlockError("UNSUPPORTED_FEATURE", `${file.fileName}: VDI images with a parent are not supported`);
+  if (field(64) !== SIGNATURE || field(68) !== VERSION)
+    corrupt(`signature and version are 0x${field(64).toString(16)} and 0x${field(68).toString(16)}`);
+  if (type !== 1 && type !== 2)
+    throw new BlockError("UNSUPPORTED_FEATURE", `${file.fileName}: VDI image type ${type} is neither dynamic nor static`);
+  if (field(360) !== SECTOR || field(376) !== BLOCK)
+    corrupt(`sectors of ${field(360)} and blocks of ${field(376)} bytes are not understood`);
+  if (bytes.subarray(424, 456).some((byte) => byte !== 0))
+    throw new BlockError("UNSUPPORTED_FEATURE", `${file.fileName}: VDI images with a parent are not supported`);
   if (mapOffset % SECTOR !== 0 || dataOffset % SECTOR !== 0) corrupt(`map at ${mapOffset} or data at ${dataOffset} is not on a sector`);
   if (blocks > MAX_BLOCKS || size > blocks * BLOCK) corrupt(`disk of ${size} bytes does not fit into ${blocks} blocks`);
-  if (mapOffset + blocks * 4 > Math.min(dataOffset, file.size)) corrupt(`map of ${blocks} blocks at ${mapOffset} reaches over the data or the end of the file`);
+  if (mapOffset + blocks * 4 > Math.min(dataOffset, file.size))
+    corrupt(`map of ${blocks} blocks at ${mapOffset} reaches over the data or the end of the file`);
   const map = new Uint8Array(Math.ceil((blocks * 4) / SECTOR) * SECTOR);
   await file.read(mapOffset, map.subarray(0, Math.min(map.length, file.size - mapOffset)));
-  return new VdiImage({ file, size, blocks, mapOffset, dataOffset, used: field(COUNT_OFFSET), map: viewOf(map) }, context);
+  return vdiImage({ file, size, blocks, mapOffset, dataOffset, used: field(COUNT_OFFSET), map: viewOf(map) }, context);
 }
 
 interface Vdi {
@@ -89,87 +88,88 @@ interface Vdi {
   readonly map: DataView;
 }
 
-class VdiImage implements MappedImage<Vdi, number> {
-  readonly clusterSize = BLOCK;
-  readonly limits = { requestAlignment: 1 };
-  /** The header counts blocks without gaps, so one that failed must be the last one. */
-  readonly maxAllocations = 1;
-  readonly size: number;
-  readonly state: Guarded<Vdi>;
-  readonly storage: readonly BlockChild[];
-  readonly #context: OpenContext;
+function vdiImage(vdi: Vdi, context: OpenContext): MappedImage<Vdi, number> {
+  const { file, size, blocks, map, mapOffset, dataOffset } = vdi;
+  const corrupt = (what: string, offset: number): BlockError =>
+    new BlockError("CORRUPT_IMAGE", `${file.fileName}: VDI ${what}`, { offset });
+  const writeNumber = async (offset: number, value: number): Promise<void> => {
+    const bytes = new Uint8Array(4);
+    viewOf(bytes).setUint32(0, value, true);
+    await file.write(offset, bytes);
+  };
+  return {
+    size,
+    clusterSize: BLOCK,
+    limits: { requestAlignment: 1 },
+    // The header counts blocks without gaps, so one that failed must be the last one.
+    maxAllocations: 1,
+    state: new Guarded(`${context.nodeName} driver lock`, vdi, context.clock),
+    storage: [file],
 
-  constructor(vdi: Vdi, context: OpenContext) {
-    this.size = vdi.size;
-    this.state = new Guarded(`${context.nodeName} driver lock`, vdi, context.clock);
-    this.storage = [vdi.file];
-    this.#context = context;
-  }
-
-  lookup({ file, map, blocks, dataOffset }: Vdi, offset: number, length: number): Mapping {
-    const index = Math.floor(offset / BLOCK);
-    const left = Math.min(length, BLOCK - (offset % BLOCK));
-    const block = map.getUint32(index * 4, true);
-    if (block >= FIRST_UNUSED) return { kind: "zero", length: left };
-    if (block >= blocks) throw new BlockError("CORRUPT_IMAGE", `${file.fileName}: VDI map entry ${index} is ${block}, of ${blocks} blocks`, { offset });
-    return { kind: "data", length: left, child: file, childOffset: dataOffset + block * BLOCK + (offset % BLOCK), writable: true };
-  }
-
-  async allocate(vdi: Vdi, { offset }: AllocationRequest): Promise<Allocation<number>> {
-    if (vdi.used >= vdi.blocks) throw new BlockError("CORRUPT_IMAGE", `${vdi.file.fileName}: VDI header counts ${vdi.used} used blocks of ${vdi.blocks}`);
-    const block = vdi.used++;
-    const childOffset = vdi.dataOffset + block * BLOCK;
-    return { offset, length: BLOCK, child: vdi.file, childOffset, readsZero: childOffset >= vdi.file.size, ticket: block };
-  }
-
-  /** Data, then the count that keeps the block from being given away again, then the map. */
-  async link(vdi: Vdi, { offset, ticket, childOffset }: Allocation<number>): Promise<void> {
-    if (childOffset + BLOCK > vdi.file.size) await vdi.file.resize(childOffset + BLOCK);
-    await this.#context.dataBarrier();
-    const count = new Uint8Array(4);
-    viewOf(count).setUint32(0, vdi.used, true);
-    await vdi.file.write(COUNT_OFFSET, count);
-    const index = offset / BLOCK;
-    const entry = new Uint8Array(4);
-    viewOf(entry).setUint32(0, ticket, true);
-    await vdi.file.write(vdi.mapOffset + index * 4, entry);
-    vdi.map.setUint32(index * 4, ticket, true);
-  }
-
-  async abandon(vdi: Vdi): Promise<void> {
-    vdi.used--;
-  }
-
-  async check(_options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {
-    using guard = await this.state.lock();
-    const { map, blocks, used } = guard.value;
-    const seen = new Set<number>();
-    let corruptions = 0;
-    const wrong = (what: string, offset: number): void => {
-      corruptions++;
-      report({ severity: "error", what: `ERROR: ${what}`, offset, meaning: "The map is damaged.", repair: "none", risk: "Data may be mixed up." });
-    };
-    for (let index = 0; index < blocks; index++) {
+    lookup(_vdi, offset, length) {
+      const index = Math.floor(offset / BLOCK);
+      const left = Math.min(length, BLOCK - (offset % BLOCK));
       const block = map.getUint32(index * 4, true);
-      if (block >= FIRST_UNUSED) continue;
-      if (block >= blocks || seen.has(block)) wrong(`block index ${index} ${block >= blocks ? "out of range" : "is also used elsewhere"}, is ${block}`, index * BLOCK);
-      seen.add(block);
-    }
-    // The count goes up first: one that is too high is a block lost in a crash, one that is too low gives blocks away twice.
-    if (seen.size > used) wrong(`allocated blocks mismatch, is ${seen.size}, should be ${used}`, COUNT_OFFSET);
-    return { errors: 0, corruptions, leaks: Math.max(0, used - seen.size), corruptionsFixed: 0, leaksFixed: 0 };
-  }
+      if (block >= FIRST_UNUSED) return { kind: "zero", length: left };
+      if (block >= blocks) throw corrupt(`map entry ${index} is ${block}, of ${blocks} blocks`, offset);
+      return { kind: "data", length: left, child: file, childOffset: dataOffset + block * BLOCK + (offset % BLOCK), writable: true };
+    },
 
-  info(): object {
-    return { clusterSize: BLOCK };
-  }
+    async allocate(_vdi, { offset }) {
+      if (vdi.used >= blocks) throw corrupt(`header counts ${vdi.used} used blocks of ${blocks}`, COUNT_OFFSET);
+      const ticket = vdi.used++;
+      const childOffset = dataOffset + ticket * BLOCK;
+      return { offset, length: BLOCK, child: file, childOffset, readsZero: childOffset >= file.size, ticket };
+    },
 
-  async [Symbol.asyncDispose](): Promise<void> {}
+    /** Data, then the count that keeps the block from being given away again, then the map. */
+    async link(_vdi, { offset, ticket, childOffset }) {
+      if (childOffset + BLOCK > file.size) await file.resize(childOffset + BLOCK);
+      await context.dataBarrier();
+      await writeNumber(COUNT_OFFSET, vdi.used);
+      await writeNumber(mapOffset + (offset / BLOCK) * 4, ticket);
+      map.setUint32((offset / BLOCK) * 4, ticket, true);
+    },
+
+    async abandon() {
+      vdi.used--;
+    },
+
+    async check(_options, report) {
+      const seen = new Set<number>();
+      let corruptions = 0;
+      const wrong = (what: string, offset: number): void => {
+        corruptions++;
+        report({
+          severity: "error",
+          what: `ERROR: ${what}`,
+          offset,
+          meaning: "The map is damaged.",
+          repair: "none",
+          risk: "Data may be mixed up.",
+        });
+      };
+      for (let index = 0; index < blocks; index++) {
+        const block = map.getUint32(index * 4, true);
+        if (block >= FIRST_UNUSED) continue;
+        if (block >= blocks) wrong(`block index ${index} out of range, is ${block}`, index * BLOCK);
+        else if (seen.has(block)) wrong(`block index ${index} is also used elsewhere, is ${block}`, index * BLOCK);
+        seen.add(block);
+      }
+      // The count goes up first: one that is too high is a block lost in a crash, one that is too low gives blocks away twice.
+      if (seen.size > vdi.used) wrong(`allocated blocks mismatch, is ${seen.size}, should be ${vdi.used}`, COUNT_OFFSET);
+      return { errors: 0, corruptions, leaks: Math.max(0, vdi.used - seen.size), corruptionsFixed: 0, leaksFixed: 0 };
+    },
+
+    info: () => ({ clusterSize: BLOCK }),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
 }
 
 async function createVdi({ filename, size, values }: ImageCreation, context: CreateContext): Promise<void> {
   const blocks = Math.ceil(size / BLOCK);
-  if (blocks > MAX_BLOCKS) throw new BlockError("INVALID_OPTION", `VDI disks have at most ${MAX_BLOCKS} blocks of 1 MiB; ${size} bytes need ${blocks}`);
+  if (blocks > MAX_BLOCKS)
+    throw new BlockError("INVALID_OPTION", `VDI disks have at most ${MAX_BLOCKS} blocks of 1 MiB; ${size} bytes need ${blocks}`);
   const isStatic = values["static"] === true;
   const dataOffset = SECTOR + Math.ceil((blocks * 4) / SECTOR) * SECTOR;
   const file = await context.createFile(filename, 0);
@@ -177,7 +177,17 @@ async function createVdi({ filename, size, values }: ImageCreation, context: Cre
   const header = viewOf(bytes);
   bytes.set(new TextEncoder().encode("<<< Coblock VDI image >>>\n"));
   randomFillSync(bytes, 392, 32);
-  const fields = { 64: SIGNATURE, 68: VERSION, 72: 0x180, 76: isStatic ? 2 : 1, 340: SECTOR, 344: dataOffset, 360: SECTOR, 376: BLOCK, 384: blocks };
+  const fields = {
+    64: SIGNATURE,
+    68: VERSION,
+    72: 0x180,
+    76: isStatic ? 2 : 1,
+    340: SECTOR,
+    344: dataOffset,
+    360: SECTOR,
+    376: BLOCK,
+    384: blocks,
+  };
   for (const [offset, value] of Object.entries(fields)) header.setUint32(Number(offset), value, true);
   header.setBigUint64(368, BigInt(size), true);
   header.setUint32(COUNT_OFFSET, isStatic ? blocks : 0, true);

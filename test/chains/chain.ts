@@ -58,7 +58,12 @@ export function changesFor(shape: ChainShape, layer: "middle" | "top", options: 
 function compressedFor(size: number, clusterSize: number, random: SeededRandom): Change[] {
   const clusters = Math.floor(size / clusterSize);
   const chosen = new Set(Array.from({ length: Math.min(4, clusters) }, () => random.below(clusters)));
-  return [...chosen].map((cluster) => ({ kind: "compressed", offset: cluster * clusterSize, length: clusterSize, pattern: 1 + random.below(255) }));
+  return [...chosen].map((cluster) => ({
+    kind: "compressed",
+    offset: cluster * clusterSize,
+    length: clusterSize,
+    pattern: 1 + random.below(255),
+  }));
 }
 
 /** The bytes that the chain shows: `base` under the changes of the middle and of the top, each layer cut or filled up with zeros. */

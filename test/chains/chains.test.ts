@@ -48,11 +48,23 @@ async function makeOurs(bench: Workbench, shape: ChainShape, middle: readonly Ch
   const { qed, qcow2 } = shape;
   const middleFile = bench.path("middle.qed");
   const qedValues = { cluster_size: qed.clusterSize, table_size: qed.tableSize };
-  await graph.create({ driver: "qed", filename: middleFile, size: shape.middleSize, values: qedValues, backing: { filename: "base.raw", format: "raw" } });
+  await graph.create({
+    driver: "qed",
+    filename: middleFile,
+    size: shape.middleSize,
+    values: qedValues,
+    backing: { filename: "base.raw", format: "raw" },
+  });
   await applyChanges(await graph.open(middleFile, { driver: "qed" }), middle);
   const topFile = bench.path("top.qcow2");
   const qcow2Values = { cluster_size: qcow2.clusterSize, compat: qcow2.compat };
-  await graph.create({ driver: "qcow2", filename: topFile, size: shape.topSize, values: qcow2Values, backing: { filename: "middle.qed", format: "qed" } });
+  await graph.create({
+    driver: "qcow2",
+    filename: topFile,
+    size: shape.topSize,
+    values: qcow2Values,
+    backing: { filename: "middle.qed", format: "qed" },
+  });
   await applyChanges(await graph.open(topFile, { driver: "qcow2" }), top);
 }
 
@@ -68,7 +80,7 @@ async function applyChanges(disk: BlockNode, changes: readonly Change[]): Promis
 async function readAll(disk: BlockNode, seed: number): Promise<Buffer> {
   const random = new SeededRandom(seed);
   const bytes = Buffer.alloc(disk.size);
-  for (let offset = 0; offset < bytes.length; ) {
+  for (let offset = 0; offset < bytes.length;) {
     const length = Math.min(1 + random.below(700_000), bytes.length - offset);
     await disk.read(offset, bytes.subarray(offset, offset + length));
     offset += length;

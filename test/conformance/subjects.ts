@@ -18,7 +18,12 @@ export function rawSubject(name: string, window: { readonly offset?: number; rea
     discardReads: "anything",
     resizes: size === undefined ? "grow and shrink" : "none",
     create: async (site) => site.storage.put(site.fileName(), new Uint8Array(offset + site.size + (size === undefined ? 0 : 1000))),
-    describe: (site) => ({ driver: "raw", file: site.fileName(), ...(offset > 0 ? { offset } : {}), ...(size === undefined ? {} : { size: site.size }) }),
+    describe: (site) => ({
+      driver: "raw",
+      file: site.fileName(),
+      ...(offset > 0 ? { offset } : {}),
+      ...(size === undefined ? {} : { size: site.size }),
+    }),
   };
 }
 
@@ -33,7 +38,8 @@ export function qedSubject(name: string, options: { readonly l2CacheSize?: numbe
     sizeUnit: 512,
     backing: true,
     resizes: "grow",
-    create: ({ graph, size, fileName }) => graph.create({ driver: "qed", filename: fileName(), size, values: { cluster_size: clusterSize, table_size: 2 } }),
+    create: ({ graph, size, fileName }) =>
+      graph.create({ driver: "qed", filename: fileName(), size, values: { cluster_size: clusterSize, table_size: 2 } }),
     describe: ({ fileName, backing }) => ({ driver: "qed", file: fileName(), backing: backing ?? null, ...options }),
   };
 }
@@ -61,7 +67,12 @@ export function qcow2Subject(name: string, { values = {}, options = {}, dataFile
     compresses: !dataFile,
     resizes: "grow",
     create: ({ graph, size, fileName }) =>
-      graph.create({ driver: "qcow2", filename: fileName(), size, values: { cluster_size: clusterSize, ...(dataFile ? { data_file: fileName("data") } : {}), ...values } }),
+      graph.create({
+        driver: "qcow2",
+        filename: fileName(),
+        size,
+        values: { cluster_size: clusterSize, ...(dataFile ? { data_file: fileName("data") } : {}), ...values },
+      }),
     describe: ({ fileName, backing }) => ({
       driver: "qcow2",
       file: fileName(),
@@ -82,7 +93,14 @@ export function testFormatSubject(name: string): DriverSubject {
     backing: true,
     compresses: true,
     resizes: "grow",
-    create: ({ graph, size, fileName }) => graph.create({ driver: "test-format", filename: fileName(), size, values: { cluster_size: 2048 } }),
-    describe: ({ fileName, backing }) => ({ driver: "test-format", file: fileName(), even: `${fileName()}.even`, odd: `${fileName()}.odd`, backing: backing ?? null }),
+    create: ({ graph, size, fileName }) =>
+      graph.create({ driver: "test-format", filename: fileName(), size, values: { cluster_size: 2048 } }),
+    describe: ({ fileName, backing }) => ({
+      driver: "test-format",
+      file: fileName(),
+      even: `${fileName()}.even`,
+      odd: `${fileName()}.odd`,
+      backing: backing ?? null,
+    }),
   };
 }

@@ -77,7 +77,11 @@ export interface MeasuredContent {
   readonly size: number;
   readonly values: Readonly<Record<string, CreateValue>>;
   /** What has to be stored; absent: nothing is allocated. */
-  readonly extents?: AsyncIterable<{ readonly offset: number; readonly length: number; readonly kind: "data" | "zero" | "unallocated" | "compressed" }>;
+  readonly extents?: AsyncIterable<{
+    readonly offset: number;
+    readonly length: number;
+    readonly kind: "data" | "zero" | "unallocated" | "compressed";
+  }>;
   readonly hasBacking?: boolean;
 }
 /** Bytes of image file: for the content as it is, and with every cluster allocated. */
@@ -224,7 +228,11 @@ export type Mapping =
       readonly transform?: Transform | undefined;
     }
   /** `reserved`: space that is owned and not read. */
-  | { readonly kind: "zero"; readonly length: number; readonly reserved?: { readonly child: BlockChild; readonly childOffset: number } | undefined }
+  | {
+      readonly kind: "zero";
+      readonly length: number;
+      readonly reserved?: { readonly child: BlockChild; readonly childOffset: number } | undefined;
+    }
   /** The backing file's bytes, or zeros. */
   | { readonly kind: "unallocated"; readonly length: number }
   /** Compressed: `stored` decodes to one unit of `unitLength` bytes, of which the bytes from `skip` on are wanted. */

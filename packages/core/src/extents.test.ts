@@ -39,13 +39,24 @@ async function openLayers(layers: readonly BlockImage[]): Promise<BlockNode> {
 }
 
 test.each([false, true])("equal neighbours are joined, and all is covered (status comes later: %s)", async (later) => {
-  const node = await openDisk(striped(["data", "data", "zero", "unallocated", "unallocated", "compressed", "compressed", "data"], later), { readOnly: true });
-  expect((await all(node)).map(({ offset, length, kind }) => `${kind} ${offset}+${length}`)).toEqual(["data 0+200", "zero 200+100", "unallocated 300+200", "compressed 500+200", "data 700+100"]);
+  const node = await openDisk(striped(["data", "data", "zero", "unallocated", "unallocated", "compressed", "compressed", "data"], later), {
+    readOnly: true,
+  });
+  expect((await all(node)).map(({ offset, length, kind }) => `${kind} ${offset}+${length}`)).toEqual([
+    "data 0+200",
+    "zero 200+100",
+    "unallocated 300+200",
+    "compressed 500+200",
+    "data 700+100",
+  ]);
 });
 
 test("a range is cut where it was asked to be", async () => {
   const node = await openDisk(striped(["data", "zero", "data"]), { readOnly: true });
-  expect((await all(node, { offset: 50, length: 100 })).map(({ offset, length, kind }) => `${kind} ${offset}+${length}`)).toEqual(["data 50+50", "zero 100+50"]);
+  expect((await all(node, { offset: 50, length: 100 })).map(({ offset, length, kind }) => `${kind} ${offset}+${length}`)).toEqual([
+    "data 50+50",
+    "zero 100+50",
+  ]);
   expect(await all(node, { offset: 300 })).toEqual([]);
   expect(await all(node, { offset: 7, length: 0 })).toEqual([]);
   for (const range of [{ offset: -1 }, { offset: 301 }, { length: 301 }, { offset: 200, length: 101 }, { offset: 10, length: -1 }]) {
@@ -57,20 +68,41 @@ describe("through a chain", () => {
   const top = striped(["data", "unallocated", "unallocated", "zero", "unallocated", "unallocated"]);
 
   test("each run is told with the layer that answers; what no layer reaches is unallocated in the last one that does", async () => {
-    const node = await openLayers([top, striped(["data", "data", "unallocated", "data", "unallocated"]), striped(["data", "data", "zero", "data"])]);
+    const node = await openLayers([
+      top,
+      striped(["data", "data", "unallocated", "data", "unallocated"]),
+      striped(["data", "data", "zero", "data"]),
+    ]);
     expect((await all(node)).map(({ offset, length, kind, depth }) => `${kind} ${depth} ${offset}+${length}`)).toEqual([
-      "data 0 0+100", "data 1 100+100", "zero 2 200+100", "zero 0 300+100", "unallocated 1 400+100", "unallocated 0 500+100",
+      "data 0 0+100",
+      "data 1 100+100",
+      "zero 2 200+100",
+      "zero 0 300+100",
+      "unallocated 1 400+100",
+      "unallocated 0 500+100",
     ]);
   });
 
   test("of one layer alone", async () => {
     const node = await openLayers([top, striped(["data", "data", "data"])]);
-    expect((await all(node, { throughBacking: false })).map(({ kind, depth, length }) => `${kind} ${depth} ${length}`)).toEqual(["data 0 100", "unallocated 0 200", "zero 0 100", "unallocated 0 200"]);
+    expect((await all(node, { throughBacking: false })).map(({ kind, depth, length }) => `${kind} ${depth} ${length}`)).toEqual([
+      "data 0 100",
+      "unallocated 0 200",
+      "zero 0 100",
+      "unallocated 0 200",
+    ]);
   });
 
   test("a run is no longer than any layer above says", async () => {
-    const node = await openLayers([striped(["unallocated", "data", "unallocated"]), { ...striped(Array(10).fill("data")), status: (_offset, length) => ({ kind: "data", length }) }]);
-    expect((await all(node)).map(({ kind, depth, offset, length }) => `${kind} ${depth} ${offset}+${length}`)).toEqual(["data 1 0+100", "data 0 100+100", "data 1 200+100"]);
+    const node = await openLayers([
+      striped(["unallocated", "data", "unallocated"]),
+      { ...striped(Array(10).fill("data")), status: (_offset, length) => ({ kind: "data", length }) },
+    ]);
+    expect((await all(node)).map(({ kind, depth, offset, length }) => `${kind} ${depth} ${offset}+${length}`)).toEqual([
+      "data 1 0+100",
+      "data 0 100+100",
+      "data 1 200+100",
+    ]);
   });
 
   test("what no layer has is unallocated", async () => {
@@ -79,9 +111,19 @@ describe("through a chain", () => {
   });
 
   test("readsAsZero asks the whole chain, and never the data", async () => {
-    const node = await openLayers([striped(["unallocated", "unallocated", "zero", "unallocated", "data"]), striped(["zero", "data", "data"])]);
+    const node = await openLayers([
+      striped(["unallocated", "unallocated", "zero", "unallocated", "data"]),
+      striped(["zero", "data", "data"]),
+    ]);
     const zero = (offset: number, length: number): Promise<boolean> => node.readsAsZero(offset, length);
-    expect(await Promise.all([zero(0, 100), zero(50, 51), zero(100, 1), zero(200, 200), zero(399, 2), zero(0, 0)])).toEqual([true, false, false, true, false, true]);
+    expect(await Promise.all([zero(0, 100), zero(50, 51), zero(100, 1), zero(200, 200), zero(399, 2), zero(0, 0)])).toEqual([
+      true,
+      false,
+      false,
+      true,
+      false,
+      true,
+    ]);
   });
 });
 
@@ -103,5 +145,7 @@ test("places: where data is, and where space is kept for zeros; neighbours are j
 
 test("a protocol's data is where it is; without status all is data", async () => {
   const node = await openDisk(new LabDisk(1000));
-  expect(await all(node)).toEqual([{ offset: 0, length: 1000, depth: 0, kind: "data", location: { node: node.name, fileName: node.fileName, offset: 0 } }]);
+  expect(await all(node)).toEqual([
+    { offset: 0, length: 1000, depth: 0, kind: "data", location: { node: node.name, fileName: node.fileName, offset: 0 } },
+  ]);
 });

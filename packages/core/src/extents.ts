@@ -31,10 +31,13 @@ export async function* extentsOf(node: BlockNode, range: ExtentRange, turns: Tur
   const start = range.offset ?? 0;
   const end = range.length === undefined ? node.size : start + range.length;
   if (start < 0 || end > node.size || end < start) {
-    throw new BlockError("OUT_OF_RANGE", `${node.name}: bytes ${start} to ${end} do not fit into its ${node.size} bytes`, { node: node.name, offset: start });
+    throw new BlockError("OUT_OF_RANGE", `${node.name}: bytes ${start} to ${end} do not fit into its ${node.size} bytes`, {
+      node: node.name,
+      offset: start,
+    });
   }
   let joined: BlockStatus | undefined;
-  for (let offset = start; offset < end; ) {
+  for (let offset = start; offset < end;) {
     const found = statusAt(node, offset, end - offset, range.throughBacking ?? true);
     const run = found instanceof Promise ? await found : found;
     offset += run.length;
@@ -52,7 +55,7 @@ export async function* extentsOf(node: BlockNode, range: ExtentRange, turns: Tur
 
 /** Whether every run of the range, through the backing chain, is zero or nowhere. */
 export async function rangeReadsAsZero(node: BlockNode, offset: number, length: number): Promise<boolean> {
-  for (let done = 0; done < length; ) {
+  for (let done = 0; done < length;) {
     const run = await statusAt(node, offset + done, length - done, true);
     if (run.kind !== "zero" && run.kind !== "unallocated") return false;
     done += run.length;
@@ -67,7 +70,13 @@ function statusAt(node: BlockNode, offset: number, length: number, throughBackin
 }
 
 /** Follows unallocated runs down the chain; each layer can only shorten the run. */
-async function statusBelow(top: BlockNode, first: MaybePromise<RunStatus>, offset: number, length: number, throughBacking: boolean): Promise<BlockStatus> {
+async function statusBelow(
+  top: BlockNode,
+  first: MaybePromise<RunStatus>,
+  offset: number,
+  length: number,
+  throughBacking: boolean,
+): Promise<BlockStatus> {
   let node = top;
   let run = await first;
   for (let depth = 0; ; depth++) {

@@ -142,14 +142,21 @@ export class BlockNode implements AsyncDisposable {
   async resize(size: number, options: Partial<ResizeOptions> = {}): Promise<void> {
     const { image } = this.requests;
     if (this.readOnly) throw new BlockError("READ_ONLY", `${this.fileName} was opened read-only`, { node: this.name });
-    if (!Number.isSafeInteger(size) || size < 0) throw new BlockError("INVALID_OPTION", `${this.fileName}: ${size} is no size in bytes`, { node: this.name });
+    if (!Number.isSafeInteger(size) || size < 0)
+      throw new BlockError("INVALID_OPTION", `${this.fileName}: ${size} is no size in bytes`, { node: this.name });
     if (image.resize === undefined) {
       throw new BlockError("UNSUPPORTED_FEATURE", `${this.fileName}: driver '${this.driver}' cannot resize`, { node: this.name });
     }
     if (size < image.size && options.shrink !== true) {
-      throw new BlockError("INVALID_OPTION", `${this.fileName}: shrinking from ${image.size} to ${size} bytes loses data and must be asked for`, { node: this.name });
+      throw new BlockError(
+        "INVALID_OPTION",
+        `${this.fileName}: shrinking from ${image.size} to ${size} bytes loses data and must be asked for`,
+        { node: this.name },
+      );
     }
-    await this.exclusive(() => image.resize?.(size, { preallocation: options.preallocation ?? "off", shrink: options.shrink ?? false }) ?? Promise.resolve());
+    await this.exclusive(
+      () => image.resize?.(size, { preallocation: options.preallocation ?? "off", shrink: options.shrink ?? false }) ?? Promise.resolve(),
+    );
   }
 
   /** Checks the metadata with no request beside; `report` gets each finding as it is found. `undefined`: the driver has no check. */

@@ -26,4 +26,6 @@ export interface CommonOptions {
 /** A file name (probed, or `json:{…}`, or with a protocol prefix), an open node to share, or a driver with its options. */
 export type NodeOptions = string | BlockNode | DescribedNode;
 /** A driver with its options, and those that every node has. */
-export type DescribedNode = { [Name in keyof DriverOptions]: { readonly driver: Name } & CommonOptions & DriverOptions[Name] }[keyof DriverOptions];
+export type DescribedNode = {
+  [Name in keyof DriverOptions]: { readonly driver: Name } & CommonOptions & DriverOptions[Name];
+}[keyof DriverOptions];

@@ -10,7 +10,10 @@ export function readableOf(node: BlockNode, range: { readonly offset?: number; r
   let offset = range.offset ?? 0;
   const end = range.length === undefined ? node.size : offset + range.length;
   if (offset < 0 || end > node.size || end < offset) {
-    throw new BlockError("OUT_OF_RANGE", `${node.name}: bytes ${offset} to ${end} do not fit into its ${node.size} bytes`, { node: node.name, offset });
+    throw new BlockError("OUT_OF_RANGE", `${node.name}: bytes ${offset} to ${end} do not fit into its ${node.size} bytes`, {
+      node: node.name,
+      offset,
+    });
   }
   return new ReadableStream<Uint8Array>(
     {

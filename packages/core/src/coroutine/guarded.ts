@@ -58,7 +58,8 @@ class GuardedHeld<T> extends MutexHeld {
   }
 
   get value(): T {
-    if (this.released) throw new Error(`assertion failed: the value behind lock "${this.mutex.name}" is used while the lock is ${this.state}`);
+    if (this.released)
+      throw new Error(`assertion failed: the value behind lock "${this.mutex.name}" is used while the lock is ${this.state}`);
     return this.#value;
   }
 }

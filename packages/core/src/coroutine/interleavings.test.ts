@@ -33,7 +33,12 @@ const aFewHops = fc.nat({ max: 5 });
 const maybeAbort = fc.option(fc.nat({ max: 12 }), { nil: undefined, freq: 2 });
 
 describe("CoMutex in many orders", () => {
-  const visit = fc.record({ before: aFewHops, inside: aFewHops, abortAfter: maybeAbort, how: fc.constantFrom("lock", "lock", "tryLock", "runSync") });
+  const visit = fc.record({
+    before: aFewHops,
+    inside: aFewHops,
+    abortAfter: maybeAbort,
+    how: fc.constantFrom("lock", "lock", "tryLock", "runSync"),
+  });
 
   test("one coroutine at a time, in the order they came; who gives up hurts nobody", async () => {
     const program = fc.array(fc.array(visit, { maxLength: 4 }), { minLength: 2, maxLength: 5 });

@@ -44,7 +44,10 @@ export class CoRwLock {
   inspect(): LockReport {
     return {
       name: this.name,
-      holders: Array.from(this.#holders, ({ mode, who, sinceMs }) => ({ who: `${nameOf(who)} (${mode})`, heldMs: elapsedMs(this.#clock, sinceMs) })),
+      holders: Array.from(this.#holders, ({ mode, who, sinceMs }) => ({
+        who: `${nameOf(who)} (${mode})`,
+        heldMs: elapsedMs(this.#clock, sinceMs),
+      })),
       waiters: Array.from(this.#tickets, ([waiter, mode]) => {
         const { who, waitedMs } = waiter.report(this.#clock);
         return { who: `${who} (${mode})`, waitedMs };

@@ -16,7 +16,13 @@ describe("SimulatedClock", () => {
   test("fires timers in the order of time, then of insertion", async () => {
     const clock = new SimulatedClock();
     const log: string[] = [];
-    for (const [name, atMs] of [["c", 3], ["a1", 1], ["b", 2], ["a2", 1], ["later", 9]] as const) {
+    for (const [name, atMs] of [
+      ["c", 3],
+      ["a1", 1],
+      ["b", 2],
+      ["a2", 1],
+      ["later", 9],
+    ] as const) {
       clock.schedule(atMs, () => log.push(`${name}@${clock.now()}`));
     }
     await clock.advance(3);

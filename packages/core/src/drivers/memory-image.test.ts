@@ -12,7 +12,12 @@ const TiB = 2 ** 40;
 
 test("agrees with an array of bytes", async () => {
   const kind = fc.constantFrom("write", "zero", "discard", "resize", "read");
-  const step = fc.record({ kind, at: fc.integer({ min: 0, max: 5 * PAGE }), length: fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 3 * PAGE }), fc.constant(PAGE)), fill: fc.integer({ min: 0, max: 255 }) });
+  const step = fc.record({
+    kind,
+    at: fc.integer({ min: 0, max: 5 * PAGE }),
+    length: fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 3 * PAGE }), fc.constant(PAGE)),
+    fill: fc.integer({ min: 0, max: 255 }),
+  });
   const property = fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
     const image = new MemoryImage(3 * PAGE, Uint8Array.of(1, 2, 3), true);
     let model = new Uint8Array(3 * PAGE);
@@ -64,7 +69,7 @@ function verify(image: MemoryImage, model: Uint8Array): void {
 
 function runs(image: MemoryImage): [number, RunStatus][] {
   const found: [number, RunStatus][] = [];
-  for (let offset = 0; offset < image.size; ) {
+  for (let offset = 0; offset < image.size;) {
     const run = image.status(offset, image.size - offset);
     expect(run.length).toBeGreaterThan(0);
     found.push([offset, run]);

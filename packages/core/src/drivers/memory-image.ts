@@ -76,7 +76,8 @@ export class MemoryImage implements BlockImage {
 
   async resize(size: number, options: ResizeOptions): Promise<void> {
     if (size < this.#size) {
-      if (!options.shrink) throw new BlockError("NOT_ALLOWED", `shrinking from ${this.#size} to ${size} bytes loses data and was not asked for`);
+      if (!options.shrink)
+        throw new BlockError("NOT_ALLOWED", `shrinking from ${this.#size} to ${size} bytes loses data and was not asked for`);
       this.#clear(size, this.#size - size);
     }
     this.#size = size;
@@ -148,7 +149,7 @@ interface PagePart {
 }
 
 function forEachPage(offset: number, length: number, visit: (part: PagePart) => void): void {
-  for (let done = 0; done < length; ) {
+  for (let done = 0; done < length;) {
     const pageIndex = pageIndexOf(offset + done);
     const start = offset + done - pageIndex * PAGE_SIZE;
     const partLength = Math.min(PAGE_SIZE - start, length - done);

@@ -18,7 +18,9 @@ export const driver: BlockDriver<"null"> = Object.freeze({
 async function open(options: DriverOptions["null"], context: OpenContext): Promise<BlockImage> {
   const { size = DEFAULT_SIZE, readZeroes = true } = options;
   if (!Number.isSafeInteger(size) || size < 0) {
-    throw new BlockError("INVALID_OPTION", `option 'size' of driver 'null' is ${String(size)}, not a number of bytes`, { node: context.nodeName });
+    throw new BlockError("INVALID_OPTION", `option 'size' of driver 'null' is ${String(size)}, not a number of bytes`, {
+      node: context.nodeName,
+    });
   }
   return new NullImage(size, readZeroes);
 }

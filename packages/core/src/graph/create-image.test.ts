@@ -19,11 +19,21 @@ interface Setting {
   readonly creations: ImageCreation[];
 }
 
-function setUp(create: (creation: ImageCreation, context: CreateContext) => Promise<void> = async ({ filename, size }, context) => void (await context.createFile(filename, size))): Setting {
+function setUp(
+  create: (creation: ImageCreation, context: CreateContext) => Promise<void> = async ({ filename, size }, context) =>
+    void (await context.createFile(filename, size)),
+): Setting {
   const files = new Map<string, LabDisk>();
   const creations: ImageCreation[] = [];
-  const file = labDriver("file", "protocol", async ({ filename }) => files.get(String(filename)) ?? Promise.reject(new BlockError("NOT_FOUND", "no such file")));
-  const withCreate = (entry: DriverEntry, more: object): DriverEntry => ({ ...entry, load: async () => ({ ...(await entry.load()), ...more }) });
+  const file = labDriver(
+    "file",
+    "protocol",
+    async ({ filename }) => files.get(String(filename)) ?? Promise.reject(new BlockError("NOT_FOUND", "no such file")),
+  );
+  const withCreate = (entry: DriverEntry, more: object): DriverEntry => ({
+    ...entry,
+    load: async () => ({ ...(await entry.load()), ...more }),
+  });
   const makeFile = async ({ filename, size }: ImageCreation): Promise<void> => void files.set(filename, new LabDisk(size));
   const record = async (creation: ImageCreation, context: CreateContext): Promise<void> => {
     creations.push(creation);
@@ -35,7 +45,13 @@ function setUp(create: (creation: ImageCreation, context: CreateContext) => Prom
     withCreate(labDriver("fmt", "format", none), { createOptions: CREATE_OPTIONS, create: record }),
     labDriver("fixed", "format", none),
     labDriver("unmade", "protocol", none),
-    labDriver("rigid", "protocol", async () => ({ size: 10, limits: { requestAlignment: 1 }, read() {}, write() {}, async [Symbol.asyncDispose]() {} })),
+    labDriver("rigid", "protocol", async () => ({
+      size: 10,
+      limits: { requestAlignment: 1 },
+      read() {},
+      write() {},
+      async [Symbol.asyncDispose]() {},
+    })),
   ];
   return { graph: new BlockGraph({ drivers }), files, creations };
 }
@@ -76,7 +92,10 @@ describe("options", () => {
     const { graph, creations } = setUp();
     await graph.create({ driver: "fmt", filename: "x", size: 1, backing: { filename: "nowhere", format: "raw" } });
     await graph.create({ driver: "fmt", filename: "x", size: 1, backing: { filename: "nowhere" } });
-    expect(creations.map(({ backing }) => backing)).toEqual([{ filename: "nowhere", format: "raw" }, { filename: "nowhere", format: undefined }]);
+    expect(creations.map(({ backing }) => backing)).toEqual([
+      { filename: "nowhere", format: "raw" },
+      { filename: "nowhere", format: undefined },
+    ]);
   });
 });
 
@@ -88,7 +107,9 @@ describe("files", () => {
   });
 
   test.each(["gopher:x", "unmade:x", 'json:{"driver":"file"}'])("%s is no place for one", async (filename) => {
-    await expect(setUp().graph.create({ driver: "fmt", filename, size: 100 })).rejects.toThrow(`'${filename}' is no place to create an image`);
+    await expect(setUp().graph.create({ driver: "fmt", filename, size: 100 })).rejects.toThrow(
+      `'${filename}' is no place to create an image`,
+    );
   });
 
   test("are closed when making the image fails", async () => {
@@ -115,7 +136,9 @@ describe("files", () => {
 
   test("a node that cannot be resized is given back", async () => {
     const { graph } = setUp();
-    await expect(graph.create({ driver: "fmt", filename: "x", size: 300, file: labOptions({ driver: "rigid" }) })).rejects.toMatchObject({ code: "UNSUPPORTED_FEATURE" });
+    await expect(graph.create({ driver: "fmt", filename: "x", size: 300, file: labOptions({ driver: "rigid" }) })).rejects.toMatchObject({
+      code: "UNSUPPORTED_FEATURE",
+    });
     expect(graph.inspect().nodes).toEqual([]);
   });
 });

@@ -37,7 +37,8 @@ const CREATION: Place = {
 export async function createImage(graph: GraphParts, factory: NodeFactory, options: CreateOptions, creating: WaitOptions): Promise<void> {
   const driver = await graph.drivers.load(options.driver);
   if (driver.create === undefined) throw new BlockError("UNSUPPORTED_FEATURE", `Driver '${driver.name}' cannot create images`);
-  if (!Number.isSafeInteger(options.size) || options.size < 0) throw new BlockError("INVALID_OPTION", `${options.size} is no size in bytes`);
+  if (!Number.isSafeInteger(options.size) || options.size < 0)
+    throw new BlockError("INVALID_OPTION", `${options.size} is no size in bytes`);
   const values = checkValues(driver, options.values ?? {});
   const opened: BlockNode[] = [];
   const context: CreateContext = {
@@ -72,8 +73,12 @@ async function makeFile(graph: GraphParts, factory: NodeFactory, options: Create
   const protocol = parsed.kind === "path" ? (parsed.protocol ?? "file") : "json";
   const entry = graph.drivers.find(protocol);
   const driver = entry?.kind === "protocol" ? await entry.load() : undefined;
-  if (parsed.kind !== "path" || driver?.create === undefined) throw new BlockError("INVALID_OPTION", `'${name}' is no place to create an image`);
-  await driver.create({ filename: parsed.path, size, values: {} }, { createFile: () => Promise.reject(new BlockError("INVALID_OPTION", "a protocol makes its own file")) });
+  if (parsed.kind !== "path" || driver?.create === undefined)
+    throw new BlockError("INVALID_OPTION", `'${name}' is no place to create an image`);
+  await driver.create(
+    { filename: parsed.path, size, values: {} },
+    { createFile: () => Promise.reject(new BlockError("INVALID_OPTION", "a protocol makes its own file")) },
+  );
   return factory.open({ driver: protocol, filename: parsed.path } as DescribedNode, CREATION);
 }
 
@@ -83,7 +88,8 @@ function checkValues(driver: BlockDriver, given: Readonly<Record<string, CreateV
   for (const option of known) if (option.defaultValue !== undefined) values[option.name] = option.defaultValue;
   for (const [name, value] of Object.entries(given)) {
     const option = known.find((candidate) => candidate.name === name);
-    if (option === undefined) throw new BlockError("INVALID_OPTION", `Invalid parameter '${name}': driver '${driver.name}' does not create with it`);
+    if (option === undefined)
+      throw new BlockError("INVALID_OPTION", `Invalid parameter '${name}': driver '${driver.name}' does not create with it`);
     checkValue(option, value);
     values[name] = value;
   }

@@ -17,7 +17,16 @@ test("a driver that is not there is refused by name", () => {
 });
 
 test("the surest format wins; protocols and filters are not asked, 0 is no answer", () => {
-  const entries = [entry("p", "protocol", 100), entry("f", "filter", 100), entry("a", "format", 10), entry("b", "format", 90), entry("c", "format", 90), entry("d", "format")];
+  const entries = [
+    entry("p", "protocol", 100),
+    entry("f", "filter", 100),
+    entry("a", "format", 10),
+    entry("b", "format", 90),
+    entry("c", "format", 90),
+    entry("d", "format"),
+  ];
   expect(new DriverTable(entries).probe(new Uint8Array(0), "x")).toBe("b");
-  expect(() => new DriverTable([entry("a", "format", 0), entry("d", "format")]).probe(new Uint8Array(0), "x")).toThrow("Could not determine the format of 'x'");
+  expect(() => new DriverTable([entry("a", "format", 0), entry("d", "format")]).probe(new Uint8Array(0), "x")).toThrow(
+    "Could not determine the format of 'x'",
+  );
 });

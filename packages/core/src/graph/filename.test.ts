@@ -76,6 +76,11 @@ describe("names that images give", () => {
   });
 });
 
-test.each([["a", "a"], ["a:b", "./a:b"], ["/a:b", "/a:b"], ["json:{}", "./json:{}"]])("%s as a path is %s", (path, unmistakable) => {
+test.each([
+  ["a", "a"],
+  ["a:b", "./a:b"],
+  ["/a:b", "/a:b"],
+  ["json:{}", "./json:{}"],
+])("%s as a path is %s", (path, unmistakable) => {
   expect(asPath(path)).toBe(unmistakable);
 });

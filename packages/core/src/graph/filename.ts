@@ -26,7 +26,8 @@ export function resolveBeside(imageName: string, name: string): string {
   if (parsed.kind === "json" || (parsed.protocol !== undefined && parsed.protocol !== "file")) return name;
   if (isAbsolute(parsed.path)) return parsed.path;
   const protocol = PROTOCOL.exec(imageName)?.[0];
-  if (protocol !== undefined && protocol !== "file:") return imageName.slice(0, Math.max(protocol.length, imageName.lastIndexOf("/") + 1)) + parsed.path;
+  if (protocol !== undefined && protocol !== "file:")
+    return imageName.slice(0, Math.max(protocol.length, imageName.lastIndexOf("/") + 1)) + parsed.path;
   const imagePath = protocol === undefined ? imageName : imageName.slice(protocol.length);
   const folder = dirname(imagePath);
   return asPath(folder === "." && !imagePath.startsWith("./") ? parsed.path : join(folder, parsed.path));
@@ -61,13 +62,16 @@ export function nestOptions(flat: Readonly<Record<string, unknown>>): Readonly<R
     for (const step of path) {
       const name = camelCase(step);
       const below = (at[name] ??= Object.create(null) as Record<string, unknown>);
-      if (typeof below !== "object" || below === null) throw new BlockError("INVALID_OPTION", `Option '${dotted}' contradicts option '${step}'`);
+      if (typeof below !== "object" || below === null)
+        throw new BlockError("INVALID_OPTION", `Option '${dotted}' contradicts option '${step}'`);
       at = below as Record<string, unknown>;
     }
     const key = camelCase(last);
-    const inner = typeof value === "object" && value !== null && !Array.isArray(value) ? nestOptions(value as Record<string, unknown>) : value;
+    const inner =
+      typeof value === "object" && value !== null && !Array.isArray(value) ? nestOptions(value as Record<string, unknown>) : value;
     const known = at[key];
-    if (known !== undefined && (typeof known !== "object" || typeof inner !== "object")) throw new BlockError("INVALID_OPTION", `Option '${dotted}' is given twice`);
+    if (known !== undefined && (typeof known !== "object" || typeof inner !== "object"))
+      throw new BlockError("INVALID_OPTION", `Option '${dotted}' is given twice`);
     at[key] = known === undefined ? inner : Object.assign(known as object, inner);
   }
   return nested;

@@ -61,7 +61,8 @@ export class ImageContext implements OpenContext {
 
   async child(name: string, role: ChildRole, options: NodeOptions | undefined): Promise<BlockChild> {
     assert(!this.children.has(name), `a node has one child '${name}'`);
-    if (options === undefined) throw new BlockError("INVALID_OPTION", `${this.nodeName}: option '${name}' is missing`, { node: this.nodeName });
+    if (options === undefined)
+      throw new BlockError("INVALID_OPTION", `${this.nodeName}: option '${name}' is missing`, { node: this.nodeName });
     const node = await this.#parts.factory.open(options, this.#placeOf(role));
     const child = new BlockChild(name, role, node);
     this.children.set(name, child);
@@ -74,13 +75,18 @@ export class ImageContext implements OpenContext {
     this.#refuseLoop(target, undefined);
     if (target === this.fileName) this.#throwLoop(target);
     const { implicitOpen } = this.#parts.graph;
-    const allowed = typeof implicitOpen === "function" ? implicitOpen({ image: this.fileName, role, target, format: named.format }) : implicitOpen === "allow";
+    const allowed =
+      typeof implicitOpen === "function"
+        ? implicitOpen({ image: this.fileName, role, target, format: named.format })
+        : implicitOpen === "allow";
     if (!allowed) {
       const message = `'${this.fileName}' names '${target}' as its ${role} file, and opening files that an image names is not allowed here (implicitOpen)`;
       throw new BlockError("NOT_ALLOWED", message, { node: this.nodeName });
     }
     if (role === "backing" && this.#parts.place.ancestry.length + 1 >= MAX_CHAIN_LENGTH) {
-      throw new BlockError("NOT_ALLOWED", `The backing chain of '${this.fileName}' is longer than ${MAX_CHAIN_LENGTH} images`, { node: this.nodeName });
+      throw new BlockError("NOT_ALLOWED", `The backing chain of '${this.fileName}' is longer than ${MAX_CHAIN_LENGTH} images`, {
+        node: this.nodeName,
+      });
     }
     const options = named.format === undefined ? target : ({ driver: named.format, file: target } as DescribedNode);
     return this.child(name, role, options);

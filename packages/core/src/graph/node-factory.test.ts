@@ -141,7 +141,11 @@ describe("options", () => {
 
   test("a backing file for a driver that takes none is refused", async () => {
     const disk = new LabDisk(10);
-    const bare = { name: "bare", kind: "format", load: async () => ({ name: "bare", kind: "format", optionNames: ["file"], open: async () => disk }) } as const;
+    const bare = {
+      name: "bare",
+      kind: "format",
+      load: async () => ({ name: "bare", kind: "format", optionNames: ["file"], open: async () => disk }),
+    } as const;
     const files = new LabFiles();
     files.plain("a");
     const graph = new BlockGraph({ drivers: [...files.drivers, bare as never] });
@@ -203,7 +207,10 @@ describe("nodes that are shared", () => {
     const { files, graph } = setUp();
     files.plain("a");
     const file = await graph.open(labOptions({ driver: "file", filename: "a" }));
-    const [first, second] = [await graph.open(labOptions({ driver: "plain", file })), await graph.open(labOptions({ driver: "plain", file }))];
+    const [first, second] = [
+      await graph.open(labOptions({ driver: "plain", file })),
+      await graph.open(labOptions({ driver: "plain", file })),
+    ];
     expect(first.children.get("file")?.node).toBe(file);
     await file[Symbol.asyncDispose]();
     await first[Symbol.asyncDispose]();

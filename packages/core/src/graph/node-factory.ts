@@ -65,25 +65,32 @@ export class NodeFactory {
     const parsed = parseFileName(name);
     if (parsed.kind === "json") {
       const { driver } = parsed.options;
-      if (choice.driver !== undefined && choice.driver !== driver) throw new BlockError("INVALID_OPTION", `Could not open '${name}': it says driver '${String(driver)}', and '${choice.driver}' is asked for`);
+      if (choice.driver !== undefined && choice.driver !== driver)
+        throw new BlockError(
+          "INVALID_OPTION",
+          `Could not open '${name}': it says driver '${String(driver)}', and '${choice.driver}' is asked for`,
+        );
       return this.#openDescribed(parsed.options as unknown as DescribedNode, place, false);
     }
     const protocol = parsed.protocol ?? "file";
-    if (this.#graph.drivers.find(protocol)?.kind !== "protocol") throw new BlockError("INVALID_OPTION", `Could not open '${name}': Unknown protocol '${protocol}'`);
+    if (this.#graph.drivers.find(protocol)?.kind !== "protocol")
+      throw new BlockError("INVALID_OPTION", `Could not open '${name}': Unknown protocol '${protocol}'`);
     const described = { driver: protocol, filename: parsed.path } as DescribedNode;
     const named = choice.nodeName === undefined ? {} : { nodeName: choice.nodeName };
     if (place.level === "protocol" || choice.driver === protocol) return this.#openDescribed({ ...described, ...named }, place, false);
     const format = choice.driver ?? (await this.#probe(described, place));
     const driver = await this.#graph.drivers.load(format);
     const takesBacking = driver.optionNames.includes("backing");
-    if (choice.backing != null && !takesBacking) throw new BlockError("INVALID_OPTION", `Could not open '${name}': driver '${format}' has no backing files`);
+    if (choice.backing != null && !takesBacking)
+      throw new BlockError("INVALID_OPTION", `Could not open '${name}': driver '${format}' has no backing files`);
     const backing = choice.backing !== undefined && takesBacking ? { backing: choice.backing } : {};
     const options = { driver: format, file: described, ...named, ...backing };
     return this.#openDescribed(options as unknown as DescribedNode, place, choice.driver === undefined);
   }
 
   #share(node: BlockNode, place: Place): BlockNode {
-    if (node.readOnly && !place.readOnly) throw new BlockError("READ_ONLY", `${node.name} is read-only and cannot serve a writable image`, { node: node.name });
+    if (node.readOnly && !place.readOnly)
+      throw new BlockError("READ_ONLY", `${node.name} is read-only and cannot serve a writable image`, { node: node.name });
     return node.retain();
   }
 
@@ -158,7 +165,8 @@ function ownFileName(options: DescribedNode): string | undefined {
 function commonOptions(options: DescribedNode, place: Place): Place {
   checkCommonOptions(options);
   const readOnly = options.readOnly ?? place.readOnly;
-  if (!readOnly && place.readOnly) throw new BlockError("INVALID_OPTION", `a child of a read-only node cannot be writable (driver '${options.driver}')`);
+  if (!readOnly && place.readOnly)
+    throw new BlockError("INVALID_OPTION", `a child of a read-only node cannot be writable (driver '${options.driver}')`);
   const force = options.forceShare ?? place.access.force;
   if (force && !readOnly) throw new BlockError("INVALID_OPTION", "forceShare is for read-only images: two writers would corrupt the image");
   const access = { ...place.access, write: place.access.write && !readOnly, resize: place.access.resize && !readOnly, force };
@@ -184,7 +192,11 @@ function ownOptions(options: DescribedNode, driver: BlockDriver): object {
   const own: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(options)) {
     if (COMMON_OPTIONS.includes(name) || value === undefined) continue;
-    if (!driver.optionNames.includes(name)) throw new BlockError("INVALID_OPTION", `Driver '${driver.name}' has no option '${name}'; it has ${driver.optionNames.join(", ") || "none"}`);
+    if (!driver.optionNames.includes(name))
+      throw new BlockError(
+        "INVALID_OPTION",
+        `Driver '${driver.name}' has no option '${name}'; it has ${driver.optionNames.join(", ") || "none"}`,
+      );
     own[name] = value;
   }
   return own;

@@ -38,7 +38,18 @@ test("with COBLOCK_HOST_CALLS=off there are none", async () => {
 
 if (available) {
   test("all of them are found", () => {
-    const names = ["readNow", "seekData", "seekHole", "allocate", "allocateInPool", "lockShared", "isLocked", "copyRangeInPool", "cloneRangeInPool", "advise"];
+    const names = [
+      "readNow",
+      "seekData",
+      "seekHole",
+      "allocate",
+      "allocateInPool",
+      "lockShared",
+      "isLocked",
+      "copyRangeInPool",
+      "cloneRangeInPool",
+      "advise",
+    ];
     expect(Object.keys(calls).sort()).toEqual(names.sort());
   });
 
@@ -87,7 +98,10 @@ if (available) {
     expect(calls.allocate(fd, "reserve", 65_536, 65_536)).toBe(0);
     const expected = Buffer.alloc(131_072);
     content.copy(expected);
-    expected.fill(0, 4096, 4096 + 8192).fill(0, 65_000).fill(0, 20_000, 20_001);
+    expected
+      .fill(0, 4096, 4096 + 8192)
+      .fill(0, 65_000)
+      .fill(0, 20_000, 20_001);
     expect(fs.readFileSync(join(directory, "file")).equals(expected)).toBe(true);
     expect(calls.allocate(-1, "punch", 0, 1)).toBe(-EBADF);
     expect(calls.allocate(fd, "punch", 0, 0)).toBe(-EINVAL);
@@ -95,7 +109,9 @@ if (available) {
 
   test("calls in the pool bring their own errno, and more of them than koffi takes at once", async () => {
     fs.ftruncateSync(fd, 2 ** 30);
-    const results = await Promise.all(Array.from({ length: 600 }, (_, index) => calls.allocateInPool(index % 2 === 0 ? fd : -1, "punch", index * 4096, 4096)));
+    const results = await Promise.all(
+      Array.from({ length: 600 }, (_, index) => calls.allocateInPool(index % 2 === 0 ? fd : -1, "punch", index * 4096, 4096)),
+    );
     expect(results.every((result, index) => result === (index % 2 === 0 ? 0 : -EBADF))).toBe(true);
   });
 

@@ -36,7 +36,14 @@ export async function loadLinuxCalls(): Promise<HostCalls> {
   } catch {
     return {};
   }
-  return { ...readCalls(binding), ...seekCalls(binding), ...allocateCalls(binding), ...lockCalls(binding), ...copyCalls(binding), ...adviseCalls(binding) };
+  return {
+    ...readCalls(binding),
+    ...seekCalls(binding),
+    ...allocateCalls(binding),
+    ...lockCalls(binding),
+    ...copyCalls(binding),
+    ...adviseCalls(binding),
+  };
 }
 
 /** The C library that Node itself runs on. */

@@ -79,8 +79,8 @@ class DiskComparison {
         const other = await rightRuns.at(offset);
         if (strict === true && !sameStatus(one, other)) return this.#found("status", offset);
         const readers = [...(hasData(one) ? [left] : []), ...(hasData(other) ? [right] : [])];
-        const left_ = Math.min(one.offset + one.length, other.offset + other.length) - offset;
-        const length = readers.length === 0 ? left_ : pieceLength(offset, left_);
+        const common = Math.min(one.offset + one.length, other.offset + other.length) - offset;
+        const length = readers.length === 0 ? common : pieceLength(offset, common, PIECE_LENGTH);
         if (readers.length === 0) this.#progress(length);
         else yield { offset, length, readers };
         offset += length;

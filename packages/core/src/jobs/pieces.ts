@@ -10,6 +10,8 @@ export const DEFAULT_PARALLEL = 8;
  * that files serve it at once. Measured, 1 GiB raw to raw: 128 KiB 0.76 s, 256 KiB 0.40 s, 512 KiB 0.62 s, 2 MiB 0.77 s.
  */
 export const PIECE_LENGTH: number = 256 * 1024;
+/** Bytes of one piece for a target that allocates: each request costs it a turn of locks and tables. Measured, raw to qcow2: a quarter less CPU. */
+export const ALLOCATING_PIECE_LENGTH: number = 1024 * 1024;
 
 export interface PieceWorkOptions<Piece> {
   /** Handed out in order; asked for by several workers at a time, which an async generator queues. */
@@ -44,7 +46,7 @@ export async function workThroughPieces<Piece>(options: PieceWorkOptions<Piece>)
   }
 }
 
-/** Bytes from `offset` to the next boundary of pieces, at most `length`: aligned pieces meet each cluster of either image once. */
-export function pieceLength(offset: number, length: number): number {
-  return Math.min(length, alignDown(offset, PIECE_LENGTH) + PIECE_LENGTH - offset);
+/** Bytes from `offset` to the next multiple of `unit`, at most `length`: aligned pieces meet each cluster of either image once. */
+export function pieceLength(offset: number, length: number, unit: number): number {
+  return Math.min(length, alignDown(offset, unit) + unit - offset);
 }

@@ -19,7 +19,13 @@ export class AddressLookup {
   }
 
   /** Calls `use` in the turn of the lookup, once; asks anew from the start after every wait. */
-  with<Result>(offset: number, length: number, intent: Intent, options: WaitOptions | undefined, use: (mapping: Mapping) => Result): MaybePromise<Result> {
+  with<Result>(
+    offset: number,
+    length: number,
+    intent: Intent,
+    options: WaitOptions | undefined,
+    use: (mapping: Mapping) => Result,
+  ): MaybePromise<Result> {
     const found = this.now(offset, length, intent);
     if (found !== undefined && found.kind !== "wait") return use(checked(found, length));
     return this.#later(found, offset, length, intent, options, use);
@@ -52,7 +58,10 @@ export class AddressLookup {
   ): Promise<Wait | { readonly kind: "used"; readonly result: Result }> {
     let found: Mapping | Wait;
     {
-      using guard = await this.#image.state.lock({ signal: options?.signal, who: `lookup for ${intent} 0x${offset.toString(16)}+${length}` });
+      using guard = await this.#image.state.lock({
+        signal: options?.signal,
+        who: `lookup for ${intent} 0x${offset.toString(16)}+${length}`,
+      });
       found = this.#image.lookup(guard.value, offset, length, intent);
     }
     return found.kind === "wait" ? found : { kind: "used", result: use(checked(found, length)) };

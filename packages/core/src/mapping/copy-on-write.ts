@@ -57,8 +57,11 @@ async function keptPart(parts: CopyOnWriteParts, start: number, end: number): Pr
 }
 
 async function mapsToZeros({ image, lookup }: CopyOnWriteParts, offset: number, length: number): Promise<boolean> {
-  for (let done = 0; done < length; ) {
-    const run = await lookup.with(offset + done, length - done, "status", undefined, ({ kind, length: runLength }) => ({ kind, length: runLength }));
+  for (let done = 0; done < length;) {
+    const run = await lookup.with(offset + done, length - done, "status", undefined, ({ kind, length: runLength }) => ({
+      kind,
+      length: runLength,
+    }));
     const shown = image.backing !== undefined && offset + done < image.backing.size;
     if (run.kind !== "zero" && (run.kind !== "unallocated" || shown)) return false;
     done += run.length;
@@ -85,7 +88,9 @@ async function writeApart(allocation: Allocation, needed: readonly Part[]): Prom
   for (const part of needed) {
     const childOffset = allocation.childOffset + (part.offset - allocation.offset);
     const { bytes } = part;
-    pieces.start(() => (bytes === undefined ? allocation.child.writeZeroes(childOffset, part.length) : allocation.child.write(childOffset, bytes)));
+    pieces.start(() =>
+      bytes === undefined ? allocation.child.writeZeroes(childOffset, part.length) : allocation.child.write(childOffset, bytes),
+    );
   }
   await pieces.settled();
 }

@@ -38,7 +38,8 @@ export class DecodedUnits {
     const end = span.childOffset + span.length;
     for (const [key, unit] of this.#units) {
       const other = unit.span;
-      if (other.child === span.child && other.childOffset < end && span.childOffset < other.childOffset + other.length) this.#forget(key, unit);
+      if (other.child === span.child && other.childOffset < end && span.childOffset < other.childOffset + other.length)
+        this.#forget(key, unit);
     }
   }
 

@@ -27,9 +27,17 @@ test("an allocating write keeps others out of its cluster alone; who waited look
   disk.holds = () => false;
   disk.release();
   await Promise.all([allocating, same, other]);
-  expect(format.log.filter((line) => line.startsWith("allocate"))).toEqual(["allocate 0+4096", "allocate ended", "allocate 4096+4096", "allocate ended"]);
+  expect(format.log.filter((line) => line.startsWith("allocate"))).toEqual([
+    "allocate 0+4096",
+    "allocate ended",
+    "allocate 4096+4096",
+    "allocate ended",
+  ]);
   const expected = filled(2 * CLUSTER, 0);
-  expected.fill(1, 0, 512).fill(2, 1024, 1536).fill(3, CLUSTER, CLUSTER + 512);
+  expected
+    .fill(1, 0, 512)
+    .fill(2, 1024, 1536)
+    .fill(3, CLUSTER, CLUSTER + 512);
   expect(await readAll(node, 0, 2 * CLUSTER)).toEqual(expected);
 });
 
@@ -84,7 +92,12 @@ test("long writes that cross each other end, whatever order their pieces end in"
   for (const lastFirst of [false, true]) {
     const { node, disk } = await openLab({ maxAllocations: 2 });
     disk.holds = isWrite;
-    const writes = [[0, 4], [2, 4], [0, 6], [1, 1]].map(([first = 0, count = 0], tag) => watch(node.write(first * CLUSTER, filled(count * CLUSTER, tag + 1))));
+    const writes = [
+      [0, 4],
+      [2, 4],
+      [0, 6],
+      [1, 1],
+    ].map(([first = 0, count = 0], tag) => watch(node.write(first * CLUSTER, filled(count * CLUSTER, tag + 1))));
     for (let round = 0; round < 40; round++) {
       await settled();
       const { held } = disk;

@@ -10,7 +10,10 @@ test("readers of one compressed cluster decode it once", async () => {
   const reads = await Promise.all([...Array(8).keys()].map((index) => readAll(node, index * 100, 100)));
   for (const bytes of reads) expect(bytes).toEqual(filled(100, 0x33));
   expect(await readAll(node, 0, 10)).toEqual(filled(10, 0x33));
-  expect([format.decodes, disk.log.filter((name) => name.startsWith("read") && !name.endsWith("ended"))]).toEqual([1, [`read ${40 * CLUSTER}+1`]]);
+  expect([format.decodes, disk.log.filter((name) => name.startsWith("read") && !name.endsWith("ended"))]).toEqual([
+    1,
+    [`read ${40 * CLUSTER}+1`],
+  ]);
 });
 
 test("a whole compressed cluster is decoded into the reader's buffer", async () => {
@@ -22,7 +25,9 @@ test("a whole compressed cluster is decoded into the reader's buffer", async () 
   const lookup = format.lookup.bind(format);
   format.lookup = (...args) => {
     const mapping = lookup(...args);
-    return mapping.kind !== "encoded" ? mapping : { ...mapping, decode: (stored, unit) => (units.push(unit), mapping.decode(stored, unit)) };
+    return mapping.kind !== "encoded"
+      ? mapping
+      : { ...mapping, decode: (stored, unit) => (units.push(unit), mapping.decode(stored, unit)) };
   };
   await node.read(0, into);
   expect(units[0]?.buffer).toBe(into.buffer);
@@ -84,7 +89,8 @@ test.each([
 
 test("the last unit may end with the disk", async () => {
   const { node, format } = await openLab({ compresses: true, sizeInClusters: 2, shortBy: 1000 });
-  format.encode = async (unit) => (unit.length === CLUSTER && unit.subarray(CLUSTER - 1000).every((byte) => byte === 0) ? unit.slice(0, 1) : undefined);
+  format.encode = async (unit) =>
+    unit.length === CLUSTER && unit.subarray(CLUSTER - 1000).every((byte) => byte === 0) ? unit.slice(0, 1) : undefined;
   await node.writeCompressed(CLUSTER, filled(CLUSTER - 1000, 5));
   expect(format.mapped(1)).toMatchObject({ kind: "encoded" });
   expect(await readAll(node, CLUSTER)).toEqual(filled(CLUSTER - 1000, 5));

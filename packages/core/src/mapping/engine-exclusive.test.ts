@@ -17,7 +17,13 @@ test("exclusive mode waits for requests in flight; new ones queue at the gate", 
   );
   await settled();
   expect(inside, "a request is in flight").toBe(false);
-  const requests = [node.read(0, new Uint8Array(1)), node.write(0, filled(1, 2)), node.writeZeroes(0, 1), node.discard(0, CLUSTER), node.flush()].map(watch);
+  const requests = [
+    node.read(0, new Uint8Array(1)),
+    node.write(0, filled(1, 2)),
+    node.writeZeroes(0, 1),
+    node.discard(0, CLUSTER),
+    node.flush(),
+  ].map(watch);
   disk.holds = () => false;
   disk.release();
   await settled();
@@ -83,7 +89,9 @@ test("with allocations blocked, reads and writes in place go on", async () => {
       { block: "allocations" },
     ),
   );
-  const waiting = [node.write(6 * CLUSTER, filled(10, 2)), node.writeZeroes(7 * CLUSTER, CLUSTER), node.discard(8 * CLUSTER, CLUSTER)].map(watch);
+  const waiting = [node.write(6 * CLUSTER, filled(10, 2)), node.writeZeroes(7 * CLUSTER, CLUSTER), node.discard(8 * CLUSTER, CLUSTER)].map(
+    watch,
+  );
   await settled();
   expect(inside, "an allocating request is in flight").toBe(false);
   disk.release();
@@ -107,7 +115,9 @@ test("a format that takes one allocation at a time gets them in order, and write
   for (const [done, index] of [3, 1, 2].entries()) {
     await settled();
     expect(disk.held).toHaveLength(1);
-    expect(format.log.filter((line) => line.startsWith("allocate") && !line.endsWith("ended")).at(-1)).toBe(`allocate ${index * CLUSTER}+${CLUSTER}`);
+    expect(format.log.filter((line) => line.startsWith("allocate") && !line.endsWith("ended")).at(-1)).toBe(
+      `allocate ${index * CLUSTER}+${CLUSTER}`,
+    );
     await node.write(9 * CLUSTER, filled(10, done));
     disk.release();
   }

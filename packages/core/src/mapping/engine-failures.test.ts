@@ -12,7 +12,10 @@ function methods({ format }: Lab): string[] {
 
 function expectIdle({ node, format }: Lab): void {
   expect(format.state.inspect()).toMatchObject({ holders: [], waiters: [] });
-  expect(node.inspect()).toMatchObject({ requests: [], image: { claims: { held: [], waiting: [] }, allocations: { taken: 0, waiting: [] } } });
+  expect(node.inspect()).toMatchObject({
+    requests: [],
+    image: { claims: { held: [], waiting: [] }, allocations: { taken: 0, waiting: [] } },
+  });
 }
 
 describe.each(["throws at once", "rejects"])("storage that %s", (how) => {
@@ -215,7 +218,10 @@ describe("a signal", () => {
     const load = deferred();
     lab.format.misses.set(0, load.promise);
     const stop = new AbortController();
-    const requests = [lab.node.read(0, new Uint8Array(1), { signal: stop.signal }), lab.node.write(0, new Uint8Array(1), { signal: stop.signal })].map(watch);
+    const requests = [
+      lab.node.read(0, new Uint8Array(1), { signal: stop.signal }),
+      lab.node.write(0, new Uint8Array(1), { signal: stop.signal }),
+    ].map(watch);
     await settled();
     stop.abort(stopped);
     lab.format.misses.delete(0);

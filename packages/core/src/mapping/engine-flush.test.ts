@@ -40,10 +40,16 @@ test("the barrier flushes only if data was linked since the last flush", async (
   await node.write(CLUSTER, filled(CLUSTER, 1));
   await node.flush();
   await format.context.dataBarrier();
-  expect(disk.log.filter((name) => name === "flush"), "the flush covered the link").toHaveLength(2);
+  expect(
+    disk.log.filter((name) => name === "flush"),
+    "the flush covered the link",
+  ).toHaveLength(2);
   await node.write(0, filled(CLUSTER, 2));
   await format.context.dataBarrier();
-  expect(disk.log.filter((name) => name === "flush"), "a write in place shows nothing new").toHaveLength(2);
+  expect(
+    disk.log.filter((name) => name === "flush"),
+    "a write in place shows nothing new",
+  ).toHaveLength(2);
 });
 
 test("a link that comes while the barrier flushes is not covered by it", async () => {
@@ -86,7 +92,10 @@ test.each(["flush", "sync"])("a %s that failed is never forgotten, and the image
   await expect(node.flush()).rejects.toBe(failure);
   const syncs = format.log.filter((line) => line === "sync").length;
   await expect(node[Symbol.asyncDispose]()).rejects.toBe(failure);
-  expect(format.log.filter((line) => line === "sync"), "what may be lost is not written over").toHaveLength(syncs);
+  expect(
+    format.log.filter((line) => line === "sync"),
+    "what may be lost is not written over",
+  ).toHaveLength(syncs);
   expect(format.log.at(-1)).toBe("dispose ended");
   expect(disk.closed).toBe(1);
   expect(graph.inspect().nodes).toEqual([]);

@@ -42,11 +42,14 @@ function moveAfterEachLookup({ format, disk }: Lab): void {
 test.each([
   ["at once", async () => undefined],
   ["after waiting for the driver lock", async (lab: Lab) => lab.format.state.lock()],
-  ["after waiting for a table", async (lab: Lab) => {
-    const load = deferred();
-    lab.format.misses.set(0, load.promise);
-    return { [Symbol.dispose]: () => (lab.format.misses.delete(0), load.resolve()) };
-  }],
+  [
+    "after waiting for a table",
+    async (lab: Lab) => {
+      const load = deferred();
+      lab.format.misses.set(0, load.promise);
+      return { [Symbol.dispose]: () => (lab.format.misses.delete(0), load.resolve()) };
+    },
+  ],
 ] as const)("the data I/O begins in the turn of the lookup: %s", async (_name, obstruct) => {
   const lab = await openFilled();
   const obstacle: Disposable | undefined = await obstruct(lab);
@@ -128,7 +131,10 @@ test("a load that fails fails the request with its error, and leaves nothing beh
     await expect(running).rejects.toBe(failure);
     format.misses.delete(0);
   }
-  expect(graph.inspect().nodes.at(-1)).toMatchObject({ requests: [], image: { claims: { held: [], waiting: [] }, allocations: { taken: 0 } } });
+  expect(graph.inspect().nodes.at(-1)).toMatchObject({
+    requests: [],
+    image: { claims: { held: [], waiting: [] }, allocations: { taken: 0 } },
+  });
   expect(await readAll(node, 0, 10)).toEqual(filled(10, 0x10));
 });
 
@@ -147,6 +153,8 @@ test("a format that answers nothing, or more than it was asked for, is found out
   for (const length of [0, 11]) {
     const { node, format } = await openFilled();
     format.lookup = () => ({ kind: "zero", length });
-    await expect(length === 0 ? node.read(0, new Uint8Array(10)) : node.write(0, new Uint8Array(10))).rejects.toThrow(`a lookup of 10 bytes answered ${length}`);
+    await expect(length === 0 ? node.read(0, new Uint8Array(10)) : node.write(0, new Uint8Array(10))).rejects.toThrow(
+      `a lookup of 10 bytes answered ${length}`,
+    );
   }
 });

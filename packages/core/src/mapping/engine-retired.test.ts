@@ -170,7 +170,9 @@ test("space that is freed and used again never shows in a read that began before
   const into = new Uint8Array(CLUSTER);
   const read = lab.node.read(0, into);
   await lab.node.write(0, filled(CLUSTER, 1));
-  await expect(lab.node.write(CLUSTER, filled(CLUSTER, 2)), "the only free space is being read").rejects.toMatchObject({ code: "NO_SPACE" });
+  await expect(lab.node.write(CLUSTER, filled(CLUSTER, 2)), "the only free space is being read").rejects.toMatchObject({
+    code: "NO_SPACE",
+  });
   lab.disk.release();
   await read;
   expect(into).toEqual(filled(CLUSTER, 0x10));

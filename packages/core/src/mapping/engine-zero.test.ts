@@ -18,7 +18,11 @@ test("whole clusters are zeroed by their mapping, as many at a time as the forma
   const lab = await openLab();
   for (let index = 0; index < 5; index++) mapData(lab, index);
   await lab.node.writeZeroes(0, 5 * CLUSTER, { mayUnmap: true });
-  expect(calls(lab, "zero")).toEqual([`zero 0+${5 * CLUSTER} unmap`, `zero ${2 * CLUSTER}+${3 * CLUSTER} unmap`, `zero ${4 * CLUSTER}+${CLUSTER} unmap`]);
+  expect(calls(lab, "zero")).toEqual([
+    `zero 0+${5 * CLUSTER} unmap`,
+    `zero ${2 * CLUSTER}+${3 * CLUSTER} unmap`,
+    `zero ${4 * CLUSTER}+${CLUSTER} unmap`,
+  ]);
   expect(lab.disk.log.filter(isWrite)).toEqual([]);
   expect(await readAll(lab.node, 0, 5 * CLUSTER)).toEqual(filled(5 * CLUSTER, 0));
 });
@@ -137,7 +141,11 @@ test("discards reach whole clusters alone, and what cannot be dropped stays", as
   expect(calls(lab, "unmap")).toEqual([`unmap ${CLUSTER}+${CLUSTER}`]);
   await lab.node.discard(100, 200);
   expect(calls(lab, "unmap")).toHaveLength(1);
-  expect(await readAll(lab.node, 0, 3 * CLUSTER)).toEqual(filled(3 * CLUSTER, 0x10).fill(0, CLUSTER, 2 * CLUSTER).fill(0x12, 2 * CLUSTER));
+  expect(await readAll(lab.node, 0, 3 * CLUSTER)).toEqual(
+    filled(3 * CLUSTER, 0x10)
+      .fill(0, CLUSTER, 2 * CLUSTER)
+      .fill(0x12, 2 * CLUSTER),
+  );
   lab.format.unmap = () => Promise.resolve(0);
   await lab.node.discard(2 * CLUSTER, CLUSTER);
   expect(await readAll(lab.node, 2 * CLUSTER, CLUSTER)).toEqual(filled(CLUSTER, 0x12));

@@ -194,7 +194,9 @@ function describe(mapping: Mapping): RunStatus {
     case "data":
       return { kind: "data", length, location: { child: mapping.child, childOffset: mapping.childOffset, length } };
     case "zero":
-      return mapping.reserved === undefined ? { kind: "zero", length } : { kind: "zero", length, location: { ...mapping.reserved, length } };
+      return mapping.reserved === undefined
+        ? { kind: "zero", length }
+        : { kind: "zero", length, location: { ...mapping.reserved, length } };
     case "unallocated":
       return { kind: "unallocated", length };
     case "encoded":

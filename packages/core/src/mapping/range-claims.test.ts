@@ -51,7 +51,10 @@ test("a waiter whose signal aborts makes way for those behind it", async () => {
   const stop = new AbortController();
   const waiting = claims.take(range(0, 10), "exclusive", { signal: stop.signal, who: "the one that leaves" });
   const behind = watch(claims.take(range(0, 10), "shared", undefined));
-  expect(claims.inspect()).toEqual({ held: ["shared 0x0..0xa"], waiting: ["the one that leaves: exclusive 0x0..0xa", "request: shared 0x0..0xa"] });
+  expect(claims.inspect()).toEqual({
+    held: ["shared 0x0..0xa"],
+    waiting: ["the one that leaves: exclusive 0x0..0xa", "request: shared 0x0..0xa"],
+  });
   const reason = new Error("stopped");
   stop.abort(reason);
   await expect(waiting).rejects.toBe(reason);

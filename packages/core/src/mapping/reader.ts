@@ -34,7 +34,7 @@ export class MappedReader {
   async #readPieces(offset: number, into: Uint8Array, options: IoOptions | undefined): Promise<void> {
     const pieces = new PieceTasks();
     try {
-      for (let done = 0; done < into.length && !pieces.failed; ) {
+      for (let done = 0; done < into.length && !pieces.failed;) {
         options?.signal?.throwIfAborted();
         await pieces.room();
         const at = done;

@@ -41,7 +41,11 @@ test("takes items out of the middle and of both ends, and takes them back", () =
   const items = ["a", "b", "c", "d"].map((name) => new Item(name));
   const [a, b, , d] = items;
   for (const item of items) list.add(item);
-  for (const [item, rest] of [[b, "acd"], [a, "cd"], [d, "c"]] as const) {
+  for (const [item, rest] of [
+    [b, "acd"],
+    [a, "cd"],
+    [d, "c"],
+  ] as const) {
     if (item !== undefined) list.remove(item);
     expect(namesIn(list)).toBe(rest);
   }

@@ -203,7 +203,10 @@ export class TableCache<Table> {
   clear(): void {
     this.#assertLocked();
     for (const entry of this.#entries.values()) {
-      assert(isIdle(entry), `table cache "${this.#options.name}" is cleared, but the table at ${hex(entry.offset)} is ${entry.dirty ? "dirty" : "pinned"}`);
+      assert(
+        isIdle(entry),
+        `table cache "${this.#options.name}" is cleared, but the table at ${hex(entry.offset)} is ${entry.dirty ? "dirty" : "pinned"}`,
+      );
     }
     for (const entry of this.#entries.values()) this.#remove(entry);
     this.#loading.clear();
@@ -308,7 +311,7 @@ export class TableCache<Table> {
   /** Evicts what may go, the least recently used first, until `count` more tables fit. */
   #evictFor(count: number): boolean {
     const limit = this.#capacity - count;
-    for (let entry = this.#recency.oldest; entry !== undefined && this.#entries.size > limit; ) {
+    for (let entry = this.#recency.oldest; entry !== undefined && this.#entries.size > limit;) {
       const next: Entry<Table> | undefined = entry.newer;
       if (isIdle(entry) && (!entry.awaited || this.#awaitedCount > mostAwaited)) this.#evict(entry);
       entry = next;
@@ -337,13 +340,16 @@ export class TableCache<Table> {
   #own(entry: CachedTable<Table>): Entry<Table> {
     const own = this.#entries.get(entry.offset);
     if (own === undefined || own !== entry) {
-      throw new Error(`assertion failed: table cache "${this.#options.name}": the table at ${hex(entry.offset)} is used after it left the cache`);
+      throw new Error(
+        `assertion failed: table cache "${this.#options.name}": the table at ${hex(entry.offset)} is used after it left the cache`,
+      );
     }
     return own;
   }
 
   #assertLocked(): void {
-    if (!this.#lock.locked) throw new Error(`assertion failed: table cache "${this.#options.name}" is used without lock "${this.#lock.name}"`);
+    if (!this.#lock.locked)
+      throw new Error(`assertion failed: table cache "${this.#options.name}" is used without lock "${this.#lock.name}"`);
   }
 }
 

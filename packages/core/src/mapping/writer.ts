@@ -61,7 +61,8 @@ export class MappedWriter {
   /** One unit, compressed where that saves space; `from` may end with the disk. */
   async writeCompressed(offset: number, from: Uint8Array, options: IoOptions | undefined): Promise<void> {
     const unitLength = this.#image.compressionUnit;
-    if (unitLength === undefined || this.#image.encode === undefined || !this.#isUnit(offset, from.length, unitLength)) return this.write(offset, from, options);
+    if (unitLength === undefined || this.#image.encode === undefined || !this.#isUnit(offset, from.length, unitLength))
+      return this.write(offset, from, options);
     await this.prepare();
     const unit = from.length === unitLength ? from : padded(from, unitLength);
     const stored = await this.#image.encode(unit);
@@ -122,7 +123,7 @@ export class MappedWriter {
     await this.prepare();
     const pieces = new PieceTasks();
     try {
-      for (let done = 0; done < from.length && !pieces.failed; ) {
+      for (let done = 0; done < from.length && !pieces.failed;) {
         options?.signal?.throwIfAborted();
         await pieces.room();
         done += await this.#startPiece(offset + done, from.subarray(done), pieces, options);
@@ -139,7 +140,9 @@ export class MappedWriter {
     const hold = new WriteHold(this.#parts.claims, this.#parts.slots);
     try {
       for (;;) {
-        const step = await this.#parts.lookup.with(offset, from.length, "write", options, (mapping) => this.#decide(mapping, offset, from, hold));
+        const step = await this.#parts.lookup.with(offset, from.length, "write", options, (mapping) =>
+          this.#decide(mapping, offset, from, hold),
+        );
         if (step.kind === "needs slot") await hold.takeSlot(options);
         else if (step.kind === "needs claim") await hold.takeClaim(step.range, step.mode, options);
         else if (step.kind === "allocate") return await this.#startAllocating(offset, from.subarray(0, step.length), hold, pieces);
@@ -215,7 +218,9 @@ export class MappedWriter {
       using guard = await this.#image.state.lock({ who: "abandon" });
       await this.#image.abandon?.(guard.value, allocation);
     } catch (error) {
-      throw new AggregateError([cause, error], `a write failed, and so did giving back its space: ${String(cause)}; ${String(error)}`, { cause: error });
+      throw new AggregateError([cause, error], `a write failed, and so did giving back its space: ${String(cause)}; ${String(error)}`, {
+        cause: error,
+      });
     }
   }
 

@@ -39,7 +39,9 @@ export class MappedZeroer {
     await this.#writer.prepare();
     if (wholeStart > wholeEnd) return this.#zeroPart({ start: offset, end }, change, options);
     if (offset < wholeStart) await this.#zeroPart({ start: offset, end: wholeStart }, change, options);
-    await this.#changeWhole({ start: wholeStart, end: wholeEnd }, change, options, (at, bytes) => this.#writeZeros(at, Math.min(bytes, end - at), options));
+    await this.#changeWhole({ start: wholeStart, end: wholeEnd }, change, options, (at, bytes) =>
+      this.#writeZeros(at, Math.min(bytes, end - at), options),
+    );
     if (wholeEnd < end) await this.#zeroPart({ start: wholeEnd, end }, change, options);
   }
 
@@ -73,7 +75,7 @@ export class MappedZeroer {
     otherwise: (offset: number, length: number) => Promise<void>,
   ): Promise<void> {
     const step = CLAIM_CLUSTERS * this.#image.clusterSize;
-    for (let at = whole.start; at < whole.end; ) {
+    for (let at = whole.start; at < whole.end;) {
       options?.signal?.throwIfAborted();
       const range = { start: at, end: Math.min(at + step, whole.end) };
       const changed = await this.#underClaim(range, options, () => this.#change(range, change));
@@ -95,7 +97,10 @@ export class MappedZeroer {
     for (;;) {
       const changed = await this.#changeLocked(range, change);
       if (typeof changed === "number") {
-        assert(changed % this.#image.clusterSize === 0 && changed <= range.end - range.start, `${changed} bytes changed are not whole clusters of the range`);
+        assert(
+          changed % this.#image.clusterSize === 0 && changed <= range.end - range.start,
+          `${changed} bytes changed are not whole clusters of the range`,
+        );
         return changed;
       }
       await changed.until;
@@ -110,7 +115,7 @@ export class MappedZeroer {
   /** By status, through the backing chain. */
   async #readsAsZero(start: number, end: number): Promise<boolean> {
     const { backing } = this.#image;
-    for (let at = start; at < end; ) {
+    for (let at = start; at < end;) {
       const run = await this.#lookup.with(at, end - at, "status", undefined, ({ kind, length }) => ({ kind, length }));
       if (run.kind !== "zero" && run.kind !== "unallocated") return false;
       const shown = backing === undefined ? 0 : Math.max(0, Math.min(at + run.length, backing.size) - at);

@@ -109,7 +109,8 @@ export class RequestPath {
     this.#checkWritable();
     this.#checkRange("write", offset, from.length, this.image.size);
     const { writeCompressed } = this.image;
-    if (writeCompressed === undefined || from.length === 0 || !this.#aligned(offset, from.length)) return this.write(offset, from, options, false);
+    if (writeCompressed === undefined || from.length === 0 || !this.#aligned(offset, from.length))
+      return this.write(offset, from, options, false);
     return this.#later("write", offset, from.length, options, () => writeCompressed.call(this.image, offset, from, options));
   }
 
@@ -192,7 +193,13 @@ export class RequestPath {
     return undefined;
   }
 
-  async #later(kind: RequestKind, offset: number, length: number, options: IoOptions | undefined, work: () => MaybePromise<void>): Promise<void> {
+  async #later(
+    kind: RequestKind,
+    offset: number,
+    length: number,
+    options: IoOptions | undefined,
+    work: () => MaybePromise<void>,
+  ): Promise<void> {
     options?.signal?.throwIfAborted();
     if (!this.gate.open) {
       await this.gate.enter({ signal: options?.signal, who: `${kind} ${hex(offset)}+${length}` });
@@ -232,7 +239,7 @@ export class RequestPath {
   }
 
   async #readAny(offset: number, into: Uint8Array, options: IoOptions | undefined): Promise<void> {
-    for (let done = 0; done < into.length; ) {
+    for (let done = 0; done < into.length;) {
       const length = this.#pieceLength(offset + done, into.length - done);
       const piece = into.subarray(done, done + length);
       if (this.#aligned(offset + done, length)) await this.image.read(offset + done, piece, options);
@@ -243,7 +250,7 @@ export class RequestPath {
 
   async #writeAny(offset: number, from: Uint8Array, options: IoOptions | undefined): Promise<void> {
     const write = this.#image("write");
-    for (let done = 0; done < from.length; ) {
+    for (let done = 0; done < from.length;) {
       const length = this.#pieceLength(offset + done, from.length - done);
       const piece = from.subarray(done, done + length);
       if (this.#aligned(offset + done, length)) await write.call(this.image, offset + done, piece, options);
@@ -260,7 +267,7 @@ export class RequestPath {
   async #zeroAny(offset: number, length: number, options: ZeroOptions): Promise<void> {
     if (this.image.writeZeroes !== undefined && this.#aligned(offset, length)) return this.image.writeZeroes(offset, length, options);
     const step = alignDown(MAX_ZEROS, this.#alignment);
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       // The first piece ends on an aligned offset, so that only head and tail need read-modify-write.
       const end = Math.min(alignDown(offset + done + step, this.#alignment), offset + length);
       await this.#writeAny(offset + done, zeros(end - offset - done), options);

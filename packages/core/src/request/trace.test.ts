@@ -23,7 +23,10 @@ test("every request is traced at its start and its end, also one that completes 
   const node = await openDisk(disk);
   await node.read(0, new Uint8Array(512));
   const read = { node: node.name, kind: "read", offset: 0, length: 512 };
-  expect(seen).toEqual([["start", read], ["end", read]]);
+  expect(seen).toEqual([
+    ["start", read],
+    ["end", read],
+  ]);
   seen.length = 0;
   disk.holds = () => true;
   const write = node.write(512, new Uint8Array(100));
@@ -32,13 +35,20 @@ test("every request is traced at its start and its end, also one that completes 
   expect(seen).toEqual([["start", written]]);
   disk.release();
   await write;
-  expect(seen).toEqual([["start", written], ["end", written]]);
+  expect(seen).toEqual([
+    ["start", written],
+    ["end", written],
+  ]);
   seen.length = 0;
   disk.holds = () => false;
   await node.writeZeroes(0, 10);
   await node.discard(0, 512);
   await node.flush();
-  expect(seen.filter(([event]) => event === "end").map(([, message]) => (message as { readonly kind: string }).kind)).toEqual(["write zeroes", "discard", "flush"]);
+  expect(seen.filter(([event]) => event === "end").map(([, message]) => (message as { readonly kind: string }).kind)).toEqual([
+    "write zeroes",
+    "discard",
+    "flush",
+  ]);
 });
 
 test.each([true, false])("a failure is told at the end (at once: %s)", async (synchronous) => {

@@ -7,7 +7,11 @@ function request(offset: number, length: number, serialising: boolean): TrackedR
 }
 
 /** Starts requests in order; answers which have begun, and how to end them. */
-function start(requests: readonly TrackedRequest[]): { readonly begun: number[]; readonly tracker: RequestTracker; readonly end: (index: number) => Promise<void> } {
+function start(requests: readonly TrackedRequest[]): {
+  readonly begun: number[];
+  readonly tracker: RequestTracker;
+  readonly end: (index: number) => Promise<void>;
+} {
   const tracker = new RequestTracker();
   const begun: number[] = [];
   const works = requests.map(() => deferred());
@@ -34,7 +38,14 @@ test("requests that are not serialising overlap as they like", () => {
 });
 
 test("a serialising request waits for those before it that it meets, and those after it wait for it", async () => {
-  const { begun, tracker, end } = start([request(0, 10, false), request(100, 10, false), request(5, 10, true), request(8, 10, false), request(30, 10, false), request(15, 10, true)]);
+  const { begun, tracker, end } = start([
+    request(0, 10, false),
+    request(100, 10, false),
+    request(5, 10, true),
+    request(8, 10, false),
+    request(30, 10, false),
+    request(15, 10, true),
+  ]);
   expect(begun).toEqual([0, 1, 4]);
   expect(tracker.serialising).toBe(true);
   await end(0);

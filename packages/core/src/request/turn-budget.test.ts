@@ -49,7 +49,13 @@ test("so do writes, zeros and status", async () => {
   const node = await openDisk(new LabDisk(4096), { clock });
   for (let count = 0; count < 128; count++) await node.write(0, new Uint8Array(1));
   expect(clock.yields).toBe(1);
-  const image = { async [Symbol.asyncDispose]() {}, size: 1000, limits: { requestAlignment: 1 }, read() {}, status: (offset: number) => ({ kind: offset % 2 === 0 ? "data" : "zero", length: 1 }) as const };
+  const image = {
+    async [Symbol.asyncDispose]() {},
+    size: 1000,
+    limits: { requestAlignment: 1 },
+    read() {},
+    status: (offset: number) => ({ kind: offset % 2 === 0 ? "data" : "zero", length: 1 }) as const,
+  };
   const runs = await openDisk(image, { readOnly: true, clock });
   let extents = 0;
   for await (const _extent of runs.extents()) extents++;

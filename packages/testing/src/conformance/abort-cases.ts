@@ -56,7 +56,11 @@ async function abortedWrites(trial: Trial): Promise<void> {
   }
 }
 
-function note(rig: Rig, change: { readonly offset: number; readonly bytes: Uint8Array } | undefined, result: PromiseSettledResult<void>): void {
+function note(
+  rig: Rig,
+  change: { readonly offset: number; readonly bytes: Uint8Array } | undefined,
+  result: PromiseSettledResult<void>,
+): void {
   assert(change !== undefined);
   if (result.status === "fulfilled") return rig.model.write(change.offset, change.bytes);
   assert(result.reason instanceof Stop, `an aborted write fails with ${String(result.reason)}`);

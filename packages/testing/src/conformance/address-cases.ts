@@ -42,7 +42,16 @@ async function fresh(trial: Trial): Promise<void> {
 async function bounds(trial: Trial): Promise<void> {
   const { node } = await trial.makeFilled();
   const { size } = node;
-  const outside: readonly (readonly [offset: number, length: number])[] = [[size, 1], [size - 1, 2], [-1, 1], [size + 512, 512], [0, size + 1], [2 ** 53, 1], [0.5, 1], [Number.NaN, 1]];
+  const outside: readonly (readonly [offset: number, length: number])[] = [
+    [size, 1],
+    [size - 1, 2],
+    [-1, 1],
+    [size + 512, 512],
+    [0, size + 1],
+    [2 ** 53, 1],
+    [0.5, 1],
+    [Number.NaN, 1],
+  ];
   for (const [offset, length] of outside) {
     const what = `${length} bytes at ${offset}`;
     await expectCode("OUT_OF_RANGE", node.read(offset, new Uint8Array(length)), `read of ${what}`);
@@ -62,11 +71,22 @@ async function bounds(trial: Trial): Promise<void> {
 
 async function buffers(trial: Trial): Promise<void> {
   const rig = await trial.makeFilled();
-  for (const [offset, length] of [[0, 512], [1, 510], [trial.subject.clusterSize - 7, 100], [rig.node.size - 3, 3]] as const) {
+  for (const [offset, length] of [
+    [0, 512],
+    [1, 510],
+    [trial.subject.clusterSize - 7, 100],
+    [rig.node.size - 3, 3],
+  ] as const) {
     const memory = new Uint8Array(length + 32).fill(0xee);
     await rig.node.read(offset, memory.subarray(16, 16 + length));
-    assert(memory.subarray(0, 16).every((byte) => byte === 0xee), `a read at ${offset} writes before its buffer`);
-    assert(memory.subarray(16 + length).every((byte) => byte === 0xee), `a read at ${offset} writes behind its buffer`);
+    assert(
+      memory.subarray(0, 16).every((byte) => byte === 0xee),
+      `a read at ${offset} writes before its buffer`,
+    );
+    assert(
+      memory.subarray(16 + length).every((byte) => byte === 0xee),
+      `a read at ${offset} writes behind its buffer`,
+    );
     if (stores(trial.subject)) rig.model.expect(offset, memory.subarray(16, 16 + length), "read");
   }
 }

@@ -15,7 +15,11 @@ export const backingCases: readonly CaseSpec[] = [
   { name: "writes over a backing file keep what is around them", applies: hasBacking, run: copies },
   { name: "writes at the same time over a backing file keep what is around them", applies: hasBacking, run: copiesTogether },
   { name: "zeros and discards over a backing file never show it", applies: hasBacking, run: hides },
-  { name: "an image that grows over a longer backing file shows zeros", applies: (subject) => hasBacking(subject) && (subject.resizes ?? "none") !== "none", run: grows },
+  {
+    name: "an image that grows over a longer backing file shows zeros",
+    applies: (subject) => hasBacking(subject) && (subject.resizes ?? "none") !== "none",
+    run: grows,
+  },
   { name: "the backing file itself is never changed", applies: hasBacking, run: unchanged },
 ];
 
@@ -25,7 +29,17 @@ function hasBacking(subject: DriverSubject): boolean {
 
 /** Shorter, longer, equal, within a sector, within a cluster, empty. */
 function backings({ diskSize, clusterSize }: DriverSubject): Uint8Array[] {
-  const lengths = [0, 1, clusterSize - 1, clusterSize, clusterSize + 513, 2 * clusterSize + Math.floor(clusterSize / 2), diskSize - 1, diskSize, diskSize + 5 * clusterSize];
+  const lengths = [
+    0,
+    1,
+    clusterSize - 1,
+    clusterSize,
+    clusterSize + 513,
+    2 * clusterSize + Math.floor(clusterSize / 2),
+    diskSize - 1,
+    diskSize,
+    diskSize + 5 * clusterSize,
+  ];
   return lengths.map((length) => patternOf(90, 0, length));
 }
 
@@ -42,7 +56,13 @@ async function copies(trial: Trial): Promise<void> {
   const { clusterSize } = trial.subject;
   for (const backing of backings(trial.subject)) {
     const rig = await trial.make({ backing });
-    for (const [offset, length] of [[3, 1], [clusterSize - 1, 2], [clusterSize + 600, 512], [2 * clusterSize - 512, clusterSize], [rig.node.size - 1, 1]] as const) {
+    for (const [offset, length] of [
+      [3, 1],
+      [clusterSize - 1, 2],
+      [clusterSize + 600, 512],
+      [2 * clusterSize - 512, clusterSize],
+      [rig.node.size - 1, 1],
+    ] as const) {
       if (offset + length > rig.node.size) continue;
       await rig.writePattern(1, offset, length);
       await rig.expectAll(`${length} bytes at ${offset} over a backing file of ${backing.length} bytes`);
@@ -65,7 +85,13 @@ async function hides(trial: Trial): Promise<void> {
   const { clusterSize, diskSize } = trial.subject;
   for (const mayUnmap of [false, true]) {
     const rig = await trial.make({ backing: patternOf(90, 0, diskSize) });
-    for (const [offset, length] of [[0, clusterSize], [clusterSize + 100, 200], [2 * clusterSize - 10, 20], [2 * clusterSize, clusterSize], [diskSize - 300, 300]] as const) {
+    for (const [offset, length] of [
+      [0, clusterSize],
+      [clusterSize + 100, 200],
+      [2 * clusterSize - 10, 20],
+      [2 * clusterSize, clusterSize],
+      [diskSize - 300, 300],
+    ] as const) {
       if (offset + length > diskSize) continue;
       await rig.writeZeroes(offset, length, { mayUnmap });
       await rig.expectAll(`zeros of ${length} bytes at ${offset}`);

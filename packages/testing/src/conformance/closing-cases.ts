@@ -12,7 +12,11 @@ export const closingCases: readonly CaseSpec[] = [
   { name: "closes once, however often it is asked to, and is closed then", run: closesOnce },
   { name: "closing waits for requests in flight", applies: storesWrites, run: closesBeside },
   { name: "a drained image has no request in flight, and lets them go on afterwards", applies: storesWrites, run: drains },
-  { name: "an image that was only opened is left as it was", applies: (subject) => writes(subject) && subject.overTestStorage !== false, run: opensAndCloses },
+  {
+    name: "an image that was only opened is left as it was",
+    applies: (subject) => writes(subject) && subject.overTestStorage !== false,
+    run: opensAndCloses,
+  },
 ];
 
 async function closesOnce(trial: Trial): Promise<void> {
@@ -30,7 +34,10 @@ async function closesOnce(trial: Trial): Promise<void> {
 async function closesBeside(trial: Trial): Promise<void> {
   const rig = await trial.make();
   const { clusterSize } = trial.subject;
-  const changes = [...Array(6).keys()].map((index) => ({ offset: index * 700, bytes: patternOf(index, index * 700, Math.min(700, clusterSize)) }));
+  const changes = [...Array(6).keys()].map((index) => ({
+    offset: index * 700,
+    bytes: patternOf(index, index * 700, Math.min(700, clusterSize)),
+  }));
   const requests = changes.map(({ offset, bytes }) => rig.node.write(offset, bytes));
   const closing = rig.close();
   const results = await Promise.allSettled(requests);
@@ -39,7 +46,11 @@ async function closesBeside(trial: Trial): Promise<void> {
     const change = changes[index];
     assert(change !== undefined);
     if (result.status === "fulfilled") rig.model.write(change.offset, change.bytes);
-    else assert(result.reason instanceof BlockError && result.reason.code === "CLOSED", `a request beside closing fails with ${String(result.reason)}`);
+    else
+      assert(
+        result.reason instanceof BlockError && result.reason.code === "CLOSED",
+        `a request beside closing fails with ${String(result.reason)}`,
+      );
   }
   if (trial.subject.persistent === false) return;
   await rig.open();
@@ -74,6 +85,8 @@ async function opensAndCloses(trial: Trial): Promise<void> {
   await rig.open();
   await rig.node.read(0, new Uint8Array(1));
   await rig.close();
-  const changes = rig.storage.log.filter(({ kind }) => kind === "write" || kind === "write zeroes" || kind === "discard" || kind === "resize");
+  const changes = rig.storage.log.filter(
+    ({ kind }) => kind === "write" || kind === "write zeroes" || kind === "discard" || kind === "resize",
+  );
   assert.deepEqual(changes, [], "opening and reading has written");
 }

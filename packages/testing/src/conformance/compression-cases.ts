@@ -40,7 +40,13 @@ async function readsBack(trial: Trial): Promise<void> {
   const { clusterSize } = trial.subject;
   await fill(rig, 1);
   await rig.expectAll("compressed");
-  for (const [offset, length] of [[0, 1], [clusterSize - 1, 2], [5, clusterSize], [clusterSize, clusterSize]] as const) await rig.expectRange(offset, length, `${length} bytes at ${offset}`);
+  for (const [offset, length] of [
+    [0, 1],
+    [clusterSize - 1, 2],
+    [5, clusterSize],
+    [clusterSize, clusterSize],
+  ] as const)
+    await rig.expectRange(offset, length, `${length} bytes at ${offset}`);
   await allSucceed([...Array(8).keys()].map((index) => rig.expectRange(index * 100, 100, "reads of one unit")));
   await expectTruthful(rig);
   await rig.reopen();
@@ -67,7 +73,8 @@ async function together(trial: Trial): Promise<void> {
   const { clusterSize } = trial.subject;
   for (let round = 0; round < 3; round++) {
     const requests: Promise<void>[] = [];
-    for (let offset = 0; offset + clusterSize <= rig.node.size; offset += clusterSize) requests.push(writeCompressed(rig, offset, patternOf(round, offset, clusterSize)));
+    for (let offset = 0; offset + clusterSize <= rig.node.size; offset += clusterSize)
+      requests.push(writeCompressed(rig, offset, patternOf(round, offset, clusterSize)));
     await allSucceed(requests);
     await rig.expectAll(`round ${round}`);
   }
@@ -76,7 +83,13 @@ async function together(trial: Trial): Promise<void> {
 async function anyLength(trial: Trial): Promise<void> {
   const rig = await trial.makeFilled();
   const { clusterSize } = trial.subject;
-  for (const [offset, length] of [[0, 512], [clusterSize, clusterSize - 512], [100, 1], [0, 2 * clusterSize], [clusterSize + 7, clusterSize]] as const) {
+  for (const [offset, length] of [
+    [0, 512],
+    [clusterSize, clusterSize - 512],
+    [100, 1],
+    [0, 2 * clusterSize],
+    [clusterSize + 7, clusterSize],
+  ] as const) {
     if (offset + length > rig.node.size) continue;
     await writeCompressed(rig, offset, patternOf(5, offset, length));
     await rig.expectAll(`a compressed write of ${length} bytes at ${offset}`);

@@ -19,7 +19,7 @@ export const concurrencyCases: readonly CaseSpec[] = [
 async function overlapping(trial: Trial): Promise<void> {
   const rig = await trial.make();
   const { clusterSize } = trial.subject;
-  const base = clusterSize - clusterSize % SECTOR_SIZE;
+  const base = clusterSize - (clusterSize % SECTOR_SIZE);
   for (let round = 0; round < 4; round++) {
     const changes = [...Array(8).keys()].map((index): Change => {
       const offset = Math.max(0, base - 3 * SECTOR_SIZE + index * SECTOR_SIZE);
@@ -41,7 +41,8 @@ async function oneCluster(trial: Trial): Promise<void> {
   const { clusterSize } = trial.subject;
   const step = Math.max(SECTOR_SIZE, Math.floor(clusterSize / 32));
   const writes: Promise<void>[] = [];
-  for (let offset = clusterSize; offset + step <= Math.min(2 * clusterSize, rig.node.size); offset += 2 * step) writes.push(rig.writePattern(offset, offset, step));
+  for (let offset = clusterSize; offset + step <= Math.min(2 * clusterSize, rig.node.size); offset += 2 * step)
+    writes.push(rig.writePattern(offset, offset, step));
   await allSucceed(writes);
   await rig.expectAll("every other sector");
 }
@@ -60,9 +61,17 @@ async function crossing(trial: Trial): Promise<void> {
   const rig = await trial.make();
   const length = rig.node.size - (rig.node.size % SECTOR_SIZE);
   const half = Math.floor(length / 2 / SECTOR_SIZE) * SECTOR_SIZE;
-  const ranges = [[0, length], [0, half], [half, length - half], [0, length]] as const;
+  const ranges = [
+    [0, length],
+    [0, half],
+    [half, length - half],
+    [0, length],
+  ] as const;
   for (let round = 0; round < 3; round++) {
-    await together(rig, ranges.map(([offset, bytes], index) => ({ offset, bytes: patternOf(round * 4 + index, offset, bytes) })));
+    await together(
+      rig,
+      ranges.map(([offset, bytes], index) => ({ offset, bytes: patternOf(round * 4 + index, offset, bytes) })),
+    );
     await rig.expectAll(`round ${round}`);
   }
 }

@@ -100,7 +100,15 @@ export class DiskModel {
       const within = start - index * SECTOR_SIZE;
       const allowed = this.#sectors[index] ?? [];
       const possible = allowed.filter((content) => Buffer.compare(content.subarray(within, within + seen.length), seen) === 0);
-      if (possible.length === 0) throw new Error(mismatch(what, start, seen, allowed.map((content) => content.subarray(within, within + seen.length))));
+      if (possible.length === 0)
+        throw new Error(
+          mismatch(
+            what,
+            start,
+            seen,
+            allowed.map((content) => content.subarray(within, within + seen.length)),
+          ),
+        );
       this.#sectors[index] = possible;
     }
   }

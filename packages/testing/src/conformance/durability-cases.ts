@@ -39,7 +39,9 @@ async function zeroesStay(trial: Trial): Promise<void> {
   for (const mayUnmap of [false, true]) {
     await rig.writePattern(1, 0, rig.node.size);
     await rig.reopen();
-    await rig.writeZeroes(trial.subject.clusterSize, Math.min(trial.subject.clusterSize, rig.node.size - trial.subject.clusterSize), { mayUnmap });
+    await rig.writeZeroes(trial.subject.clusterSize, Math.min(trial.subject.clusterSize, rig.node.size - trial.subject.clusterSize), {
+      mayUnmap,
+    });
     await rig.reopen();
     await rig.expectAll("opened again");
   }
@@ -79,7 +81,7 @@ async function cutAnywhere(trial: Trial): Promise<void> {
   const { clusterSize } = trial.subject;
   const { size } = rig.node;
   for (let round = 0; round < 12; round++) {
-    const offset = Math.floor((round * 0.37 % 1) * (size - 2000));
+    const offset = Math.floor(((round * 0.37) % 1) * (size - 2000));
     if (round % 4 === 3) await rig.writeZeroes(offset, Math.min(2 * clusterSize, size - offset), { mayUnmap: round % 8 === 3 });
     else await rig.writePattern(round, offset, Math.min(clusterSize + 100, size - offset));
     if (round % 5 === 4) await rig.flush();

@@ -16,7 +16,11 @@ const FAILING: readonly StorageOperationKind[] = ["read", "write", "write zeroes
 const MOST_FAILURES = 80;
 
 export const faultCases: readonly CaseSpec[] = [
-  ...FAILING.map((kind): CaseSpec => ({ name: `one failed ${kind} of the storage, at any moment`, applies: fails, run: (trial) => everyFailure(trial, kind, 1) })),
+  ...FAILING.map((kind): CaseSpec => ({
+    name: `one failed ${kind} of the storage, at any moment`,
+    applies: fails,
+    run: (trial) => everyFailure(trial, kind, 1),
+  })),
   { name: "storage that fails from some write on", applies: fails, run: (trial) => everyFailure(trial, "write", Infinity) },
   { name: "storage that fails while the image is opened", applies: (subject) => subject.overTestStorage !== false, run: failsToOpen },
 ];
@@ -27,7 +31,10 @@ function fails(subject: DriverSubject): boolean {
 
 async function everyFailure(trial: Trial, kind: StorageOperationKind, times: number): Promise<void> {
   for (let after = 0; after < MOST_FAILURES; after++) {
-    const rig = await trial.make({ seed: after, ...(trial.subject.backing === true ? { backing: patternOf(90, 0, trial.subject.diskSize - 300) } : {}) });
+    const rig = await trial.make({
+      seed: after,
+      ...(trial.subject.backing === true ? { backing: patternOf(90, 0, trial.subject.diskSize - 300) } : {}),
+    });
     await rig.writePattern(1, 0, 3 * trial.subject.clusterSize);
     await rig.flush();
     await rig.reopen();

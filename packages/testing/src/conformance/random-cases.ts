@@ -48,7 +48,9 @@ class RandomRun {
 
   /** Requests that share no byte: what each leaves is known. */
   async #disjoint(rig: Rig): Promise<void> {
-    const cuts = [...Array(this.#random.between(2, 9)).keys()].map(() => this.#random.below(rig.node.size + 1)).sort((left, right) => left - right);
+    const cuts = [...Array(this.#random.between(2, 9)).keys()]
+      .map(() => this.#random.below(rig.node.size + 1))
+      .sort((left, right) => left - right);
     const requests: Promise<void>[] = [];
     for (const [index, offset] of cuts.entries()) {
       const end = cuts[index + 1];

@@ -8,7 +8,11 @@ import type { CaseSpec, Trial } from "./trial.ts";
 
 export const readOnlyCases: readonly CaseSpec[] = [
   { name: "refuses every change of an image that is open read-only", run: refusesChanges },
-  { name: "leaves the files of an image that is open read-only as they are", applies: (subject) => subject.overTestStorage !== false, run: leavesFiles },
+  {
+    name: "leaves the files of an image that is open read-only as they are",
+    applies: (subject) => subject.overTestStorage !== false,
+    run: leavesFiles,
+  },
   { name: "serves many reads at a time", applies: stores, run: parallelReads },
 ];
 

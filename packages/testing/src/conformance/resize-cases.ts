@@ -10,10 +10,22 @@ import type { CaseSpec, Trial } from "./trial.ts";
 export const resizeCases: readonly CaseSpec[] = [
   { name: "refuses to shrink unless that is asked for", applies: grows, run: refuses },
   { name: "grows: old bytes stay, new bytes are zeros", applies: grows, run: growing },
-  { name: "a new size that was flushed survives a power cut", applies: (subject) => grows(subject) && subject.overTestStorage !== false, run: survives },
-  { name: "shrinks, and grows again with zeros", applies: (subject) => storesWrites(subject) && subject.resizes === "grow and shrink", run: shrinking },
+  {
+    name: "a new size that was flushed survives a power cut",
+    applies: (subject) => grows(subject) && subject.overTestStorage !== false,
+    run: survives,
+  },
+  {
+    name: "shrinks, and grows again with zeros",
+    applies: (subject) => storesWrites(subject) && subject.resizes === "grow and shrink",
+    run: shrinking,
+  },
   { name: "grows while requests come in", applies: grows, run: besideRequests },
-  { name: "says that it cannot resize", applies: (subject) => subject.writable !== false && (subject.resizes ?? "none") === "none", run: cannot },
+  {
+    name: "says that it cannot resize",
+    applies: (subject) => subject.writable !== false && (subject.resizes ?? "none") === "none",
+    run: cannot,
+  },
 ];
 
 function grows(subject: DriverSubject): boolean {

@@ -38,7 +38,10 @@ export class Rig {
 
   /** The same image on other storage, to be opened with `open`. */
   static on(storage: TestStorage, rig: Rig, model: DiskModel): Rig {
-    const other = new Rig(rig.subject, storage, { size: rig.site.size, ...(rig.site.backing === undefined ? {} : { backing: new Uint8Array(0) }) });
+    const other = new Rig(rig.subject, storage, {
+      size: rig.site.size,
+      ...(rig.site.backing === undefined ? {} : { backing: new Uint8Array(0) }),
+    });
     other.model = model;
     return other;
   }
@@ -133,7 +136,11 @@ export class Rig {
     const findings: string[] = [];
     const result = await this.node.check({ repair: "none" }, (finding) => findings.push(finding.what));
     if (result === undefined) return;
-    assert.deepEqual({ errors: result.errors, corruptions: result.corruptions }, { errors: 0, corruptions: 0 }, `${what}: check finds ${findings.join("; ")}`);
+    assert.deepEqual(
+      { errors: result.errors, corruptions: result.corruptions },
+      { errors: 0, corruptions: 0 },
+      `${what}: check finds ${findings.join("; ")}`,
+    );
   }
 
   /** No request is left, no lock is held, nobody waits. */
@@ -199,5 +206,9 @@ function assertIdle(node: object, what: string): void {
   for (const lock of locks) assert.deepEqual([...lock.holders, ...lock.waiters], [], `${what}: ${lock.name} of ${name}`);
   const { claims = { held: [], waiting: [] }, allocations = { taken: 0, plugged: false, waiting: [] } } = image;
   assert.deepEqual([...claims.held, ...claims.waiting, ...allocations.waiting], [], `${what}: claims of ${name}`);
-  assert.deepEqual({ taken: allocations.taken, plugged: allocations.plugged }, { taken: 0, plugged: false }, `${what}: allocation slots of ${name}`);
+  assert.deepEqual(
+    { taken: allocations.taken, plugged: allocations.plugged },
+    { taken: 0, plugged: false },
+    `${what}: allocation slots of ${name}`,
+  );
 }

@@ -29,7 +29,10 @@ export async function expectTruthful(rig: Rig): Promise<void> {
   for (const { offset, length, kind } of extents) {
     if (kind !== "zero" && kind !== "unallocated") continue;
     assert(isZero(bytes.subarray(offset, offset + length)), `bytes ${offset} to ${offset + length} are called ${kind} and are not zeros`);
-    assert(await rig.node.readsAsZero(offset, length), `bytes ${offset} to ${offset + length} are called ${kind}, but readsAsZero denies it`);
+    assert(
+      await rig.node.readsAsZero(offset, length),
+      `bytes ${offset} to ${offset + length} are called ${kind}, but readsAsZero denies it`,
+    );
   }
 }
 
@@ -46,13 +49,28 @@ function expectPartition(extents: readonly BlockStatus[], start: number, end: nu
 async function parts(trial: Trial): Promise<void> {
   const { node } = await trial.makeFilled();
   const { clusterSize } = trial.subject;
-  for (const [offset, length] of [[0, 1], [1, clusterSize], [clusterSize - 1, 2], [clusterSize + 5, 3 * clusterSize], [node.size - 1, 1], [node.size, 0], [7, 0]] as const) {
+  for (const [offset, length] of [
+    [0, 1],
+    [1, clusterSize],
+    [clusterSize - 1, 2],
+    [clusterSize + 5, 3 * clusterSize],
+    [node.size - 1, 1],
+    [node.size, 0],
+    [7, 0],
+  ] as const) {
     if (offset + length > node.size) continue;
     const extents: BlockStatus[] = [];
     for await (const extent of node.extents({ offset, length })) extents.push(extent);
     expectPartition(extents, offset, offset + length);
   }
-  await expectCode("OUT_OF_RANGE", node.extents({ offset: 0, length: node.size + 1 })[Symbol.asyncIterator]().next(), "extents past the end");
+  await expectCode(
+    "OUT_OF_RANGE",
+    node
+      .extents({ offset: 0, length: node.size + 1 })
+      [Symbol.asyncIterator]()
+      .next(),
+    "extents past the end",
+  );
 }
 
 async function follows(trial: Trial): Promise<void> {

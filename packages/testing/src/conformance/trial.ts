@@ -80,7 +80,9 @@ export class Trial {
   #watch(): Disposable & { readonly hung: Promise<never> } {
     let timer: Disposable | undefined;
     const hung = new Promise<never>((_resolve, reject) => {
-      timer = new SystemClock().schedule(HANG_MS, () => reject(new Error(`the case hangs: ${JSON.stringify(this.#rigs.map((rig) => rig.graph.inspect()))}`)));
+      timer = new SystemClock().schedule(HANG_MS, () =>
+        reject(new Error(`the case hangs: ${JSON.stringify(this.#rigs.map((rig) => rig.graph.inspect()))}`)),
+      );
     });
     hung.catch(() => {});
     return { hung, [Symbol.dispose]: () => timer?.[Symbol.dispose]() };

@@ -18,8 +18,16 @@ async function zeroes(trial: Trial, mayUnmap: boolean): Promise<void> {
   const { clusterSize } = trial.subject;
   const { size } = rig.node;
   const ranges = [
-    [0, 1], [1, 511], [100, 1000], [clusterSize - 1, 2], [clusterSize, clusterSize], [clusterSize + 512, clusterSize], [2 * clusterSize + 7, 1], [size - 1, 1],
-    [size - 600, 600], [1, size - 2],
+    [0, 1],
+    [1, 511],
+    [100, 1000],
+    [clusterSize - 1, 2],
+    [clusterSize, clusterSize],
+    [clusterSize + 512, clusterSize],
+    [2 * clusterSize + 7, 1],
+    [size - 1, 1],
+    [size - 600, 600],
+    [1, size - 2],
   ] as const;
   for (const [offset, length] of ranges) {
     if (offset < 0 || offset + length > size) continue;
@@ -57,7 +65,13 @@ async function discards(trial: Trial): Promise<void> {
   const rig = await trial.makeFilled();
   const { clusterSize } = trial.subject;
   const { size } = rig.node;
-  for (const [offset, length] of [[0, clusterSize], [clusterSize + 512, clusterSize], [512, 512], [2 * clusterSize, clusterSize], [0, size]] as const) {
+  for (const [offset, length] of [
+    [0, clusterSize],
+    [clusterSize + 512, clusterSize],
+    [512, 512],
+    [2 * clusterSize, clusterSize],
+    [0, size],
+  ] as const) {
     if (offset + length > size) continue;
     await rig.writePattern(offset, offset, length);
     await rig.node.discard(offset, length);

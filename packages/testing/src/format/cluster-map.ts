@@ -1,7 +1,17 @@
 /** From an entry of the test format to the mapping of guest bytes. */
 
 import type { BlockChild, Mapping } from "@coblock/core";
-import { EMPTY_ENTRY, ENTRIES_PER_PAGE, type Entry, hasSector, HEADER_SIZE, type Page, PAGE_SIZE, SECTOR_SIZE, withSectors } from "./layout.ts";
+import {
+  EMPTY_ENTRY,
+  ENTRIES_PER_PAGE,
+  type Entry,
+  hasSector,
+  HEADER_SIZE,
+  type Page,
+  PAGE_SIZE,
+  SECTOR_SIZE,
+  withSectors,
+} from "./layout.ts";
 
 /** Guest bytes [offset, offset + length) within one cluster, and the cluster's place in its file. */
 export interface ClusterPart {

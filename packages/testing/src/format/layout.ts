@@ -82,9 +82,13 @@ export function hasMagic(bytes: Uint8Array): boolean {
 /** Throws CORRUPT_IMAGE for sizes that the format does not have. */
 export function checkGeometry({ size, clusterSize }: { readonly size: number; readonly clusterSize: number }, fileName: string): void {
   if (!isPowerOfTwo(clusterSize) || clusterSize < SECTOR_SIZE || clusterSize > MAX_CLUSTER_SIZE) {
-    throw new BlockError("CORRUPT_IMAGE", `${fileName}: a cluster size of ${clusterSize} bytes is no power of two from ${SECTOR_SIZE} to ${MAX_CLUSTER_SIZE}`);
+    throw new BlockError(
+      "CORRUPT_IMAGE",
+      `${fileName}: a cluster size of ${clusterSize} bytes is no power of two from ${SECTOR_SIZE} to ${MAX_CLUSTER_SIZE}`,
+    );
   }
-  if (!Number.isSafeInteger(size) || size % SECTOR_SIZE !== 0) throw new BlockError("CORRUPT_IMAGE", `${fileName}: a size of ${size} bytes is no multiple of ${SECTOR_SIZE}`);
+  if (!Number.isSafeInteger(size) || size % SECTOR_SIZE !== 0)
+    throw new BlockError("CORRUPT_IMAGE", `${fileName}: a size of ${size} bytes is no multiple of ${SECTOR_SIZE}`);
 }
 
 /** A page of the map as bytes. */

@@ -1,6 +1,14 @@
 /** Opens and makes images of the test format. */
 
-import { type BlockDriver, BlockError, type CreateContext, type DriverEntry, type ImageCreation, type NodeOptions, type OpenContext } from "@coblock/core";
+import {
+  type BlockDriver,
+  BlockError,
+  type CreateContext,
+  type DriverEntry,
+  type ImageCreation,
+  type NodeOptions,
+  type OpenContext,
+} from "@coblock/core";
 import { checkGeometry, encodeHeader, hasMagic, HEADER_SIZE, parseHeader } from "./layout.ts";
 import { TestFormatImage } from "./test-format-image.ts";
 
@@ -56,7 +64,17 @@ async function open(options: TestFormatOptions, context: OpenContext): Promise<T
   const bytes = new Uint8Array(HEADER_SIZE);
   await file.read(0, bytes);
   const { copyOnWrite = false, maxAllocations, cachePages = 2 } = options;
-  const image = new TestFormatImage({ header: parseHeader(bytes, file.fileName), file, even, odd, backing, context, copyOnWrite, maxAllocations, cachePages });
+  const image = new TestFormatImage({
+    header: parseHeader(bytes, file.fileName),
+    file,
+    even,
+    odd,
+    backing,
+    context,
+    copyOnWrite,
+    maxAllocations,
+    cachePages,
+  });
   await image.scan();
   return image;
 }

@@ -116,7 +116,9 @@ export class TestFormatImage implements MappedImage<State, Ticket> {
     for (let clusterIndex = 0; clusterIndex * this.clusterSize < this.size; clusterIndex += ENTRIES_PER_PAGE) {
       for (const [index, entry] of (await this.#readPage(pageOffset(clusterIndex))).entries()) {
         if (entry.slot === undefined || this.#slots(guard.value, clusterIndex + index).use(entry.slot)) continue;
-        throw new BlockError("CORRUPT_IMAGE", `${this.#parts.file.fileName}: two clusters have slot ${entry.slot}`, { offset: pageOffset(clusterIndex) });
+        throw new BlockError("CORRUPT_IMAGE", `${this.#parts.file.fileName}: two clusters have slot ${entry.slot}`, {
+          offset: pageOffset(clusterIndex),
+        });
       }
     }
   }
@@ -126,7 +128,8 @@ export class TestFormatImage implements MappedImage<State, Ticket> {
     const page = state.pages.get(pageOffset(clusterIndex), intent);
     if (page.kind === "wait") return page;
     const entry = entryOf(page.table, clusterIndex);
-    if (isUnallocated(entry)) return this.#throughLimit(offset, { kind: "unallocated", length: unallocatedRun(page.table, this.clusterSize, offset, length) });
+    if (isUnallocated(entry))
+      return this.#throughLimit(offset, { kind: "unallocated", length: unallocatedRun(page.table, this.clusterSize, offset, length) });
     const { child } = this.#slots(state, clusterIndex);
     const inCluster = Math.min(length, (clusterIndex + 1) * this.clusterSize - offset);
     const part: ClusterPart = { entry, child, clusterSize: this.clusterSize, offset, length: inCluster };
@@ -146,7 +149,8 @@ export class TestFormatImage implements MappedImage<State, Ticket> {
     const { slot, data, storedLength: storedBefore } = entryOf(page.table, clusterIndex);
     const whole = { offset: clusterIndex * this.clusterSize, length: this.clusterSize };
     if (storedLength > 0) return this.#allocation(state, clusterIndex, undefined, whole, storedLength);
-    if (slot !== undefined && storedBefore === 0 && !this.#parts.copyOnWrite) return this.#allocation(state, clusterIndex, slot, prefix(whole, offset, length), 0);
+    if (slot !== undefined && storedBefore === 0 && !this.#parts.copyOnWrite)
+      return this.#allocation(state, clusterIndex, slot, prefix(whole, offset, length), 0);
     // What the old slot holds and the request does not bring moves along: the whole cluster.
     const moves = data !== 0 || storedBefore > 0;
     return this.#allocation(state, clusterIndex, undefined, moves ? whole : prefix(whole, offset, length), 0);
@@ -216,7 +220,10 @@ export class TestFormatImage implements MappedImage<State, Ticket> {
     for (let clusterIndex = 0; clusterIndex * this.clusterSize < this.size; clusterIndex++) {
       const entry = entryOf(await this.#readPage(pageOffset(clusterIndex)), clusterIndex);
       const owner = `${clusterIndex % 2} ${entry.slot}`;
-      const sane = entry.storedLength < this.clusterSize && withoutSectors(entry.data, entry.zero) === entry.data && (entry.slot !== undefined || entry.data === 0);
+      const sane =
+        entry.storedLength < this.clusterSize &&
+        withoutSectors(entry.data, entry.zero) === entry.data &&
+        (entry.slot !== undefined || entry.data === 0);
       if (sane && !(entry.slot !== undefined && owners.has(owner))) {
         owners.add(owner);
         continue;
@@ -245,7 +252,13 @@ export class TestFormatImage implements MappedImage<State, Ticket> {
     return clusterIndex % 2 === 0 ? state.even : state.odd;
   }
 
-  #allocation(state: State, clusterIndex: number, kept: number | undefined, range: { readonly offset: number; readonly length: number }, storedLength: number): Allocation<Ticket> {
+  #allocation(
+    state: State,
+    clusterIndex: number,
+    kept: number | undefined,
+    range: { readonly offset: number; readonly length: number },
+    storedLength: number,
+  ): Allocation<Ticket> {
     const slots = this.#slots(state, clusterIndex);
     const slot = kept ?? slots.take();
     const within = range.offset % this.clusterSize;
@@ -293,7 +306,10 @@ export class TestFormatImage implements MappedImage<State, Ticket> {
       decode: (stored, unit) =>
         context.offload.run("inflate", () => {
           const bytes = inflateRawSync(stored, { maxOutputLength: unit.length });
-          if (bytes.length !== unit.length) throw new BlockError("CORRUPT_IMAGE", `${child.fileName}: ${bytes.length} bytes come out of a cluster`, { offset: childOffset });
+          if (bytes.length !== unit.length)
+            throw new BlockError("CORRUPT_IMAGE", `${child.fileName}: ${bytes.length} bytes come out of a cluster`, {
+              offset: childOffset,
+            });
           unit.set(bytes);
         }),
     };
@@ -335,7 +351,11 @@ export class TestFormatImage implements MappedImage<State, Ticket> {
 }
 
 /** The part of a cluster from `offset` on, at most `length`. */
-function prefix(whole: { readonly offset: number; readonly length: number }, offset: number, length: number): { readonly offset: number; readonly length: number } {
+function prefix(
+  whole: { readonly offset: number; readonly length: number },
+  offset: number,
+  length: number,
+): { readonly offset: number; readonly length: number } {
   return { offset, length: Math.min(length, whole.offset + whole.length - offset) };
 }
 

@@ -14,7 +14,8 @@ function subject(name: string, options: Partial<TestFormatOptions>): DriverSubje
     compresses: true,
     resizes: "grow",
     discardReads: "zero or same",
-    create: ({ graph, size, fileName }) => graph.create({ driver: "test-format", filename: fileName(), size, values: { cluster_size: 2048 } }),
+    create: ({ graph, size, fileName }) =>
+      graph.create({ driver: "test-format", filename: fileName(), size, values: { cluster_size: 2048 } }),
     describe: ({ fileName, backing }) => ({
       driver: "test-format",
       file: fileName(),

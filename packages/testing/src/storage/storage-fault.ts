@@ -42,6 +42,8 @@ export class StorageFault implements Disposable {
     if (this.#seen++ < after || this.#hits >= times) return undefined;
     this.#hits++;
     const { kind, file, offset, length } = operation;
-    return error ?? new BlockError("IO", `${file}: ${kind} of ${length} bytes at offset ${offset} fails because the test wants it`, { offset });
+    return (
+      error ?? new BlockError("IO", `${file}: ${kind} of ${length} bytes at offset ${offset} fails because the test wants it`, { offset })
+    );
   }
 }

@@ -48,7 +48,11 @@ export class TestStorage {
 
   constructor(options: TestStorageOptions = {}) {
     this.#options = options;
-    this.#completions = new Completions(options.completions ?? "at once", new SeededRandom(options.seed ?? 1), options.clock ?? new SystemClock());
+    this.#completions = new Completions(
+      options.completions ?? "at once",
+      new SeededRandom(options.seed ?? 1),
+      options.clock ?? new SystemClock(),
+    );
     const driver = this.#makeDriver();
     this.driver = { name: "test", kind: "protocol", load: () => Promise.resolve(driver) };
   }

@@ -31,7 +31,10 @@ test("nothing of what was there shows through", async () => {
 });
 
 test.each(["falloc", "full"] as const)("preallocation %s takes the blocks", async (preallocation) => {
-  await driver.create?.({ filename, size: 1_000_000, values: { preallocation } }, { createFile: () => Promise.reject(new Error("not asked for")) });
+  await driver.create?.(
+    { filename, size: 1_000_000, values: { preallocation } },
+    { createFile: () => Promise.reject(new Error("not asked for")) },
+  );
   expect(fs.readFileSync(filename).equals(Buffer.alloc(1_000_000))).toBe(true);
   expect(fs.statSync(filename).blocks * 512).toBeGreaterThanOrEqual(1_000_000);
 });
@@ -47,7 +50,10 @@ test("a file that is in use keeps its content", async () => {
 });
 
 test("places where no file can be", async () => {
-  await expect(createFile(join(directory, "none", "file"), 0)).rejects.toMatchObject({ code: "NOT_FOUND", message: `Could not create '${directory}/none/file': No such file or directory` });
+  await expect(createFile(join(directory, "none", "file"), 0)).rejects.toMatchObject({
+    code: "NOT_FOUND",
+    message: `Could not create '${directory}/none/file': No such file or directory`,
+  });
   await expect(createFile(directory, 0)).rejects.toThrow(`Could not create '${directory}': it is a directory`);
   await expect(createFile("/dev/null", 0)).rejects.toMatchObject({ code: "INVALID_OPTION" });
 });

@@ -32,7 +32,9 @@ export async function createFile(filename: string, size: number, options: { read
 
 async function clearDevice(file: HostFile, size: number): Promise<void> {
   if (size > file.initialSize) {
-    throw new BlockError("NO_SPACE", `Could not create '${file.name}': the device has ${file.initialSize} bytes, not ${size}`, { node: file.nodeName });
+    throw new BlockError("NO_SPACE", `Could not create '${file.name}': the device has ${file.initialSize} bytes, not ${size}`, {
+      node: file.nodeName,
+    });
   }
   await file.writeZeroBytes(0, Math.min(CLEARED_ON_DEVICE, file.initialSize));
 }

@@ -34,13 +34,22 @@ test("the entry loads the driver", async () => {
 
 describe("opening", () => {
   test("a missing file, in qemu-img's words", async () => {
-    await expect(open()).rejects.toMatchObject({ code: "NOT_FOUND", node: "node", message: `Could not open '${filename}': No such file or directory` });
+    await expect(open()).rejects.toMatchObject({
+      code: "NOT_FOUND",
+      node: "node",
+      message: `Could not open '${filename}': No such file or directory`,
+    });
     await expect(open({ filename: `${filename}/below` })).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
 
   test("what is no file", async () => {
-    await expect(open({ filename: directory })).rejects.toMatchObject({ code: "INVALID_OPTION", message: `Could not open '${directory}': it is a directory` });
-    await expect(open({ filename: "/dev/null" })).rejects.toThrow("Could not open '/dev/null': it is neither a regular file nor a block device");
+    await expect(open({ filename: directory })).rejects.toMatchObject({
+      code: "INVALID_OPTION",
+      message: `Could not open '${directory}': it is a directory`,
+    });
+    await expect(open({ filename: "/dev/null" })).rejects.toThrow(
+      "Could not open '/dev/null': it is neither a regular file nor a block device",
+    );
     execFileSync("mkfifo", [filename]);
     await expect(open({}, { readOnly: true })).rejects.toMatchObject({ code: "INVALID_OPTION" });
   });
@@ -116,27 +125,30 @@ describe("writing", () => {
     expect(image.size).toBe(3);
   });
 
-  test.each([100 * KiB, 400 * KiB])("%i bytes where only some fit: the error says so, the file is as long as it then is", async (length) => {
-    fs.writeFileSync(filename, Buffer.alloc(64 * KiB, 1));
-    await using image = await open();
-    await withFileSizeLimit(96 * KiB, async () => {
-      await expect(async () => image.write?.(64 * KiB, Buffer.alloc(length, 2))).rejects.toMatchObject({
-        code: "NO_SPACE",
-        message: `Could not write ${length} bytes at offset 0x10000 of '${filename}': File too large`,
-        cause: { code: "EFBIG" },
+  test.each([100 * KiB, 400 * KiB])(
+    "%i bytes where only some fit: the error says so, the file is as long as it then is",
+    async (length) => {
+      fs.writeFileSync(filename, Buffer.alloc(64 * KiB, 1));
+      await using image = await open();
+      await withFileSizeLimit(96 * KiB, async () => {
+        await expect(async () => image.write?.(64 * KiB, Buffer.alloc(length, 2))).rejects.toMatchObject({
+          code: "NO_SPACE",
+          message: `Could not write ${length} bytes at offset 0x10000 of '${filename}': File too large`,
+          cause: { code: "EFBIG" },
+        });
+        expect(image.size).toBe(96 * KiB);
+        // What was stored of it is not fresh space: zeros that are written there must replace it.
+        await image.writeZeroes?.(64 * KiB, 16 * KiB);
+        await expect(async () => image.writeZeroes?.(64 * KiB, 64 * KiB)).rejects.toMatchObject({ code: "NO_SPACE" });
       });
-      expect(image.size).toBe(96 * KiB);
-      // What was stored of it is not fresh space: zeros that are written there must replace it.
-      await image.writeZeroes?.(64 * KiB, 16 * KiB);
-      await expect(async () => image.writeZeroes?.(64 * KiB, 64 * KiB)).rejects.toMatchObject({ code: "NO_SPACE" });
-    });
-    expect(fs.statSync(filename).size).toBe(image.size);
-    await image.writeZeroes?.(64 * KiB, 64 * KiB);
-    expect(image.size).toBe(128 * KiB);
-    const back = new Uint8Array(64 * KiB);
-    await image.read(64 * KiB, back);
-    expect(back.every((byte) => byte === 0)).toBe(true);
-  });
+      expect(fs.statSync(filename).size).toBe(image.size);
+      await image.writeZeroes?.(64 * KiB, 64 * KiB);
+      expect(image.size).toBe(128 * KiB);
+      const back = new Uint8Array(64 * KiB);
+      await image.read(64 * KiB, back);
+      expect(back.every((byte) => byte === 0)).toBe(true);
+    },
+  );
 
   test("a failed growth does not hide the growth of others", async () => {
     fs.writeFileSync(filename, "");
@@ -172,7 +184,9 @@ describe("resizing", () => {
     await using image = await open();
     await expect(image.resize?.(5000, { preallocation: "off", shrink: false })).rejects.toMatchObject({ code: "NOT_ALLOWED" });
     await expect(image.resize?.(5000, { preallocation: "full", shrink: true })).rejects.toMatchObject({ code: "INVALID_OPTION" });
-    await expect(image.resize?.(50_000, { preallocation: "metadata", shrink: false })).rejects.toMatchObject({ code: "UNSUPPORTED_FEATURE" });
+    await expect(image.resize?.(50_000, { preallocation: "metadata", shrink: false })).rejects.toMatchObject({
+      code: "UNSUPPORTED_FEATURE",
+    });
     expect(image.size).toBe(10_000);
     await image.resize?.(5000, { preallocation: "off", shrink: true });
     await image.writeZeroes?.(9000, 10);

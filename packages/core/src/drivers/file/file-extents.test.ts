@@ -48,12 +48,24 @@ test("zero writes, discards and resizes show at once, in both directions", async
   await image.flush?.();
   expect(await runs(image)).toEqual([["data", 4 * MiB]]);
   await image.discard?.(MiB, MiB);
-  expect(await runs(image)).toEqual([["data", MiB], ["zero", MiB], ["data", 2 * MiB]]);
+  expect(await runs(image)).toEqual([
+    ["data", MiB],
+    ["zero", MiB],
+    ["data", 2 * MiB],
+  ]);
   await image.writeZeroes?.(0, MiB, { mayUnmap: true });
   await image.writeZeroes?.(3 * MiB, 2 * MiB);
-  expect(await runs(image)).toEqual([["zero", 2 * MiB], ["data", MiB], ["zero", 2 * MiB]]);
+  expect(await runs(image)).toEqual([
+    ["zero", 2 * MiB],
+    ["data", MiB],
+    ["zero", 2 * MiB],
+  ]);
   await image.write?.(MiB, Buffer.alloc(MiB, 2));
-  expect(await runs(image)).toEqual([["zero", MiB], ["data", 2 * MiB], ["zero", 2 * MiB]]);
+  expect(await runs(image)).toEqual([
+    ["zero", MiB],
+    ["data", 2 * MiB],
+    ["zero", 2 * MiB],
+  ]);
   await image.resize?.(0, { preallocation: "off", shrink: true });
   await image.resize?.(MiB, { preallocation: "falloc", shrink: false });
   expect(await runs(image)).toEqual([["zero", MiB]]);
@@ -80,7 +92,8 @@ test("a long run of data is looked for once, however small the pieces; holes are
     seekHole: (_fd, offset) => (seeks++, offset < 1000 * MiB ? 1000 * MiB : offset),
   };
   const extents = new FileExtents(file, calls);
-  for (let offset = 0; offset < 1000 * MiB; offset += MiB) expect(extents.status(offset, 2000 * MiB - offset)).toEqual({ kind: "data", length: 1000 * MiB - offset });
+  for (let offset = 0; offset < 1000 * MiB; offset += MiB)
+    expect(extents.status(offset, 2000 * MiB - offset)).toEqual({ kind: "data", length: 1000 * MiB - offset });
   expect(seeks).toBe(2);
   for (let offset = 1000 * MiB; offset < 1010 * MiB; offset += MiB) expect(extents.status(offset, MiB).kind).toBe("zero");
   expect(seeks).toBe(12);
@@ -106,7 +119,7 @@ test("a file that was cut behind our back is not called zero", async () => {
 /** The runs as they are asked for from the start, with neighbours of a kind joined. */
 async function runs(image: BlockImage): Promise<[string, number][]> {
   const found: [string, number][] = [];
-  for (let offset = 0; offset < image.size; ) {
+  for (let offset = 0; offset < image.size;) {
     const run = await image.status?.(offset, image.size - offset);
     if (run === undefined) throw new Error("no status");
     const last = found.at(-1);

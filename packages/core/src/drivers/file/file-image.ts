@@ -116,13 +116,19 @@ export class FileImage implements BlockImage {
 
   #checkShrink(size: number, options: ResizeOptions): void {
     const { nodeName: node, name } = this.#file;
-    if (!options.shrink) throw new BlockError("NOT_ALLOWED", `'${name}': shrinking from ${this.size} to ${size} bytes loses data and was not asked for`, { node });
-    if (options.preallocation !== "off") throw new BlockError("INVALID_OPTION", `'${name}': Preallocation can only be used for growing images`, { node });
+    if (!options.shrink)
+      throw new BlockError("NOT_ALLOWED", `'${name}': shrinking from ${this.size} to ${size} bytes loses data and was not asked for`, {
+        node,
+      });
+    if (options.preallocation !== "off")
+      throw new BlockError("INVALID_OPTION", `'${name}': Preallocation can only be used for growing images`, { node });
   }
 
   /** A device stays as it is; an image within may be said to be smaller. */
   #resizeDevice(size: number): void {
     if (size <= this.size) return;
-    throw new BlockError("NO_SPACE", `'${this.#file.name}': Cannot grow device files: it has ${this.size} bytes, not ${size}`, { node: this.#file.nodeName });
+    throw new BlockError("NO_SPACE", `'${this.#file.name}': Cannot grow device files: it has ${this.size} bytes, not ${size}`, {
+      node: this.#file.nodeName,
+    });
   }
 }

@@ -28,8 +28,23 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       fill: fc.integer({ min: 1, max: 255 }),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("resize" as const), size: fc.integer({ min: 0, max: 2 * INITIAL_SIZE }), preallocation: fc.constantFrom("off", "falloc", "full") }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("together" as const), lengths: fc.array(length, { minLength: 2, maxLength: 8 }), at: fc.integer({ min: 0, max: INITIAL_SIZE + MOST }), fill: fc.integer({ min: 1, max: 200 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("resize" as const),
+      size: fc.integer({ min: 0, max: 2 * INITIAL_SIZE }),
+      preallocation: fc.constantFrom("off", "falloc", "full"),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("together" as const),
+      lengths: fc.array(length, { minLength: 2, maxLength: 8 }),
+      at: fc.integer({ min: 0, max: INITIAL_SIZE + MOST }),
+      fill: fc.integer({ min: 1, max: 200 }),
+    }),
+  },
 );
 
 describe.each(["on", "off"])("random operations, host calls %s", (hostCalls) => {
@@ -120,7 +135,11 @@ class Model {
   /** Neighbouring writes and zero writes begun in one turn, the highest first, so that the end is reached before what is below it. */
   async #together(one: Extract<Step, { kind: "together" }>): Promise<void> {
     let at = one.at;
-    const pieces = one.lengths.map((pieceLength, index) => ({ at: (at += pieceLength) - pieceLength, length: pieceLength, fill: one.fill + index }));
+    const pieces = one.lengths.map((pieceLength, index) => ({
+      at: (at += pieceLength) - pieceLength,
+      length: pieceLength,
+      fill: one.fill + index,
+    }));
     this.#reach(at);
     const pending = pieces.reverse().map(async (piece) => {
       if (piece.fill % 3 === 0) {
@@ -143,7 +162,7 @@ class Model {
     const whole = new Uint8Array(size);
     await this.image.read(0, whole);
     expect(Buffer.compare(whole, this.bytes)).toBe(0);
-    for (let offset = 0; offset < size; ) {
+    for (let offset = 0; offset < size;) {
       const run = await this.image.status?.(offset, size - offset);
       expect(run?.length).toBeGreaterThan(0);
       if (run?.kind === "zero") expect(this.bytes.subarray(offset, offset + run.length).every((byte) => byte === 0)).toBe(true);

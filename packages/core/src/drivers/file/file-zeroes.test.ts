@@ -59,7 +59,9 @@ test("a file system without zero ranges gets zeros, and is not asked again", asy
   await image.writeZeroes(0, 50);
   await image.discard(0, 100);
   expect(calls.asked).toEqual(["punch 100+1572864", "zero 100+1572864"]);
-  const expected = Buffer.alloc(2 * MiB, 7).fill(0, 0, 50).fill(0, 100, 100 + 1_572_864);
+  const expected = Buffer.alloc(2 * MiB, 7)
+    .fill(0, 0, 50)
+    .fill(0, 100, 100 + 1_572_864);
   expect(fs.readFileSync(filename).equals(expected)).toBe(true);
 });
 
@@ -69,7 +71,13 @@ test("a range that cannot be addressed is written, the next one is tried again",
   await image.writeZeroes(3, 10);
   await image.writeZeroes(4096, 4096);
   expect(calls.asked).toEqual(["zero 3+10", "zero 4096+4096"]);
-  expect(fs.readFileSync(filename).equals(Buffer.alloc(2 * MiB, 7).fill(0, 3, 13).fill(0, 4096, 8192))).toBe(true);
+  expect(
+    fs.readFileSync(filename).equals(
+      Buffer.alloc(2 * MiB, 7)
+        .fill(0, 3, 13)
+        .fill(0, 4096, 8192),
+    ),
+  ).toBe(true);
 });
 
 test("a failure is told, not worked around", async () => {
@@ -116,5 +124,10 @@ test("zeros past our end do not cut off what another process has added", async (
   fs.appendFileSync(filename, Buffer.alloc(MiB, 5));
   await image.writeZeroes(2 * MiB, 4096);
   expect(image.size).toBe(2 * MiB + 4096);
-  expect(fs.readFileSync(filename).subarray(2 * MiB).equals(Buffer.alloc(MiB, 5).fill(0, 0, 4096))).toBe(true);
+  expect(
+    fs
+      .readFileSync(filename)
+      .subarray(2 * MiB)
+      .equals(Buffer.alloc(MiB, 5).fill(0, 0, 4096)),
+  ).toBe(true);
 });

@@ -83,6 +83,9 @@ export class FileZeroes {
 
   #failed(mode: AllocateMode, offset: number, length: number, result: number): Error {
     const what = mode === "punch" ? "give back" : "zero";
-    return fileError(`Could not ${what} ${rangeWords(offset, length)} of '${this.#file.name}'`, result, { node: this.#file.nodeName, offset });
+    return fileError(`Could not ${what} ${rangeWords(offset, length)} of '${this.#file.name}'`, result, {
+      node: this.#file.nodeName,
+      offset,
+    });
   }
 }

@@ -99,7 +99,7 @@ export class HostFile {
 
   writeNow(offset: number, from: Uint8Array): void {
     try {
-      for (let done = 0; done < from.length; ) done += fs.writeSync(this.fd, from, done, from.length - done, offset + done);
+      for (let done = 0; done < from.length;) done += fs.writeSync(this.fd, from, done, from.length - done, offset + done);
     } catch (error) {
       throw this.#failed("write", offset, from.length, error);
     }
@@ -201,7 +201,11 @@ async function refuseSpecialFile(options: HostFileOptions): Promise<void> {
 function checkKind(options: HostFileOptions, stats: fs.Stats | fs.BigIntStats): void {
   if (stats.isFile() || stats.isBlockDevice()) return;
   const { nodeName: node } = options;
-  throw new BlockError("INVALID_OPTION", `${notOpened(options)}: it is ${stats.isDirectory() ? "a directory" : "neither a regular file nor a block device"}`, { node });
+  throw new BlockError(
+    "INVALID_OPTION",
+    `${notOpened(options)}: it is ${stats.isDirectory() ? "a directory" : "neither a regular file nor a block device"}`,
+    { node },
+  );
 }
 
 /** `Could not open 'name': No such file or directory`, in qemu-img's words. */

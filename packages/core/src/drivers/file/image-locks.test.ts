@@ -71,9 +71,21 @@ function qemuImg(...words: readonly string[]): { readonly status: number | null;
 
 describe("while qemu-io holds the image", () => {
   test.each([
-    ["a writer that shares nothing", ["-f", "qcow2"], { ALONE: '"write"', SHARING_WRITER: '"write"', READER: 'shared "write"', SHARING_READER: undefined }],
-    ["a reader that lets nobody write", ["-f", "qcow2", "-r"], { ALONE: '"write"', SHARING_WRITER: '"write"', READER: undefined, SHARING_READER: undefined }],
-    ["a raw writer, who lets others do what they like", ["-f", "raw"], { ALONE: 'shared "write"', SHARING_WRITER: undefined, READER: 'shared "write"', SHARING_READER: undefined }],
+    [
+      "a writer that shares nothing",
+      ["-f", "qcow2"],
+      { ALONE: '"write"', SHARING_WRITER: '"write"', READER: 'shared "write"', SHARING_READER: undefined },
+    ],
+    [
+      "a reader that lets nobody write",
+      ["-f", "qcow2", "-r"],
+      { ALONE: '"write"', SHARING_WRITER: '"write"', READER: undefined, SHARING_READER: undefined },
+    ],
+    [
+      "a raw writer, who lets others do what they like",
+      ["-f", "raw"],
+      { ALONE: 'shared "write"', SHARING_WRITER: undefined, READER: 'shared "write"', SHARING_READER: undefined },
+    ],
   ])("%s", async (_name, options, expected) => {
     const holder = await hold(...options);
     const accesses = { ALONE, SHARING_WRITER, READER, SHARING_READER };
@@ -91,7 +103,9 @@ describe("while we hold the image", () => {
   test("as one who shares nothing, qemu-img neither reads, writes, resizes nor remakes it", async () => {
     const before = fs.readFileSync(filename);
     await using _image = await open(ALONE);
-    expect(qemuImg("convert", "-O", "raw", filename, join(directory, "copy")).said).toContain('Failed to get shared "write" lock\nIs another process using the image');
+    expect(qemuImg("convert", "-O", "raw", filename, join(directory, "copy")).said).toContain(
+      'Failed to get shared "write" lock\nIs another process using the image',
+    );
     expect(qemuImg("bench", "-w", "-c", "1", "-f", "qcow2", filename).said).toContain('Failed to get "write" lock');
     expect(qemuImg("resize", filename, "2M").said).toContain('Failed to get "write" lock');
     expect(qemuImg("create", "-f", "qcow2", filename, "2M").said).toContain('Failed to get "write" lock');

@@ -12,7 +12,11 @@ import type { HostFile } from "./host-file.ts";
 const HELD_BYTE = 100;
 const UNSHARED_BYTE = 200;
 /** n, and the word for it in messages. 2 is "write unchanged", which no tool takes for itself. */
-const PERMISSIONS = { read: { bit: 0, word: "consistent read" }, write: { bit: 1, word: "write" }, resize: { bit: 3, word: "resize" } } as const;
+const PERMISSIONS = {
+  read: { bit: 0, word: "consistent read" },
+  write: { bit: 1, word: "write" },
+  resize: { bit: 3, word: "resize" },
+} as const;
 
 type Permission = keyof typeof PERMISSIONS;
 
@@ -48,7 +52,8 @@ export function lockImage(calls: HostCalls, file: HostFile, access: LockedAccess
     if (isLocked(file.fd, UNSHARED_BYTE + PERMISSIONS[permission].bit, 1) !== 0) throw conflict(file, `"${PERMISSIONS[permission].word}"`);
   }
   for (const permission of access.unshared) {
-    if (isLocked(file.fd, HELD_BYTE + PERMISSIONS[permission].bit, 1) !== 0) throw conflict(file, `shared "${PERMISSIONS[permission].word}"`);
+    if (isLocked(file.fd, HELD_BYTE + PERMISSIONS[permission].bit, 1) !== 0)
+      throw conflict(file, `shared "${PERMISSIONS[permission].word}"`);
   }
   return true;
 }

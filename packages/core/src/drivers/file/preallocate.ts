@@ -12,7 +12,11 @@ import type { HostFile } from "./host-file.ts";
  * Makes the file reach from its length `from` to `to` bytes; the new bytes read as zeros. `falloc` reserves their blocks, `full`
  * writes and flushes them. With no request in flight. On failure the file is as long as before.
  */
-export async function growFile(calls: HostCalls, file: HostFile, growth: { readonly from: number; readonly to: number; readonly preallocation: Preallocation }): Promise<void> {
+export async function growFile(
+  calls: HostCalls,
+  file: HostFile,
+  growth: { readonly from: number; readonly to: number; readonly preallocation: Preallocation },
+): Promise<void> {
   const { from, to, preallocation } = growth;
   checkPreallocation(file, preallocation);
   await file.truncate(to);

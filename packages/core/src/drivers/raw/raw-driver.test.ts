@@ -69,9 +69,12 @@ describe("a window of a file", () => {
   test("a window that the file does not have is refused", async () => {
     fs.writeFileSync(filename, Buffer.alloc(3000));
     const file = { driver: "file", filename } as const;
-    await expect(graph.open({ driver: "raw", file, offset: 3001 })).rejects.toThrow(`Could not open '${filename}': offset 3001 is behind the end of the file, which has 3000 bytes`);
+    await expect(graph.open({ driver: "raw", file, offset: 3001 })).rejects.toThrow(
+      `Could not open '${filename}': offset 3001 is behind the end of the file, which has 3000 bytes`,
+    );
     await expect(graph.open({ driver: "raw", file, offset: 1000, size: 2001 })).rejects.toMatchObject({ code: "INVALID_OPTION" });
-    for (const offset of [-1, 0.5, NaN]) await expect(graph.open({ driver: "raw", file, offset })).rejects.toMatchObject({ code: "INVALID_OPTION" });
+    for (const offset of [-1, 0.5, NaN])
+      await expect(graph.open({ driver: "raw", file, offset })).rejects.toMatchObject({ code: "INVALID_OPTION" });
     await expect(graph.open({ driver: "raw", file, size: -1 })).rejects.toMatchObject({ code: "INVALID_OPTION" });
   });
 
@@ -82,14 +85,25 @@ describe("a window of a file", () => {
     fs.closeSync(fd);
     const node = await graph.open({ driver: "raw", file: { driver: "file", filename }, offset: 65_536 }, { readOnly: true });
     const extents = [];
-    for await (const { offset, length, kind, location } of node.extents()) extents.push([offset, length, kind, location?.fileName, location?.offset]);
+    for await (const { offset, length, kind, location } of node.extents())
+      extents.push([offset, length, kind, location?.fileName, location?.offset]);
     expect(extents).toEqual([
       [0, 65_536, "zero", filename, 65_536],
       [65_536, 65_536, "data", filename, 131_072],
       [131_072, 851_968, "zero", filename, 196_608],
     ]);
-    const map = spawnSync("qemu-img", ["map", "--output=json", "--image-opts", `driver=raw,offset=65536,file.driver=file,file.filename=${filename}`], { encoding: "utf8" });
-    const theirs = (JSON.parse(map.stdout) as { start: number; length: number; zero: boolean; offset: number }[]).map((run) => [run.start, run.length, run.zero ? "zero" : "data", filename, run.offset]);
+    const map = spawnSync(
+      "qemu-img",
+      ["map", "--output=json", "--image-opts", `driver=raw,offset=65536,file.driver=file,file.filename=${filename}`],
+      { encoding: "utf8" },
+    );
+    const theirs = (JSON.parse(map.stdout) as { start: number; length: number; zero: boolean; offset: number }[]).map((run) => [
+      run.start,
+      run.length,
+      run.zero ? "zero" : "data",
+      filename,
+      run.offset,
+    ]);
     expect(extents).toEqual(theirs);
   });
 });
@@ -106,15 +120,22 @@ describe("creating", () => {
     expect(fs.readFileSync(filename).equals(fs.readFileSync(theirs))).toBe(true);
     // Theirs always has its first block, ours where it was asked for.
     if (preallocation !== "off") expect(fs.statSync(filename).blocks).toBe(fs.statSync(theirs).blocks);
-    await expect((await graph.driver("raw")).measure?.({ size, values: {} })).resolves.toEqual({ required: fs.statSync(theirs).size, fullyAllocated: fs.statSync(theirs).size });
+    await expect((await graph.driver("raw")).measure?.({ size, values: {} })).resolves.toEqual({
+      required: fs.statSync(theirs).size,
+      fullyAllocated: fs.statSync(theirs).size,
+    });
   });
 
   test("over a file that is in use, with an unknown mode, or with a backing file, it is refused", async () => {
     fs.writeFileSync(filename, "precious");
     await graph.open({ driver: "file", filename });
     await expect(graph.create({ driver: "raw", filename, size: 512 })).rejects.toMatchObject({ code: "LOCKED" });
-    await expect(graph.create({ driver: "raw", filename: join(directory, "b"), size: 512, values: { preallocation: "metadata" } })).rejects.toMatchObject({ code: "INVALID_OPTION" });
-    await expect(graph.create({ driver: "raw", filename: join(directory, "c"), size: 512, backing: { filename } })).rejects.toThrow("Backing file not supported");
+    await expect(
+      graph.create({ driver: "raw", filename: join(directory, "b"), size: 512, values: { preallocation: "metadata" } }),
+    ).rejects.toMatchObject({ code: "INVALID_OPTION" });
+    await expect(graph.create({ driver: "raw", filename: join(directory, "c"), size: 512, backing: { filename } })).rejects.toThrow(
+      "Backing file not supported",
+    );
     expect(fs.readdirSync(directory)).toEqual(["disk"]);
   });
 });
@@ -163,7 +184,11 @@ describe("a disk whose format was guessed", () => {
   test("not by zeros that complete it, nor by a resize", async () => {
     const node = await guessed(Buffer.from(`QEDx${"y".repeat(600)}`));
     await expect(node.writeZeroes(3, 1)).rejects.toThrow("this write zeroes would make it look like a qed image");
-    const together = await Promise.allSettled([node.write(0, Buffer.from("qed")), node.writeZeroes(3, 10), node.write(0, Buffer.from("QED"))]);
+    const together = await Promise.allSettled([
+      node.write(0, Buffer.from("qed")),
+      node.writeZeroes(3, 10),
+      node.write(0, Buffer.from("QED")),
+    ]);
     expect(together.map((change) => change.status)).toEqual(["fulfilled", "fulfilled", "rejected"]);
     await node.writeZeroes(0, 13);
     await node.write(3, Buffer.from("z"));

@@ -40,7 +40,8 @@ function checkWindow(file: BlockChild, offset: number, size: number | undefined,
     if (!Number.isSafeInteger(value) || value < 0) refuse(`option '${name}' is ${String(value)}, not a number of bytes`);
   }
   if (offset > file.size) refuse(`offset ${offset} is behind the end of the file, which has ${file.size} bytes`);
-  if (offset + (size ?? 0) > file.size) refuse(`offset ${offset} and size ${size} reach behind the end of the file, which has ${file.size} bytes`);
+  if (offset + (size ?? 0) > file.size)
+    refuse(`offset ${offset} and size ${size} reach behind the end of the file, which has ${file.size} bytes`);
 }
 
 async function create(options: ImageCreation, context: CreateContext): Promise<void> {
