@@ -214,14 +214,16 @@ describe("copyDisk, when something fails", () => {
 
   it("salvages what can be read, sector by sector", async () => {
     const source = Buffer.alloc(MIB, 7);
+    const [start, end] = [600 * KIB + 1024, 600 * KIB + 3072];
     await withRig({ source, target: Buffer.alloc(MIB) }, {}, async (rig) => {
       using _fault = rig.storage.fail(
-        ({ kind, file, offset, length }) => kind === "read" && file === "test:source" && offset < 3072 && offset + length > 1024,
+        ({ kind, file, offset, length }) => kind === "read" && file === "test:source" && offset < end && offset + length > start,
       );
       const lost: Array<readonly [number, number]> = [];
-      await copied(rig, { targetIsZero: true, onReadError: (offset, length) => lost.push([offset, length]) });
-      expect(lost).toEqual([[1024, 2048]]);
-      source.fill(0, 1024, 3072);
+      // One worker: its buffer holds what it read before.
+      await copied(rig, { parallel: 1, targetIsZero: true, onReadError: (offset, length) => lost.push([offset, length]) });
+      expect(lost).toEqual([[start, end - start]]);
+      source.fill(0, start, end);
       expect(Buffer.from(rig.storage.contentOf("test:target")).equals(source)).toBe(true);
     });
   });
