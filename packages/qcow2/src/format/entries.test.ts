@@ -7,6 +7,7 @@ import {
   hasReservedL1Bits,
   hasReservedL2Bits,
   hasReservedRefcountTableBits,
+  isClusterAligned,
   isCompressed,
   isCompressedOffsetExact,
   isCopied,
@@ -61,6 +62,12 @@ describe.each(BITS)("bit %i of an entry alone", (bit) => {
 });
 
 describe("plain entries", () => {
+  it("are aligned where no bit of the offset is below the cluster size; the bits below 9 are flags", () => {
+    for (const clusterBits of CLUSTER_BITS) {
+      for (let bit = 0; bit < 32; bit++) expect(isClusterAligned(2 ** bit, 2 ** clusterBits)).toBe(bit < 9 || bit >= clusterBits);
+    }
+  });
+
   it("tells reserved space from data and zeros", () => {
     const [high, low] = halves(0x8000_0000_0005_0001n);
     expect(l2KindOf(high, low, true, false)).toBe("reserved");

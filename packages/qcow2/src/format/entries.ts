@@ -35,6 +35,12 @@ export function isOffsetExact(high: number): boolean {
   return (high & OFFSET_HIGH) < 0x20_0000;
 }
 
+/** Whether the offset in an entry is a multiple of the cluster size, by its low half: clusters are far smaller than 2^32. */
+export function isClusterAligned(low: number, clusterSize: number): boolean {
+  const below = clusterSize - 1;
+  return (low & below & OFFSET_LOW) === 0;
+}
+
 /** Bit 63 of an entry, by its high half. */
 export function isCopied(high: number): boolean {
   return (high & COPIED_HIGH) !== 0;

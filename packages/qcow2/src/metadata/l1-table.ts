@@ -1,6 +1,6 @@
 /** The active L1 table: all of it is kept in memory. */
 
-import { entryFor, entryText, hasReservedL1Bits, isCopied, isOffsetExact, offsetOf } from "../format/entries.ts";
+import { entryFor, entryText, hasReservedL1Bits, isClusterAligned, isCopied, isOffsetExact, offsetOf } from "../format/entries.ts";
 import type { Geometry } from "../format/geometry.ts";
 import type { ImageFile } from "./image-file.ts";
 import { TableBytes } from "./table-bytes.ts";
@@ -37,7 +37,7 @@ export class L1Table {
     const low = this.#table.low(index);
     if (high === 0 && low === 0) return 0;
     const offset = offsetOf(high, low);
-    if (hasReservedL1Bits(high, low) || !isOffsetExact(high) || offset % this.#geometry.clusterSize !== 0) {
+    if (hasReservedL1Bits(high, low) || !isOffsetExact(high) || !isClusterAligned(low, this.#geometry.clusterSize)) {
       throw this.#file.corrupt(`L1 entry ${index} is ${entryText(high, low)}, which is no place of an L2 table`, this.#offset + index * 8);
     }
     return offset;

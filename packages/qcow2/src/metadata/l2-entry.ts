@@ -6,6 +6,7 @@ import {
   compressedPlaceOf,
   entryText,
   hasReservedL2Bits,
+  isClusterAligned,
   isCompressedOffsetExact,
   isOffsetExact,
   offsetOf,
@@ -30,7 +31,7 @@ export function plainProblem({ table, geometry }: L2Place, index: number): strin
   const low = table.low(word);
   if (hasReservedL2Bits(high, low, geometry.zeroFlag)) return "reserved bits are set";
   if (!isOffsetExact(high)) return "the cluster is past 8 PiB";
-  if (offsetOf(high, low) % geometry.clusterSize !== 0) return "the offset is not aligned to clusters";
+  if (!isClusterAligned(low, geometry.clusterSize)) return "the offset is not aligned to clusters";
   return undefined;
 }
 
