@@ -124,6 +124,32 @@ test("a format that takes one allocation at a time gets them in order, and write
   await Promise.all(writes);
 });
 
+test("a writer that waited for its turn to allocate, and then finds its cluster there, gives the turn on while it writes", async () => {
+  const { node, disk } = await openLab({ maxAllocations: 1 });
+  disk.holds = (name) => name.startsWith("write");
+  const first = node.write(0, filled(CLUSTER, 1));
+  await settled();
+  const second = node.write(100, filled(10, 2));
+  const third = node.write(CLUSTER, filled(CLUSTER, 3));
+  await settled();
+  disk.release();
+  await settled();
+  expect(disk.held).toEqual(["write 100+10", `write ${CLUSTER}+${CLUSTER}`]);
+  disk.release();
+  await Promise.all([first, second, third]);
+});
+
+test("writes in place need no turn, also where they touch several clusters", async () => {
+  const { node, format, disk } = await openLab({ maxAllocations: 1 });
+  for (const index of [8, 9]) format.map(index, { kind: "data", host: 40 + index, writable: true });
+  disk.holds = (name) => name === `write 0+${CLUSTER}`;
+  const allocating = node.write(0, filled(CLUSTER, 1));
+  await settled();
+  await node.write(9 * CLUSTER - 10, filled(20, 2));
+  disk.release();
+  await allocating;
+});
+
 test("exclusive mode is for images that are open", async () => {
   const { node, format } = await openLab();
   await node[Symbol.asyncDispose]();

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { deferred, filled, type Lab, openLab, readAll, settled, watch } from "../fixture/lab.ts";
+import { LabDisk } from "../fixture/lab-disk.ts";
 import { CLUSTER } from "../fixture/lab-format.ts";
 
 /** Clusters 0 and 1 hold 0x10 and 0x11 in host clusters 40 and 41. */
@@ -157,4 +158,17 @@ test("a format that answers nothing, or more than it was asked for, is found out
       `a lookup of 10 bytes answered ${length}`,
     );
   }
+});
+
+test("bytes behind the end of a backing file, or of the file itself, read as zeros", async () => {
+  const backing = new LabDisk(CLUSTER + 100);
+  backing.bytes.fill(0xbb);
+  const { node, format, disk } = await openLab({ backing });
+  expect(await readAll(node, CLUSTER - 10, 200)).toEqual(filled(200, 0).fill(0xbb, 0, 110));
+  expect(await readAll(node, 3 * CLUSTER, 10)).toEqual(filled(10, 0));
+  disk.bytes = disk.bytes.slice(0, 40 * CLUSTER + 5).fill(0x10, 40 * CLUSTER);
+  format.map(0, { kind: "data", host: 40, writable: true });
+  format.map(1, { kind: "data", host: 41, writable: true });
+  expect(await readAll(node, 0, 20)).toEqual(filled(20, 0).fill(0x10, 0, 5));
+  expect(await readAll(node, CLUSTER, 20)).toEqual(filled(20, 0));
 });
