@@ -124,6 +124,7 @@ describe("draining", () => {
     const drained = await draining;
     expect(before.state).toBe("fulfilled");
     const after = watch(node.write(10, filled(10, 2)));
+    await drained.flush();
     await drained.write(0, filled(5, 3));
     const seen = new Uint8Array(10);
     await drained.read(0, seen);

@@ -120,6 +120,11 @@ describe("chains", () => {
     expect(graph.inspect().nodes).toEqual([]);
   });
 
+  test("an image that is its own data file is refused", async () => {
+    const { graph } = setUp("allow", { a: { dataFile: { filename: "a" } } });
+    await expect(graph.open("a")).rejects.toMatchObject({ code: "NOT_ALLOWED", message: expect.stringContaining("loop") });
+  });
+
   test("a loop through another name of the same file is refused", async () => {
     const { files, graph } = setUp("allow", { a: { backing: { filename: "link" } }, link: { backing: { filename: "c" } }, c: null });
     const drivers = files.drivers.map((entry) =>

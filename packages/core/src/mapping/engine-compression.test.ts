@@ -83,8 +83,8 @@ test.each([
 ])("a compressed write that is %s changes nothing beside it", async (_name, offset, length) => {
   const { node } = await openLab({ compresses: true });
   await node.write(0, filled(3 * CLUSTER, 7));
-  await node.writeCompressed(offset, filled(length, 1));
-  expect(await readAll(node, 0, 3 * CLUSTER)).toEqual(filled(3 * CLUSTER, 7).fill(1, offset, offset + length));
+  await node.writeCompressed(offset, filled(length, 0));
+  expect(await readAll(node, 0, 3 * CLUSTER)).toEqual(filled(3 * CLUSTER, 7).fill(0, offset, offset + length));
 });
 
 test("the last unit may end with the disk", async () => {
