@@ -171,10 +171,24 @@ describe("a driver that takes 4,096 bytes at a time", () => {
     expect(calls(disk)).toEqual(["read 4096+904", "read 4096+904", "write 4096+904"]);
   });
 
-  test("a child that is written behind its end grows, with zeros between", async () => {
+  test("a child that is written behind its end grows by whole units, with zeros around", async () => {
     const { disk, node } = await open(5000);
     await node.requests.write(9000, filled(10, 0xff), undefined, true);
-    expect(disk.bytes).toEqual(new Uint8Array([...numbered(5000), ...filled(4000, 0), ...filled(10, 0xff)]));
+    const expected = filled(12_288, 0).fill(0xff, 9000, 9010);
+    expected.set(numbered(5000));
+    expect(disk.bytes).toEqual(expected);
+  });
+
+  test("a write up to the end of a child that grows meanwhile is still whole units", async () => {
+    const { disk, node } = await open(5000);
+    disk.holds = (name) => name.startsWith("read");
+    const short = node.requests.write(4990, filled(10, 1), undefined, true);
+    await settled();
+    await node.requests.write(8192, filled(4096, 2), undefined, true);
+    disk.holds = () => false;
+    disk.release();
+    await short;
+    expect(calls(disk)).toEqual(["read 4096+904", "write 8192+4096", "write 4096+4096"]);
   });
 
   test("zeros are written where the driver has no better way", async () => {
