@@ -38,21 +38,29 @@ function measureRow(row, path, folder, pairs) {
     { name: "coblock", command: coblock, args: row.ours(path, output) },
     ...row.against.map((mode) => ({ name: `qemu-img ${mode.mode}`, command: "qemu-img", args: mode.args(path, output) })),
   ];
-  const startUps = new Map(["coblock", "qemu-img"].map((tool) => [tool, row.startUpOff === true ? startUpOf(tool) : 0]));
+  const startUps = candidates.map(({ command }, index) =>
+    row.startUp === undefined ? 0 : startUpOf(row.startUp(index), path, output, command),
+  );
   const seconds = candidates.map(() => []);
   for (let pair = 0; pair < pairs; pair++) {
-    candidates.forEach((candidate, index) => {
+    // Whoever comes first meets memory that the machine has not touched for a while: each does in turn.
+    for (let turn = 0; turn < candidates.length; turn++) {
+      const index = (pair + turn) % candidates.length;
       if (output !== undefined) rmSync(output, { force: true });
-      seconds[index].push(measure(row, candidate.command, candidate.args, startUps.get(index === 0 ? "coblock" : "qemu-img")));
-    });
+      seconds[index].push(measure(row, candidates[index].command, candidates[index].args, startUps[index]));
+    }
   }
   if (output !== undefined) rmSync(output, { force: true });
   return candidates.map((candidate, index) => ({ name: candidate.name, seconds: seconds[index] }));
 }
 
-function startUpOf(tool) {
-  const command = tool === "coblock" ? coblock : "qemu-img";
-  return median(Array.from({ length: 5 }, () => run(command, ["--version"]).wall));
+/** The same command on a disk with nothing in it. */
+function startUpOf(args, path, output, command) {
+  const once = () => {
+    if (output !== undefined) rmSync(output, { force: true });
+    return run(command, args(path, output)).wall;
+  };
+  return median(Array.from({ length: 5 }, once));
 }
 
 function print(row, [ours, ...others]) {

@@ -5,7 +5,7 @@ import { TestStorage } from "@coblock/testing";
 import { describe, expect, it } from "vitest";
 
 const MIB = 1024 * 1024;
-const SIZE = 3 * MIB + 700;
+const SIZE = 7 * MIB + 700;
 
 async function compared(
   left: Buffer,

@@ -46,7 +46,7 @@ Several images are put one behind the other.
   -O, -o       format (default raw) and options of the new image; -o help lists them
   -B, -F       the new image holds only what differs from that file, which must have the content of the source's backing file
   -S size      zeros of at least that many bytes are not stored (default 4k); 0 stores everything
-  -m num       pieces in flight, 1 to 16 (default 8)
+  -m num       pieces in flight, 1 to 16 (default 4)
   -n           the target is there already
   -t mode      "unsafe" (default): the copy is in the host's page cache when it is done; "writeback" and the others: on the disk
   --salvage    what cannot be read becomes zeros, with a warning
@@ -102,7 +102,7 @@ function checkWords(options: Words, sourceCount: number): Settings {
       `Invalid buffer size for sparse output specified. Valid sizes are multiples of ${SECTOR_LENGTH} up to ${MAX_SPARSE_SIZE}`,
     );
   }
-  const parallel = options.parallel === undefined ? 8 : parseCount(options.parallel, "number of coroutines");
+  const parallel = options.parallel === undefined ? 4 : parseCount(options.parallel, "number of coroutines");
   if (parallel < 1 || parallel > MAX_PARALLEL)
     throw new CommandFailure(`Invalid number of coroutines. Allowed number of coroutines is between 1 and ${MAX_PARALLEL}`);
   if (options.noCreate && options.creation.length > 0) throw new CommandFailure("-o has no effect when skipping image creation");

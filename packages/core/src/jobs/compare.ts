@@ -12,7 +12,7 @@ export interface CompareDisksOptions {
   readonly right: BlockNode;
   /** Also sizes, and what is allocated where, must be the same. Default false: the longer disk may have zeros behind. */
   readonly strict?: boolean;
-  /** Pieces in flight. Default 8; memory is that many times 1 MiB. */
+  /** Pieces in flight. Default 4; memory is that many times 2 MiB. */
   readonly parallel?: number;
   readonly signal?: AbortSignal | undefined;
   /** Bytes that were compared, of the longer disk's size. */

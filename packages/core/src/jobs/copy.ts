@@ -4,7 +4,7 @@ import { BlockError } from "../errors.ts";
 import type { BlockStatus } from "../extents.ts";
 import type { BlockNode } from "../node.ts";
 import { MAX_ZEROS, zeros } from "../binary/zeros.ts";
-import { ALLOCATING_PIECE_LENGTH, DEFAULT_PARALLEL, PIECE_LENGTH, pieceLength, workThroughPieces } from "./pieces.ts";
+import { DEFAULT_PARALLEL, PIECE_LENGTH, pieceLength, workThroughPieces } from "./pieces.ts";
 import { zeroRuns } from "./zero-runs.ts";
 
 /** What to copy, where to, and how. */
@@ -26,7 +26,7 @@ export interface CopyDiskOptions {
    * of the source is written, its holes too. Default 4096.
    */
   readonly sparseSize?: number;
-  /** Pieces in flight. Default 8; memory is that many times 256 KiB, for a target with clusters 1 MiB. */
+  /** Pieces in flight. Default 4; memory is that many times 1 MiB. */
   readonly parallel?: number;
   readonly signal?: AbortSignal | undefined;
   /** Bytes of the source's data that are done, of all that have to be copied. */
@@ -50,14 +50,13 @@ export async function copyDisk(options: CopyDiskOptions): Promise<void> {
     throw new BlockError("OUT_OF_RANGE", message, { node: target.name, offset: targetOffset });
   }
   signal?.throwIfAborted();
-  const longestPiece = (await target.info()).clusterSize === undefined ? PIECE_LENGTH : ALLOCATING_PIECE_LENGTH;
-  const copy = new DiskCopy(options, longestPiece, await totalOf(options));
+  const copy = new DiskCopy(options, await totalOf(options));
   await workThroughPieces({
     pieces: copy.pieces(),
     parallel,
-    bufferLengths: [longestPiece],
+    bufferLengths: [PIECE_LENGTH],
     signal,
-    work: (piece, [buffer = Buffer.alloc(longestPiece)], inner) => copy.run(piece, buffer, inner),
+    work: (piece, [buffer = Buffer.alloc(PIECE_LENGTH)], inner) => copy.run(piece, buffer, inner),
   });
   await target.flush();
 }
@@ -71,13 +70,11 @@ class DiskCopy {
   readonly #targetOffset: number;
   /** Bytes of the target in front of which its backing file shows. */
   readonly #backingEnd: number;
-  readonly #longestPiece: number;
   readonly #totalBytes: number;
   #doneBytes = 0;
 
-  constructor(options: CopyDiskOptions, longestPiece: number, totalBytes: number) {
+  constructor(options: CopyDiskOptions, totalBytes: number) {
     this.#options = options;
-    this.#longestPiece = longestPiece;
     this.#sparseSize = options.sparseSize ?? DEFAULT_SPARSE_SIZE;
     this.#targetOffset = options.targetOffset ?? 0;
     this.#backingEnd = options.target.children.get("backing")?.node.size ?? 0;
@@ -91,7 +88,7 @@ class DiskCopy {
       const kind = kindOf(extent, this.#options);
       if (kind === "shared") continue;
       // Zeros cost one request however long they are, unless all of them are to be stored.
-      const unit = kind === "zero" && this.#sparseSize > 0 ? ZERO_PIECE_LENGTH : this.#longestPiece;
+      const unit = kind === "zero" && this.#sparseSize > 0 ? ZERO_PIECE_LENGTH : PIECE_LENGTH;
       const end = extent.offset + extent.length;
       for (let offset = extent.offset; offset < end;) {
         const length = pieceLength(offset, end - offset, unit);

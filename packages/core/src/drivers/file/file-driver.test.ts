@@ -206,10 +206,10 @@ describe("resizing", () => {
 });
 
 test("closing twice is one close; with something in flight it is refused", async () => {
-  fs.writeFileSync(filename, Buffer.alloc(1024 * KiB));
+  fs.writeFileSync(filename, Buffer.alloc(2048 * KiB));
   const image = await open();
   await image.flush?.();
-  const reading = image.read(0, new Uint8Array(1024 * KiB));
+  const reading = image.read(0, new Uint8Array(2048 * KiB));
   await expect(async () => image[Symbol.asyncDispose]()).rejects.toThrow("closed with 1 requests in flight");
   await reading;
   const second = await open({ locking: "off" });

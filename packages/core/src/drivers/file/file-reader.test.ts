@@ -10,7 +10,7 @@ const { EAGAIN, EOPNOTSUPP, EIO } = constants.errno;
 
 let directory: string;
 let file: HostFile;
-const content = Buffer.from(Uint8Array.from({ length: 300_000 }, (_, index) => index % 251));
+const content = Buffer.from(Uint8Array.from({ length: 1_100_000 }, (_, index) => index % 251));
 
 beforeEach(async () => {
   directory = fs.mkdtempSync(join(tmpdir(), "file-reader-"));
@@ -122,7 +122,7 @@ test("an error is left to the pool, which says what it is", async () => {
 test("long reads are not tried on the main thread, empty ones nowhere", async () => {
   const cache = scripted();
   const reader = new FileReader(file, cache);
-  expect(await readAt(reader, 0, 256 * 1024 + 1)).toBe("later");
+  expect(await readAt(reader, 0, 1024 * 1024 + 1)).toBe("later");
   expect(reader.read(0, new Uint8Array(0))).toBeUndefined();
   expect(cache.asked).toBe(0);
 });
