@@ -28,6 +28,7 @@ export { SimulatedClock, type SimulatedClockOptions } from "./coroutine/simulate
 export { CoSleep, type SleepOptions } from "./coroutine/sleep.ts";
 export { SystemClock } from "./coroutine/system-clock.ts";
 export { TaskGroup, type TaskGroupOptions } from "./coroutine/task-group.ts";
+export { observeTouches, type TouchKind, type Witness } from "./coroutine/witness.ts";
 
 export { TableCache, type CachedTable, type TableCacheOptions, type TableCacheStatistics } from "./mapping/table-cache.ts";
 

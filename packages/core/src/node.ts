@@ -4,6 +4,7 @@ import type { BlockChild } from "./child.ts";
 import { CoMutex } from "./coroutine/mutex.ts";
 import type { LockReport, WaitOptions } from "./coroutine/held.ts";
 import type { Clock } from "./coroutine/clock.ts";
+import { touch } from "./coroutine/witness.ts";
 import type {
   BlockImage,
   CheckOptions,
@@ -227,6 +228,7 @@ export class BlockNode implements AsyncDisposable {
 
   /** @internal One more holder; `release` or disposal gives it back. */
   retain(): this {
+    touch(this, "write");
     this.#assertOpen();
     this.#references++;
     return this;
@@ -234,6 +236,7 @@ export class BlockNode implements AsyncDisposable {
 
   /** Gives the caller's hold back; the last one waits for requests, flushes and closes. Idempotent once closed; rejects with the first error. */
   async [Symbol.asyncDispose](): Promise<void> {
+    touch(this, "write");
     if (this.#closing !== undefined) return this.#closing;
     if (--this.#references > 0) return;
     this.#closing = this.#close();
@@ -266,6 +269,7 @@ export class BlockNode implements AsyncDisposable {
   }
 
   #assertOpen(): void {
+    touch(this, "read");
     if (this.#closing !== undefined) throw this.#closedError();
   }
 

@@ -6,6 +6,7 @@ import { assert } from "../errors.ts";
 import type { Clock } from "./clock.ts";
 import type { Held, LockReport, WaitOptions } from "./held.ts";
 import { elapsedMs, nameOf, Waiter } from "./waiter.ts";
+import { touch } from "./witness.ts";
 
 /**
  * Asks for an argument that nobody has where `R` is a promise, a union with one, or `any`: such a section would go on after its lock
@@ -36,6 +37,7 @@ export class CoMutex {
 
   /** Held by a coroutine, promised to one, or within a synchronous section. */
   get locked(): boolean {
+    touch(this, "read");
     return this.#section !== undefined || this.#mutex.isLocked();
   }
 
@@ -48,6 +50,7 @@ export class CoMutex {
 
   /** Takes the lock at once if it is free. */
   tryLock(who?: { toString(): string }): Held | undefined {
+    touch(this, "write");
     if (this.locked) return undefined;
     const held = new MutexHeld(this, who);
     // A free mutex is taken within the call; the promise only brings the news, and it cannot reject.
@@ -81,6 +84,7 @@ export class CoMutex {
   /** Takes the lock for `held`, which its caller made. Internal to this folder. */
   async lockFor(held: MutexHeld, options?: WaitOptions): Promise<void> {
     options?.signal?.throwIfAborted();
+    touch(this, "write");
     if (this.locked) return this.#lockInTurn(held, options);
     const acquired = this.#mutex.acquire();
     this.#grant(held);
@@ -89,6 +93,7 @@ export class CoMutex {
 
   /** Gives up the lock on behalf of `held`. Internal to this folder. */
   unlockFor(held: MutexHeld): void {
+    touch(this, "write");
     assert(this.#holder === held, `lock "${this.name}" is released by one who does not hold it`);
     this.#holder = undefined;
     this.#mutex.release();
@@ -96,6 +101,7 @@ export class CoMutex {
 
   /** `runSync` in two halves, for a caller that brings its own `try`. Internal to this folder. */
   beginSection(): MutexHeld | undefined {
+    touch(this, "write");
     if (this.#section !== undefined) throw nestedSection(this.name);
     if (this.#mutex.isLocked()) return undefined;
     const held = new MutexHeld(this, "a synchronous section");
@@ -111,15 +117,20 @@ export class CoMutex {
   }
 
   #lockInTurn(held: MutexHeld, options: WaitOptions | undefined): Promise<void> {
-    const waiter = new Waiter(options, this.#clock, (ended) => this.#waiters.delete(ended));
+    const waiter = new Waiter(options, this.#clock, (ended) => this.#leave(ended));
     this.#waiters.add(waiter);
     // The ticket of a waiter that gave up cannot leave the line: it lets the lock go as soon as it is reached.
     void this.#mutex.acquire().then(() => {
+      this.#leave(waiter);
       if (!waiter.wake()) return this.#mutex.release();
-      this.#waiters.delete(waiter);
       this.#grant(held);
     });
     return waiter.ended;
+  }
+
+  #leave(waiter: Waiter): void {
+    touch(this, "write");
+    this.#waiters.delete(waiter);
   }
 
   #grant(held: MutexHeld): void {

@@ -5,6 +5,7 @@ import type { Clock } from "./clock.ts";
 import type { Held, LockReport, WaitOptions } from "./held.ts";
 import { MutexHeld } from "./mutex.ts";
 import { Waiter } from "./waiter.ts";
+import { touch } from "./witness.ts";
 
 /**
  * The condition variable of coroutines, QEMU's CoQueue. Whoever waits looks at its condition under a mutex, waits, and looks again:
@@ -26,11 +27,13 @@ export class CoQueue {
   }
 
   get empty(): boolean {
+    touch(this, "read");
     return this.#waiters.size === 0;
   }
 
   /** Coroutines that wait now. */
   get length(): number {
+    touch(this, "read");
     return this.#waiters.size;
   }
 
@@ -61,6 +64,7 @@ export class CoQueue {
 
   /** Wakes the coroutine that has waited longest; `false` if none waits. */
   wakeOne(): boolean {
+    touch(this, "write");
     for (const waiter of this.#waiters) {
       this.#waiters.delete(waiter);
       waiter.wake();
@@ -71,6 +75,7 @@ export class CoQueue {
 
   /** Wakes all that wait now, in the order they came; answers how many. */
   wakeAll(): number {
+    touch(this, "write");
     const count = this.#waiters.size;
     for (const waiter of this.#waiters) waiter.wake();
     this.#waiters.clear();
@@ -82,7 +87,11 @@ export class CoQueue {
   }
 
   #enqueue(options: WaitOptions | undefined): Waiter {
-    const waiter = new Waiter(options, this.#clock, (ended) => this.#waiters.delete(ended));
+    touch(this, "write");
+    const waiter = new Waiter(options, this.#clock, (ended) => {
+      touch(this, "write");
+      this.#waiters.delete(ended);
+    });
     this.#waiters.add(waiter);
     return waiter;
   }

@@ -4,6 +4,7 @@ import { assert } from "../errors.ts";
 import type { Clock } from "./clock.ts";
 import type { Held, LockReport, WaitOptions } from "./held.ts";
 import { elapsedMs, nameOf, Waiter } from "./waiter.ts";
+import { touch } from "./witness.ts";
 
 type Mode = "read" | "write";
 
@@ -28,6 +29,7 @@ export class CoRwLock {
 
   /** Held by a reader or a writer. */
   get locked(): boolean {
+    touch(this, "read");
     return this.#holders.size > 0;
   }
 
@@ -57,6 +59,7 @@ export class CoRwLock {
 
   async #lock(mode: Mode, options: WaitOptions | undefined): Promise<Held> {
     options?.signal?.throwIfAborted();
+    touch(this, "write");
     if (this.#tickets.size === 0 && this.#admits(mode)) return this.#grant(mode, options?.who);
     const waiter = new Waiter<Held>(options, this.#clock, (ended) => {
       this.#tickets.delete(ended);
@@ -73,6 +76,7 @@ export class CoRwLock {
 
   /** Serves the tickets at the head; holding starts here and not when the coroutine runs, so nobody gets in between. */
   #admit(): void {
+    touch(this, "write");
     for (const [waiter, mode] of this.#tickets) {
       if (!this.#admits(mode)) return;
       this.#tickets.delete(waiter);

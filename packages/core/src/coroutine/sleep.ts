@@ -4,6 +4,7 @@ import { assert } from "../errors.ts";
 import type { Clock, TimerOptions } from "./clock.ts";
 import type { WaitOptions } from "./held.ts";
 import { Waiter } from "./waiter.ts";
+import { touch } from "./witness.ts";
 
 export interface SleepOptions extends WaitOptions, TimerOptions {}
 
@@ -19,6 +20,7 @@ export class CoSleep {
   async sleep(clock: Clock, durationMs: number, options?: SleepOptions): Promise<"elapsed" | "woken"> {
     assert(this.#sleeper === undefined, "two coroutines sleep in one CoSleep");
     options?.signal?.throwIfAborted();
+    touch(this, "write");
     this.#timer = clock.schedule(durationMs, () => this.#rise()?.wake("elapsed"), options);
     this.#sleeper = new Waiter(options, undefined, () => this.#rise());
     return this.#sleeper.ended;
@@ -31,6 +33,7 @@ export class CoSleep {
 
   /** Leaves no sleeper and no timer behind. */
   #rise(): Waiter<"elapsed" | "woken"> | undefined {
+    touch(this, "write");
     const sleeper = this.#sleeper;
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;

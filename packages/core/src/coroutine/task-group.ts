@@ -3,6 +3,7 @@
 import { assert } from "../errors.ts";
 import { CoQueue } from "./queue.ts";
 import { Waiter } from "./waiter.ts";
+import { touch } from "./witness.ts";
 
 /** What ends a group from outside, and how many tasks run at a time. */
 export interface TaskGroupOptions {
@@ -57,6 +58,7 @@ export class TaskGroup implements AsyncDisposable {
    */
   async spawn(task: (signal: AbortSignal) => Promise<unknown>): Promise<boolean> {
     assert(this.#state !== "closed", "a task is spawned in a closed group");
+    touch(this, "write");
     if (this.signal.aborted) return false;
     if (this.#running < this.#limit) this.#running++;
     else if (!(await this.#waitForRoom())) return false;
@@ -66,6 +68,7 @@ export class TaskGroup implements AsyncDisposable {
 
   /** Aborts the tasks' signal and starts no more; `close` throws `reason`, unless a task failed before. */
   cancel(reason?: unknown): void {
+    touch(this, "write");
     if (this.signal.aborted) return;
     this.#controller.abort(reason);
     this.#errors.push(this.signal.reason);
@@ -75,6 +78,7 @@ export class TaskGroup implements AsyncDisposable {
 
   /** Waits until every task has ended, then throws the first error. Only the first call throws, later ones wait. */
   async close(): Promise<void> {
+    touch(this, "write");
     const first = this.#state === "open";
     if (first) this.#state = "closing";
     while (this.#running > 0) await this.#allEnded.waitUnlocked();
@@ -109,6 +113,7 @@ export class TaskGroup implements AsyncDisposable {
 
   /** Hands the room over to the spawner that has waited longest: it stays taken, so that nobody overtakes. */
   #leaveRoom(): void {
+    touch(this, "write");
     for (const spawner of this.#spawners) {
       this.#spawners.delete(spawner);
       spawner.wake(true);

@@ -1,6 +1,7 @@
 /** A sparse image in memory. */
 
 import { isZero } from "../binary/zeros.ts";
+import { touch } from "../coroutine/witness.ts";
 import type { BlockImage, ImageLimits, ResizeOptions, RunStatus } from "../driver.ts";
 import { assert, BlockError } from "../errors.ts";
 
@@ -28,6 +29,7 @@ export class MemoryImage implements BlockImage {
   }
 
   get size(): number {
+    touch(this, "read");
     return this.#size;
   }
 
@@ -80,6 +82,7 @@ export class MemoryImage implements BlockImage {
         throw new BlockError("NOT_ALLOWED", `shrinking from ${this.#size} to ${size} bytes loses data and was not asked for`);
       this.#clear(size, this.#size - size);
     }
+    touch(this, "write");
     this.#size = size;
   }
 
@@ -131,7 +134,9 @@ export class MemoryImage implements BlockImage {
   }
 
   #reach(end: number): void {
-    if (end > this.#size) this.#size = end;
+    if (end <= this.#size) return;
+    touch(this, "write");
+    this.#size = end;
   }
 
   #check(): void {

@@ -1,6 +1,7 @@
 /** How many allocating requests an image takes at one time, and the plug that keeps them all out. */
 
 import type { WaitOptions } from "../coroutine/held.ts";
+import { touch } from "../coroutine/witness.ts";
 
 interface Waiter {
   readonly who: string;
@@ -17,6 +18,7 @@ export class AllocationSlots {
   #idle: (() => void)[] = [];
 
   tryEnter(): Disposable | undefined {
+    touch(this, "write");
     return this.#waiters.length === 0 && this.#free() ? this.#take() : undefined;
   }
 
@@ -26,6 +28,7 @@ export class AllocationSlots {
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) return reject(signal.reason as Error);
       const abort = (): void => {
+        touch(this, "write");
         this.#waiters = this.#waiters.filter((other) => other !== waiter);
         reject(signal?.reason as Error);
       };
@@ -44,6 +47,7 @@ export class AllocationSlots {
 
   /** Lets the allocating requests end and keeps new ones out until the result is disposed. */
   async plug(): Promise<Disposable> {
+    touch(this, "write");
     this.#plugs++;
     while (this.#taken > 0) await new Promise<void>((resume) => this.#idle.push(resume));
     let plugged = true;
@@ -66,6 +70,7 @@ export class AllocationSlots {
   }
 
   #admit(): void {
+    touch(this, "write");
     while (this.#free()) {
       const waiter = this.#waiters.shift();
       if (waiter === undefined) return;

@@ -1,5 +1,6 @@
 /** Decoded copies of compressed units, a few of them, so that small reads in a row decode once. */
 
+import { touch } from "../coroutine/witness.ts";
 import type { HostSpan } from "../driver.ts";
 
 const MAX_BYTES = 4 * 1024 * 1024;
@@ -18,6 +19,7 @@ export class DecodedUnits {
 
   /** The unit that `span` decodes to; concurrent callers share one `decode`. A failed decode is not kept. */
   get(span: HostSpan, length: number, decode: () => Promise<Uint8Array>): Promise<Uint8Array> {
+    touch(this, "write");
     const key = keyOf(span);
     const known = this.#units.get(key);
     if (known !== undefined) {
@@ -35,6 +37,7 @@ export class DecodedUnits {
 
   /** Drops every copy whose stored bytes touch `span`. */
   drop(span: HostSpan): void {
+    touch(this, "write");
     const end = span.childOffset + span.length;
     for (const [key, unit] of this.#units) {
       const other = unit.span;
@@ -51,6 +54,7 @@ export class DecodedUnits {
   }
 
   #forget(key: string, unit: Unit): void {
+    touch(this, "write");
     if (this.#units.get(key) !== unit) return;
     this.#units.delete(key);
     this.#bytes -= unit.length;

@@ -1,5 +1,6 @@
 /** The mapping engine: turns a format that translates addresses into an image that is read, written, zeroed and flushed. */
 
+import { touch } from "../coroutine/witness.ts";
 import { assert } from "../errors.ts";
 import type {
   BlockImage,
@@ -136,6 +137,7 @@ export class MappingEngine implements BlockImage {
 
   /** Caches out under the lock, then the children without it, then retired space becomes free; answers how many spans did. */
   async #flushAndSettle(): Promise<number> {
+    touch(this, "read");
     if (this.#services.failure !== undefined) throw this.#services.failure;
     if (this.#flushFailure !== undefined) throw this.#flushFailure.error;
     try {
@@ -144,6 +146,7 @@ export class MappingEngine implements BlockImage {
       this.#services.flushedLinks(covered.links);
       this.#retired.flushed(covered.retired);
     } catch (error) {
+      touch(this, "write");
       this.#flushFailure ??= { error };
       throw error;
     }

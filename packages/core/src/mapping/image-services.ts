@@ -1,6 +1,7 @@
 /** What core keeps for one open image and its format may ask for: retired space, allocation slots, the order of data and links. */
 
 import type { BlockChild } from "../child.ts";
+import { touch } from "../coroutine/witness.ts";
 import type { BlockError } from "../errors.ts";
 import { AllocationSlots } from "./allocation-slots.ts";
 import { PieceTasks } from "./piece-tasks.ts";
@@ -28,30 +29,35 @@ export class ImageServices {
 
   /** The image is known to be damaged: nothing may be written any more. */
   get failure(): BlockError | undefined {
+    touch(this, "add");
     return this.#failure;
   }
 
   fail(error: BlockError): void {
+    touch(this, "write");
     this.#failure ??= error;
   }
 
   /** Counts data that a link is about to show. */
   get links(): number {
+    touch(this, "read");
     return this.#links;
   }
 
   linking(): void {
+    touch(this, "add");
     this.#links++;
   }
 
   flushedLinks(links: number): void {
+    touch(this, "write");
     this.#flushedLinks = Math.max(this.#flushedLinks, links);
   }
 
   /** Data before the table that shows it: flushes the storage if anything was linked since the last flush. */
   async dataBarrier(): Promise<void> {
-    if (this.#links === this.#flushedLinks) return;
-    const links = this.#links;
+    const { links } = this;
+    if (links === this.#flushedLinks) return;
     await this.flushStorage();
     this.flushedLinks(links);
   }

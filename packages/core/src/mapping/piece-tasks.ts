@@ -1,5 +1,6 @@
 /** The pieces of one request, a few at a time: all are settled before the request answers, also when one has failed. */
 
+import { touch } from "../coroutine/witness.ts";
 import type { MaybePromise } from "../driver.ts";
 
 const MAX_IN_FLIGHT = 16;
@@ -10,6 +11,7 @@ export class PieceTasks {
   readonly #failures: unknown[] = [];
 
   get failed(): boolean {
+    touch(this, "read");
     return this.#failures.length > 0;
   }
 
@@ -25,21 +27,30 @@ export class PieceTasks {
 
   /** Takes over a piece that was started already. */
   follow(pending: Promise<void>): void {
-    const settled = pending.then(undefined, (error: unknown) => this.fail(error)).finally(() => this.#running.delete(settled));
+    touch(this, "write");
+    const settled = pending
+      .then(undefined, (error: unknown) => this.fail(error))
+      .finally(() => {
+        touch(this, "write");
+        this.#running.delete(settled);
+      });
     this.#running.add(settled);
   }
 
   fail(error: unknown): void {
+    touch(this, "write");
     this.#failures.push(error);
   }
 
   /** Resolves when one more piece may start. */
   async room(): Promise<void> {
+    touch(this, "read");
     while (this.#running.size >= MAX_IN_FLIGHT) await Promise.race(this.#running);
   }
 
   /** Resolves when all have ended, failed or not. */
   async ended(): Promise<void> {
+    touch(this, "read");
     while (this.#running.size > 0) await Promise.race(this.#running);
   }
 

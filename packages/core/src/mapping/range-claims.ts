@@ -1,6 +1,7 @@
 /** Guest ranges of one image that are being changed: shared for in-place writes, exclusive for changes of the mapping. */
 
 import type { WaitOptions } from "../coroutine/held.ts";
+import { touch } from "../coroutine/witness.ts";
 import { assert } from "../errors.ts";
 
 export type ClaimMode = "shared" | "exclusive";
@@ -63,6 +64,7 @@ export class RangeClaims {
   }
 
   conflicts(range: GuestRange, mode: ClaimMode): boolean {
+    touch(this, "read");
     return this.#meets(this.#held, range, mode) || this.#meets(this.#waiters, range, mode);
   }
 
@@ -93,6 +95,7 @@ export class RangeClaims {
 
   /** @internal A claim or a waiter within `freed` became smaller or went away: hands over to those in front. Nobody else can be concerned. */
   changed(freed: GuestRange): void {
+    touch(this, "write");
     if (this.#waiters.length === 0) return;
     const waiting: Waiter[] = [];
     for (const waiter of this.#waiters) {
@@ -116,6 +119,7 @@ export class RangeClaims {
   }
 
   #take(range: GuestRange, mode: ClaimMode): RangeClaim {
+    touch(this, "write");
     const claim = new RangeClaim(this, range, mode);
     this.#held.add(claim);
     return claim;

@@ -1,5 +1,6 @@
 /** Freed space that may not be used again yet: its mapping is not on disk, or I/O that began before may still meet it. */
 
+import { touch } from "../coroutine/witness.ts";
 import type { HostSpan } from "../driver.ts";
 
 interface Retired {
@@ -29,10 +30,12 @@ export class RetiredSpace {
 
   /** Bytes retired and not settled. */
   get bytes(): number {
+    touch(this, "add");
     return this.#bytes;
   }
 
   retire(span: HostSpan): void {
+    touch(this, "write");
     const current = this.#current();
     this.#retired.push({ span, flush: this.#flush, epoch: current.number });
     this.#bytes += span.length;
@@ -41,6 +44,7 @@ export class RetiredSpace {
 
   /** I/O that outlives its turn has begun; the result is disposed when it has ended. */
   beginIo(): Disposable {
+    touch(this, "add");
     const last = this.#current();
     const epoch = last.sealed ? { number: last.number + 1, inFlight: 0, sealed: false } : last;
     if (epoch !== last) this.#epochs.push(epoch);
@@ -48,6 +52,7 @@ export class RetiredSpace {
     this.#forgetEnded();
     return {
       [Symbol.dispose]: () => {
+        touch(this, "add");
         epoch.inFlight--;
         this.#forgetEnded();
       },
@@ -56,15 +61,18 @@ export class RetiredSpace {
 
   /** To be called before metadata goes out: what was retired so far is covered. Answers what to hand to `flushed`. */
   startFlush(): number {
+    touch(this, "write");
     return this.#flush++;
   }
 
   flushed(flush: number): void {
+    touch(this, "write");
     this.#flushed = Math.max(this.#flushed, flush);
   }
 
   /** Spans that nothing refers to any more; each is answered once. */
   takeSettled(): HostSpan[] {
+    touch(this, "write");
     const oldest = this.#epochs[0];
     const settled: HostSpan[] = [];
     const left: Retired[] = [];

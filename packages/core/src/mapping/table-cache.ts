@@ -1,6 +1,7 @@
 /** Metadata tables in memory: one live object per table, used only under the driver lock. */
 
 import type { CoMutex } from "../coroutine/mutex.ts";
+import { touch } from "../coroutine/witness.ts";
 import type { Intent, MaybePromise, Wait } from "../driver.ts";
 import { assert, hex } from "../errors.ts";
 import { type RecencyLinks, RecencyList } from "./recency-list.ts";
@@ -273,6 +274,7 @@ export class TableCache<Table> {
 
   /** Nobody brought the table in, or dropped it, since the load began. */
   #isCurrent(loading: Loading<Table>): boolean {
+    touch(this, "write");
     return this.#loading.get(loading.offset) === loading;
   }
 
@@ -348,6 +350,7 @@ export class TableCache<Table> {
   }
 
   #assertLocked(): void {
+    touch(this, "write");
     if (!this.#lock.locked)
       throw new Error(`assertion failed: table cache "${this.#options.name}" is used without lock "${this.#lock.name}"`);
   }

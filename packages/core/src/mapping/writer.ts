@@ -1,6 +1,7 @@
 /** Writes of a mapped image: in place where the mapping allows it, else into new space that is linked when the data is there. */
 
 import type { WaitOptions } from "../coroutine/held.ts";
+import { touch } from "../coroutine/witness.ts";
 import type { Allocation, AllocationRequest, IoOptions, MappedImage, Mapping, MaybePromise } from "../driver.ts";
 import { assert, BlockError } from "../errors.ts";
 import { alignDown, alignUp } from "../binary/align.ts";
@@ -47,6 +48,7 @@ export class MappedWriter {
   }
 
   write(offset: number, from: Uint8Array, options: IoOptions | undefined): MaybePromise<void> {
+    touch(this, "read");
     if (this.#prepared) {
       const found = this.#parts.lookup.now(offset, from.length, "write");
       const whole = found?.kind === "data" && found.writable && found.length === from.length;
@@ -79,9 +81,11 @@ export class MappedWriter {
 
   /** Calls the format's `prepareWrite` once; a failed attempt is repeated by the next write. */
   async prepare(): Promise<void> {
+    touch(this, "read");
     if (this.#prepared) return;
     using guard = await this.#image.state.lock({ who: "first write" });
     if (!this.#prepared) await this.#image.prepareWrite?.(guard.value);
+    touch(this, "write");
     this.#prepared = true;
   }
 

@@ -1,5 +1,7 @@
 /** Flushes of one node: those that ask at the same time share one, and a failed one is never forgotten. */
 
+import { touch } from "../coroutine/witness.ts";
+
 /**
  * A flush covers the writes that completed before it began. A failed flush is sticky: what the host could not write may be lost
  * although a second flush succeeds, so every later one fails until the node is opened anew.
@@ -19,15 +21,18 @@ export class FlushShare {
 
   /** To be called when a write, zero write or discard has completed. */
   changed(): void {
+    touch(this, "add");
     this.#changes++;
   }
 
   get failure(): { readonly error: unknown } | undefined {
+    touch(this, "read");
     return this.#failure;
   }
 
   /** Rejects with the first failure ever seen. */
   flush(): Promise<void> {
+    touch(this, "write");
     if (this.#failure !== undefined) return Promise.reject(this.#failure.error);
     if (this.#running === undefined) return this.#changes === this.#flushed ? Promise.resolve() : this.#start();
     if (this.#running.covers === this.#changes) return this.#running.done;
@@ -51,8 +56,10 @@ export class FlushShare {
   async #attempt(covers: number): Promise<void> {
     try {
       await this.#run();
+      touch(this, "write");
       this.#flushed = covers;
     } catch (error) {
+      touch(this, "write");
       this.#failure = { error };
       throw error;
     } finally {

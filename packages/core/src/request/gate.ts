@@ -1,6 +1,7 @@
 /** The gate of a node: counts requests in flight, and keeps new ones out while someone needs the node for itself. */
 
 import type { LockReport, WaitOptions } from "../coroutine/held.ts";
+import { touch } from "../coroutine/witness.ts";
 
 interface Waiter {
   readonly resume: () => void;
@@ -20,6 +21,7 @@ export class RequestGate {
   }
 
   get open(): boolean {
+    this.#touch();
     return this.#closers === 0;
   }
 
@@ -29,10 +31,12 @@ export class RequestGate {
 
   /** Counts a request that goes on after this turn; `leave` must follow. */
   begin(): void {
+    this.#touch();
     this.#inFlight++;
   }
 
   leave(): void {
+    this.#touch();
     this.#inFlight--;
     if (this.#inFlight > 0) return;
     const draining = this.#draining;
@@ -48,11 +52,13 @@ export class RequestGate {
   /** Keeps new requests out until the result is disposed; requests in flight go on. */
   close(): Disposable {
     this.#closers++;
+    this.#touch();
     let closed = true;
     return {
       [Symbol.dispose]: () => {
         if (!closed) return;
         closed = false;
+        this.#touch();
         this.#closers--;
         if (this.open) this.#admit();
       },
@@ -61,6 +67,7 @@ export class RequestGate {
 
   /** Resolves when no request is in flight. */
   async idle(): Promise<void> {
+    touch(this, "write");
     while (this.#inFlight > 0) await new Promise<void>((resume) => this.#draining.push(resume));
   }
 
@@ -74,11 +81,17 @@ export class RequestGate {
     for (const waiter of entering) waiter.resume();
   }
 
+  /** While it is open and nobody waits for it to be idle, requests come and go without a look at each other. */
+  #touch(): void {
+    touch(this, this.#closers === 0 && this.#draining.length === 0 ? "add" : "write");
+  }
+
   #wait(options: WaitOptions | undefined): Promise<void> {
     const signal = options?.signal;
     signal?.throwIfAborted();
     return new Promise((resolve, reject) => {
       const abort = (): void => {
+        touch(this, "write");
         this.#entering = this.#entering.filter((entry) => entry !== waiter);
         reject(signal?.reason as Error);
       };

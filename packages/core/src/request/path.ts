@@ -1,6 +1,7 @@
 /** One request's way through a node: gate, bounds, alignment, tracking, splitting, emulation, statistics. Drivers trust what arrives. */
 
 import type { Clock } from "../coroutine/clock.ts";
+import { touch } from "../coroutine/witness.ts";
 import type { BlockImage, IoOptions, MaybePromise, ZeroOptions } from "../driver.ts";
 import { assert, BlockError, hex } from "../errors.ts";
 import { alignDown, alignUp } from "../binary/align.ts";
@@ -52,6 +53,7 @@ export class RequestPath {
 
   /** From now on every request fails with `error`. The first call counts. */
   fail(error: BlockError): void {
+    touch(this, "write");
     this.#failure ??= error;
   }
 
@@ -163,6 +165,7 @@ export class RequestPath {
   }
 
   #throwFailure(): void {
+    touch(this, "read");
     if (this.#failure !== undefined) throw this.#failure;
   }
 

@@ -1,5 +1,7 @@
 /** Requests in flight, so that a serialising one (read-modify-write) never overlaps another. */
 
+import { touch } from "../coroutine/witness.ts";
+
 export type RequestKind = "read" | "write" | "write zeroes" | "discard" | "flush";
 
 /** A request that goes on after the turn in which it began. */
@@ -25,6 +27,7 @@ export class RequestTracker {
 
   /** Whether any request in flight must not be overlapped. */
   get serialising(): boolean {
+    this.#touch();
     return this.#serialising > 0;
   }
 
@@ -58,14 +61,21 @@ export class RequestTracker {
     let finish = (): void => {};
     const done = new Promise<void>((resolve) => (finish = resolve));
     const entry = { request, done, finish };
-    this.#entries.add(entry);
     if (request.serialising) this.#serialising++;
+    this.#touch();
+    this.#entries.add(entry);
     return entry;
   }
 
   #remove(entry: Entry): void {
+    this.#touch();
     this.#entries.delete(entry);
     if (entry.request.serialising) this.#serialising--;
     entry.finish();
+  }
+
+  /** Where no request is serialising, they come and go without a look at each other. */
+  #touch(): void {
+    touch(this, this.#serialising === 0 ? "add" : "write");
   }
 }
