@@ -1,0 +1,115 @@
+/** All that a scenario gets: simulated disk, clock and threads, and the disks that it opens. */
+
+import { BlockGraph, type CreateOptions, type DriverEntry, type NodeOptions, type OpenOptions } from "@coblock/core";
+import { Actor, type ActorSurroundings } from "./actor.ts";
+import type { Journal } from "./journal.ts";
+import { type DiskRange, LabDisk } from "./lab-disk.ts";
+import { ModelDisk } from "./model-disk.ts";
+import { Ownership } from "./ownership.ts";
+import type { Scheduler } from "./scheduler.ts";
+import { SimClock } from "./sim-clock.ts";
+import { SimOffload } from "./sim-offload.ts";
+import { SimStorage, type SimStorageOptions } from "./sim-storage.ts";
+
+export interface LabOptions {
+  readonly scheduler: Scheduler;
+  readonly journal: Journal;
+  readonly drivers: readonly DriverEntry[];
+  readonly storage: SimStorageOptions;
+  /** Files made by `file`, kept from run to run. */
+  readonly files: Map<string, Uint8Array>;
+}
+
+/** One for each run. */
+export class Lab {
+  readonly clock: SimClock;
+  readonly offload: SimOffload;
+  readonly storage: SimStorage;
+  /** The scenario's own graph. */
+  readonly graph: BlockGraph;
+  readonly #options: LabOptions;
+  readonly #disks: LabDisk[] = [];
+  #patterns = 0;
+
+  constructor(options: LabOptions) {
+    const { scheduler, journal } = options;
+    this.#options = options;
+    this.clock = new SimClock(scheduler);
+    this.offload = new SimOffload(scheduler);
+    this.storage = new SimStorage(scheduler, journal, options.storage);
+    this.graph = this.newGraph();
+  }
+
+  /** The disks that were opened, in order. */
+  get disks(): readonly LabDisk[] {
+    return this.#disks;
+  }
+
+  /** Another graph over the same files. */
+  newGraph(): BlockGraph {
+    const ownership = new Ownership(
+      (failure) => this.#options.scheduler.fail(failure),
+      (file, start, end) => this.storage.inFlightOn(file, start, end),
+    );
+    const drivers = [this.storage.driver, ...this.#options.drivers.map((entry) => ownership.watch(entry))];
+    return new BlockGraph({ drivers, clock: this.clock, offload: this.offload, implicitOpen: "allow" });
+  }
+
+  /** Puts a file there that `make` answers with the first time it is asked for. */
+  async file(name: string, make: () => Promise<Uint8Array>): Promise<void> {
+    const { files } = this.#options;
+    const known = files.get(name) ?? (await make());
+    files.set(name, known);
+    this.storage.put(name, known);
+  }
+
+  /** Makes an image in `request.filename`; kept from run to run. `fill` may write to it. */
+  image(request: CreateOptions, fill?: (graph: BlockGraph) => Promise<void>): Promise<void> {
+    return this.file(request.filename, async () => {
+      await using graph = this.newGraph();
+      await graph.create(request);
+      await fill?.(graph);
+      await graph[Symbol.asyncDispose]();
+      return this.storage.contentOf(request.filename);
+    });
+  }
+
+  /** Opens a disk that actors use. What it holds now is what it is expected to hold. */
+  async open(name: string, options: NodeOptions, how: OpenOptions = {}): Promise<LabDisk> {
+    const node = await this.graph.open(options, how);
+    const data: DiskRange[] = [];
+    const model = new ModelDisk({ size: node.size });
+    for await (const { kind, offset, length } of node.extents()) {
+      if (kind !== "data" && kind !== "compressed") continue;
+      const bytes = new Uint8Array(length);
+      await node.read(offset, bytes);
+      model.begin({ kind: "write", offset, bytes }).succeeded();
+      data.push({ offset, length });
+    }
+    model.begin({ kind: "flush" }).succeeded();
+    const disk = new LabDisk({ name, options, node, model, data });
+    this.#disks.push(disk);
+    return disk;
+  }
+
+  /** Internal: the actor of that name. */
+  actor(name: string): Actor {
+    const { scheduler, journal } = this.#options;
+    const surroundings: ActorSurroundings = {
+      scheduler,
+      journal,
+      clock: this.clock,
+      mayFail: () => this.storage.hasFailed,
+      pattern: (length) => this.pattern(length),
+    };
+    return new Actor(name, surroundings);
+  }
+
+  /** Bytes that nobody else writes: each 8-byte word says whose it is, and which. */
+  pattern(length: number): Uint8Array {
+    const serial = ++this.#patterns;
+    const words = new Uint32Array(Math.ceil(length / 4));
+    for (let index = 0; index < words.length; index++) words[index] = (serial << 24) + index + 1;
+    return new Uint8Array(words.buffer, 0, length);
+  }
+}

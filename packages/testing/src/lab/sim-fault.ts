@@ -1,0 +1,67 @@
+/** Rules by which operations of a `SimStorage` fail, come short or never end. */
+
+import { BlockError } from "@coblock/core";
+import type { StorageMatch, StorageOperation } from "../storage/operation.ts";
+
+/** What happens to operations that match. */
+export interface SimFaultRule {
+  /** Absent: all reads, writes, zero writes, discards and flushes. */
+  readonly match?: StorageMatch;
+  /**
+   * `EIO`, `ENOSPC`: nothing is done and the operation fails. `short`: a part of it is done (whole sectors, at least one if there are two),
+   * then it fails with EIO. `held`: it stays in flight until the fault is let go.
+   */
+  readonly effect: "EIO" | "ENOSPC" | "short" | "held";
+  /** Matching operations that pass before the first that is struck. Default 0. */
+  readonly after?: number;
+  /** How many are struck. Default 1. */
+  readonly times?: number;
+  /** `always`: each that matches; `choose`: whether one is struck is a choice of the schedule. Default "always". */
+  readonly when?: "always" | "choose";
+}
+
+/** A rule at work. Disposing ends it and lets go of what it holds. */
+export class SimFault implements Disposable {
+  readonly rule: SimFaultRule;
+  readonly #release: (fault: SimFault) => void;
+  #seen = 0;
+  #hits = 0;
+  #over = false;
+
+  constructor(rule: SimFaultRule, release: (fault: SimFault) => void) {
+    this.rule = rule;
+    this.#release = release;
+  }
+
+  /** Operations struck so far. */
+  get hits(): number {
+    return this.#hits;
+  }
+
+  [Symbol.dispose](): void {
+    this.#over = true;
+    this.letGo();
+  }
+
+  /** What is held goes on. */
+  letGo(): void {
+    this.#release(this);
+  }
+
+  /** Internal: whether `operation` is struck; `choose` asks the schedule. */
+  strikes(operation: StorageOperation, choose: () => boolean): boolean {
+    const { match, after = 0, times = 1, when = "always" } = this.rule;
+    if (this.#over || this.#hits >= times || match?.(operation) === false) return false;
+    if (this.#seen++ < after) return false;
+    if (when === "choose" && !choose()) return false;
+    this.#hits++;
+    return true;
+  }
+}
+
+/** The error of an operation that a rule struck. */
+export function faultError(operation: StorageOperation, effect: SimFaultRule["effect"]): BlockError {
+  const { kind, file, offset, length } = operation;
+  const code = effect === "ENOSPC" ? "NO_SPACE" : "IO";
+  return new BlockError(code, `${file}: ${kind} of ${length} bytes at offset ${offset} fails because the lab wants it`, { offset });
+}

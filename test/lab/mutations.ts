@@ -1,0 +1,31 @@
+/** Protections that can be taken out, one at a time: the lab must find what they prevent. */
+
+/** One change of the sources; `find` must fit in exactly one place. */
+export interface SourceEdit {
+  /** Below `packages/`. */
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+export interface Mutation {
+  readonly name: string;
+  /** What is switched off. */
+  readonly about: string;
+  /** Which scenario finds it. */
+  readonly scenario: string;
+  /** How: a walk over all schedules, seeds, or power cuts. */
+  readonly by: "exhaustive" | "random" | "power-cut";
+  readonly edits: readonly SourceEdit[];
+  /** What the report must say. */
+  readonly found: RegExp;
+}
+
+export const MUTATIONS: readonly Mutation[] = [];
+
+/** Throws where there is none of that name. */
+export function mutationOf(name: string): Mutation {
+  const found = MUTATIONS.find((mutation) => mutation.name === name);
+  if (found === undefined) throw new Error(`there is no mutation '${name}'; there are: ${MUTATIONS.map((mutation) => mutation.name).join(", ")}`);
+  return found;
+}
