@@ -1,12 +1,15 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, expect, test } from "vitest";
+import { BlockError } from "../errors.ts";
 import { MemoryImage } from "../drivers/memory-image.ts";
 import { RetiredSpace } from "../mapping/retired-space.ts";
 import { FlushShare } from "../request/flush-share.ts";
 import { RequestGate } from "../request/gate.ts";
+import { RequestPath } from "../request/path.ts";
 import { RequestTracker, type TrackedRequest } from "../request/tracker.ts";
 import { Guarded } from "./guarded.ts";
 import { CoMutex } from "./mutex.ts";
+import { SimulatedClock } from "./simulated-clock.ts";
 import { observeTouches, type TouchKind } from "./witness.ts";
 
 let touches: [object: object, kind: TouchKind][] = [];
@@ -73,18 +76,18 @@ test("requests that may overlap count, a serialising one is seen by all", async 
   expect(kindsOf(tracker)).toEqual(["add", "add"]);
   await tracker.run(request(true), () => {
     expect(kindsOf(tracker)).toEqual(["write"]);
-    expect(tracker.serialising).toBe(true);
+    tracker.touch();
     expect(kindsOf(tracker)).toEqual(["write"]);
   });
   expect(kindsOf(tracker)).toEqual(["write"]);
-  expect(tracker.serialising).toBe(false);
+  tracker.touch();
   expect(kindsOf(tracker)).toEqual(["add"]);
 });
 
 test("requests count at an open gate, and are seen by whoever closes it", async () => {
   watch();
   const gate = new RequestGate("node");
-  expect(gate.open).toBe(true);
+  gate.touch();
   gate.begin();
   gate.begin();
   gate.leave();
@@ -147,4 +150,18 @@ test("nothing is reported any more once the witness is disposed, and disposing t
   former?.[Symbol.dispose]();
   mutex.runSync(() => {});
   expect(kindsOf(mutex)).toEqual(["write"]);
+});
+
+test("a request looks at its gate and at the others also where it ends in its turn", () => {
+  const image = new MemoryImage(512, new Uint8Array(512), true);
+  const clock = new SimulatedClock();
+  const path = new RequestPath({ name: "node", image, readOnly: false, discard: "unmap", noFlush: false, clock });
+  watch();
+  expect(path.read(0, new Uint8Array(512), undefined)).toBeUndefined();
+  expect(touches).toContainEqual([path, "read"]);
+  expect(touches).toContainEqual([path.gate, "add"]);
+  expect(touches).toContainEqual([path.tracker, "add"]);
+  touches = [];
+  path.fail(new BlockError("IO", "no more"));
+  expect(touches).toEqual([[path, "write"]]);
 });

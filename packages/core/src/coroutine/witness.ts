@@ -23,6 +23,11 @@ export function observeTouches(witness: Witness): Disposable {
   };
 }
 
+/** @internal Whether touches are observed: asked once by those who would report several. */
+export function observed(): boolean {
+  return present !== undefined;
+}
+
 /**
  * @internal Called by whatever coroutines share, in each turn in which it is changed or decides what a coroutine does next. Reports
  * (`inspect`), statistics, and values that only the holder of a lock can reach are left out: the lock is touched for them.

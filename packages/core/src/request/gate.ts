@@ -20,8 +20,8 @@ export class RequestGate {
     this.#name = name;
   }
 
+  /** Who decides by it calls `touch` in the same turn. */
   get open(): boolean {
-    this.#touch();
     return this.#closers === 0;
   }
 
@@ -31,12 +31,12 @@ export class RequestGate {
 
   /** Counts a request that goes on after this turn; `leave` must follow. */
   begin(): void {
-    this.#touch();
+    this.touch();
     this.#inFlight++;
   }
 
   leave(): void {
-    this.#touch();
+    this.touch();
     this.#inFlight--;
     if (this.#inFlight > 0) return;
     const draining = this.#draining;
@@ -52,13 +52,13 @@ export class RequestGate {
   /** Keeps new requests out until the result is disposed; requests in flight go on. */
   close(): Disposable {
     this.#closers++;
-    this.#touch();
+    this.touch();
     let closed = true;
     return {
       [Symbol.dispose]: () => {
         if (!closed) return;
         closed = false;
-        this.#touch();
+        this.touch();
         this.#closers--;
         if (this.open) this.#admit();
       },
@@ -71,6 +71,11 @@ export class RequestGate {
     while (this.#inFlight > 0) await new Promise<void>((resume) => this.#draining.push(resume));
   }
 
+  /** Tells the witness that a request looks at the gate, comes or goes. While it is open and nobody waits for it to be idle, none of them sees another. */
+  touch(): void {
+    touch(this, this.open && this.#draining.length === 0 ? "add" : "write");
+  }
+
   inspect(): LockReport {
     return { name: `${this.#name} gate`, holders: [], waiters: this.#entering.map(({ who }) => ({ who, waitedMs: 0 })) };
   }
@@ -81,14 +86,10 @@ export class RequestGate {
     for (const waiter of entering) waiter.resume();
   }
 
-  /** While it is open and nobody waits for it to be idle, requests come and go without a look at each other. */
-  #touch(): void {
-    touch(this, this.#closers === 0 && this.#draining.length === 0 ? "add" : "write");
-  }
-
   #wait(options: WaitOptions | undefined): Promise<void> {
     const signal = options?.signal;
     signal?.throwIfAborted();
+    touch(this, "write");
     return new Promise((resolve, reject) => {
       const abort = (): void => {
         touch(this, "write");

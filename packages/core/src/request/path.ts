@@ -1,7 +1,7 @@
 /** One request's way through a node: gate, bounds, alignment, tracking, splitting, emulation, statistics. Drivers trust what arrives. */
 
 import type { Clock } from "../coroutine/clock.ts";
-import { touch } from "../coroutine/witness.ts";
+import { observed, touch } from "../coroutine/witness.ts";
 import type { BlockImage, IoOptions, MaybePromise, ZeroOptions } from "../driver.ts";
 import { assert, BlockError, hex } from "../errors.ts";
 import { alignDown, alignUp } from "../binary/align.ts";
@@ -164,9 +164,16 @@ export class RequestPath {
     if (this.#readOnly) throw new BlockError("READ_ONLY", `${this.#name} was opened read-only`, { node: this.#name });
   }
 
+  /** The beginning of every request, in the turn in which it also looks at the gate and at the others. */
   #throwFailure(): void {
-    touch(this, "read");
+    if (observed()) this.#touch();
     if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #touch(): void {
+    touch(this, "read");
+    this.gate.touch();
+    this.tracker.touch();
   }
 
   #checkRange(kind: RequestKind, offset: number, length: number, end: number): void {

@@ -25,10 +25,14 @@ export class RequestTracker {
   readonly #entries = new Set<Entry>();
   #serialising = 0;
 
-  /** Whether any request in flight must not be overlapped. */
+  /** Whether any request in flight must not be overlapped. Who decides by it calls `touch` in the same turn. */
   get serialising(): boolean {
-    this.#touch();
     return this.#serialising > 0;
+  }
+
+  /** Tells the witness that a request looks for serialising ones, comes or goes. Where there is none, none of them sees another. */
+  touch(): void {
+    touch(this, this.serialising ? "write" : "add");
   }
 
   list(): TrackedRequest[] {
@@ -62,20 +66,15 @@ export class RequestTracker {
     const done = new Promise<void>((resolve) => (finish = resolve));
     const entry = { request, done, finish };
     if (request.serialising) this.#serialising++;
-    this.#touch();
+    this.touch();
     this.#entries.add(entry);
     return entry;
   }
 
   #remove(entry: Entry): void {
-    this.#touch();
+    this.touch();
     this.#entries.delete(entry);
     if (entry.request.serialising) this.#serialising--;
     entry.finish();
-  }
-
-  /** Where no request is serialising, they come and go without a look at each other. */
-  #touch(): void {
-    touch(this, this.#serialising === 0 ? "add" : "write");
   }
 }
