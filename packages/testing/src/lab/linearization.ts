@@ -86,6 +86,8 @@ function standsFor(other: Linearization, way: Linearization): boolean {
     other.content.equals(way.content) &&
     other.durable.equals(way.durable) &&
     other.marks.every((mark, index) => way.marks[index]?.equals(mark) === true) &&
-    way.sights.every((sights, read) => sights.every((sight) => other.sights[read]?.some((known) => isSeenWith(known, sight, way.placed)) === true))
+    way.sights.every((sights, read) =>
+      sights.every((sight) => other.sights[read]?.some((known) => isSeenWith(known, sight, way.placed)) === true),
+    )
   );
 }

@@ -60,7 +60,8 @@ export class ModelChange {
     const constant = this.constantAt(start);
     if (constant !== undefined) return [constant];
     const { from, to } = this.rangeIn(start);
-    if (effect.kind === "bytes") return [before.withBytes(from, effect.bytes.subarray(start + from - this.offset, start + to - this.offset))];
+    if (effect.kind === "bytes")
+      return [before.withBytes(from, effect.bytes.subarray(start + from - this.offset, start + to - this.offset))];
     if (effect.kind === "anything") return [before.withUnknown(from, to, this.beganAt)];
     const zeroed = before.withBytes(from, new Uint8Array(to - from));
     return effect.kind === "zero" || zeroed.equals(before) ? [zeroed] : [zeroed, before];

@@ -21,7 +21,9 @@ export class ModelMismatch extends Error {
     const at = Math.min(to - 1, Math.max(from, ...ends));
     const nearest = possible.filter((_content, index) => (ends[index] ?? 0) >= at).map((content) => content.describe(at, to));
     const shown = [...new Set(nearest)].slice(0, MAX_CONTENTS_SHOWN).join(" or ");
-    const actual = [...seen.subarray(seenStart + at - from, seenStart + Math.min(at + 8, to) - from)].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+    const actual = [...seen.subarray(seenStart + at - from, seenStart + Math.min(at + 8, to) - from)]
+      .map((byte) => byte.toString(16).padStart(2, "0"))
+      .join(" ");
     return new ModelMismatch(`${what}: at offset ${start + at} there is [${actual}], and should be ${shown}`, start + at);
   }
 }

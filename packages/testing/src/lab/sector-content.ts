@@ -43,7 +43,11 @@ export class SectorContent {
   equals(other: SectorContent): boolean {
     if (this === other) return true;
     const isSame = this.#source === other.#source && this.#start === other.#start;
-    if (!isSame && this.#source.compare(other.#source, other.#start, other.#start + SECTOR_SIZE, this.#start, this.#start + SECTOR_SIZE) !== 0) return false;
+    if (
+      !isSame &&
+      this.#source.compare(other.#source, other.#start, other.#start + SECTOR_SIZE, this.#start, this.#start + SECTOR_SIZE) !== 0
+    )
+      return false;
     if (this.#unknown === undefined || other.#unknown === undefined) return this.#unknown === other.#unknown;
     return this.#unknown.every((change, index) => change === other.#unknown?.[index]);
   }
@@ -57,7 +61,8 @@ export class SectorContent {
   match({ seen, seenStart, from, to }: SectorPart): "no" | "yes" | "narrows" {
     const source = this.#source;
     const start = this.#start;
-    if (this.#unknown === undefined) return source.compare(seen, seenStart, seenStart + to - from, start + from, start + to) === 0 ? "yes" : "no";
+    if (this.#unknown === undefined)
+      return source.compare(seen, seenStart, seenStart + to - from, start + from, start + to) === 0 ? "yes" : "no";
     let isNews = false;
     for (let index = from; index < to; index++) {
       if (this.#unknown[index] !== 0) isNews = true;

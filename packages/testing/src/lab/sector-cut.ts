@@ -42,7 +42,8 @@ export class SectorCut {
       if (contents.length < limit && !contents.some((known) => known.equals(content))) contents.push(content);
     };
     for (const base of this.#bases) add(base);
-    for (const content of contents) for (const change of this.#log) for (const outcome of change.outcomesAt(this.#start, content)) add(outcome);
+    for (const content of contents)
+      for (const change of this.#log) for (const outcome of change.outcomesAt(this.#start, content)) add(outcome);
     return contents.filter((content) => this.allows(content.asPart()));
   }
 
