@@ -60,6 +60,11 @@ export class Actor {
     return this.#request(disk, { kind: "flush" }, () => disk.node.flush());
   }
 
+  /** A line for the journal's readers. */
+  tells(what: string): void {
+    this.#lab.journal.note(() => `${this.name}: ${what}`);
+  }
+
   /** Something that is no request: drain, resize, close. `judge` what it does yourself. */
   async does(what: string, work: () => Promise<void>): Promise<boolean> {
     const { journal } = this.#lab;

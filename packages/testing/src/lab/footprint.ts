@@ -34,7 +34,8 @@ export class ObjectNames {
 export class Footprint implements Witness {
   readonly #names: ObjectNames;
   readonly #touches: Map<Name, Set<TouchKind>> = new Map();
-  readonly #ranges: TouchedRange[] = [];
+  /** By what they are: a step that is run again and again touches the same ones. */
+  readonly #ranges: Map<string, TouchedRange> = new Map();
 
   constructor(names: ObjectNames) {
     this.#names = names;
@@ -46,20 +47,23 @@ export class Footprint implements Witness {
 
   /** Bytes [start, end) of a file or a disk; they meet other ranges of the same name only. */
   touchedRange(name: Name, start: number, end: number, kind: TouchKind): void {
-    this.#ranges.push({ name, start, end, kind });
+    this.#ranges.set(`${kind} ${start} ${end} ${name}`, { name, start, end, kind });
   }
 
   /** Takes over all that `other` touched. */
   include(other: Footprint): void {
     for (const [name, kinds] of other.#touches) for (const kind of kinds) this.#add(name, kind);
-    this.#ranges.push(...other.#ranges);
+    for (const [key, range] of other.#ranges) this.#ranges.set(key, range);
   }
 
   conflictsWith(other: Footprint): boolean {
     for (const [name, kinds] of this.#touches) {
       for (const kind of kinds) for (const second of other.#touches.get(name) ?? []) if (!commute(kind, second)) return true;
     }
-    return this.#ranges.some((range) => other.#ranges.some((second) => meet(range, second) && !commute(range.kind, second.kind)));
+    for (const range of this.#ranges.values()) {
+      for (const second of other.#ranges.values()) if (meet(range, second) && !commute(range.kind, second.kind)) return true;
+    }
+    return false;
   }
 
   #add(name: Name, kind: TouchKind): void {

@@ -5,8 +5,10 @@ import { Actor, type ActorSurroundings } from "./actor.ts";
 import type { Journal } from "./journal.ts";
 import { type DiskRange, LabDisk } from "./lab-disk.ts";
 import { ModelDisk } from "./model-disk.ts";
+import type { Inspected } from "./leftovers.ts";
 import { Ownership } from "./ownership.ts";
 import type { Scheduler } from "./scheduler.ts";
+import { simAbortController } from "./sim-abort.ts";
 import { SimClock } from "./sim-clock.ts";
 import { SimOffload } from "./sim-offload.ts";
 import { SimStorage, type SimStorageOptions } from "./sim-storage.ts";
@@ -29,6 +31,8 @@ export class Lab {
   readonly graph: BlockGraph;
   readonly #options: LabOptions;
   readonly #disks: LabDisk[] = [];
+  readonly #watchedLocks: Inspected[] = [];
+  #abortControllers = 0;
   #patterns = 0;
 
   constructor(options: LabOptions) {
@@ -43,6 +47,25 @@ export class Lab {
   /** The disks that were opened, in order. */
   get disks(): readonly LabDisk[] {
     return this.#disks;
+  }
+
+  /** Locks that no graph knows, and that somebody wants watched. */
+  get watchedLocks(): readonly Inspected[] {
+    return this.#watchedLocks;
+  }
+
+  /**
+   * For a lock or a queue that no graph knows: from now on the journal tells who holds it and who waits for it, and so do reports of
+   * runs that are stuck or leave something behind.
+   */
+  watchLock<Lock extends Inspected>(lock: Lock): Lock {
+    this.#watchedLocks.push(lock);
+    return lock;
+  }
+
+  /** A signal for requests and waits: with one that was made elsewhere, a walk does not know which steps depend on its abort. */
+  abortController(): AbortController {
+    return simAbortController(`signal ${this.#abortControllers++}`, this.#options.scheduler);
   }
 
   /** Another graph over the same files. */

@@ -1,4 +1,4 @@
-/** An oracle: who holds, waits and is in flight, from what a graph says of itself. */
+/** An oracle: who holds, waits and is in flight, from what a graph and the locks beside it say of themselves. */
 
 import type { BlockGraph, LockReport } from "@coblock/core";
 
@@ -13,21 +13,53 @@ interface NodeReport {
   };
 }
 
+/** What can say who waits: a mutex, a read-write lock, a queue. */
+export interface Inspected {
+  inspect(): LockReport;
+}
+
+/** What is looked at. */
+export interface Inspectable {
+  readonly graph: BlockGraph;
+  /** Locks that no graph knows. */
+  readonly watchedLocks: readonly Inspected[];
+}
+
 /** One line for each that is held or in flight. */
-export function held(graph: BlockGraph): readonly string[] {
-  return (graph.inspect().nodes as readonly NodeReport[]).flatMap(({ name, requests = [], locks = [], image }) => [
-    ...requests.map(({ kind, offset, length }) => `${name}: ${kind} 0x${offset.toString(16)}+${length} is in flight`),
-    ...locks.flatMap((lock) => lock.holders.map(({ who }) => `lock "${lock.name}" is held by ${who}`)),
-    ...(image?.claims?.held ?? []).map((claim) => `${name}: claim of ${claim} is held`),
-    ...((image?.allocations?.taken ?? 0) > 0 ? [`${name}: ${image?.allocations?.taken ?? 0} allocations are under way`] : []),
-  ]);
+export function held({ graph, watchedLocks }: Inspectable): readonly string[] {
+  return [...reportsOf(graph).flatMap(heldIn), ...watchedLocks.flatMap((lock) => holdersOf(lock.inspect()))];
 }
 
 /** One line for each that waits. */
-export function waiting(graph: BlockGraph): readonly string[] {
-  return (graph.inspect().nodes as readonly NodeReport[]).flatMap(({ name, locks = [], image }) => [
-    ...locks.flatMap((lock) => lock.waiters.map(({ who }) => `${who} waits for lock "${lock.name}"`)),
+export function waiting({ graph, watchedLocks }: Inspectable): readonly string[] {
+  return [...reportsOf(graph).flatMap(waitingIn), ...watchedLocks.flatMap((lock) => waitersOf(lock.inspect()))];
+}
+
+function reportsOf(graph: BlockGraph): readonly NodeReport[] {
+  return graph.inspect().nodes as readonly NodeReport[];
+}
+
+function heldIn({ name, requests = [], locks = [], image }: NodeReport): readonly string[] {
+  return [
+    ...requests.map(({ kind, offset, length }) => `${name}: ${kind} 0x${offset.toString(16)}+${length} is in flight`),
+    ...locks.flatMap(holdersOf),
+    ...(image?.claims?.held ?? []).map((claim) => `${name}: claim of ${claim} is held`),
+    ...((image?.allocations?.taken ?? 0) > 0 ? [`${name}: ${image?.allocations?.taken ?? 0} allocations are under way`] : []),
+  ];
+}
+
+function waitingIn({ name, locks = [], image }: NodeReport): readonly string[] {
+  return [
+    ...locks.flatMap(waitersOf),
     ...(image?.claims?.waiting ?? []).map((claim) => `${name}: ${claim} waits for its claim`),
     ...(image?.allocations?.waiting ?? []).map((who) => `${name}: ${who} waits to allocate`),
-  ]);
+  ];
+}
+
+function holdersOf({ name, holders }: LockReport): readonly string[] {
+  return holders.map(({ who }) => `lock "${name}" is held by ${who}`);
+}
+
+function waitersOf({ name, waiters }: LockReport): readonly string[] {
+  return waiters.map(({ who }) => `${who} waits for lock "${name}"`);
 }

@@ -120,7 +120,7 @@ class Run {
   }
 
   #expectNothingHeld(): void {
-    const left = [...held(this.#lab.graph), ...waiting(this.#lab.graph), ...this.#lab.storage.inFlight];
+    const left = [...held(this.#lab), ...waiting(this.#lab), ...this.#lab.storage.inFlight];
     if (left.length > 0) throw new RunFailure("left behind", ["all actors have ended, and there is left:", ...left].join("\n  "));
   }
 
@@ -142,16 +142,23 @@ class Run {
 }
 
 function waiters(lab: Lab): readonly string[] {
-  return [...waiting(lab.graph), ...held(lab.graph), ...lab.storage.inFlight.map((operation) => `in flight: ${operation}`)];
+  return [...waiting(lab), ...held(lab), ...lab.storage.inFlight.map((operation) => `in flight: ${operation}`)];
 }
 
 function locksOf(lab: Lab): readonly string[] {
-  return [...held(lab.graph), ...waiting(lab.graph)];
+  return [...held(lab), ...waiting(lab)];
 }
 
-/** A promise that is rejected with nobody listening is an error that would be lost. */
+/** A promise that is rejected with nobody listening is an error that would be lost. It ends the run, and not the process around it. */
 function watchRejections(report: (failure: RunFailure) => void): Disposable {
+  const others = process.listeners("unhandledRejection");
   const listener = (error: unknown): void => report(RunFailure.of(error, "thrown", "a promise was rejected and nobody listened"));
+  process.removeAllListeners("unhandledRejection");
   process.on("unhandledRejection", listener);
-  return { [Symbol.dispose]: () => process.off("unhandledRejection", listener) };
+  return {
+    [Symbol.dispose]: () => {
+      process.off("unhandledRejection", listener);
+      for (const other of others) process.on("unhandledRejection", other);
+    },
+  };
 }

@@ -1,6 +1,6 @@
 /** Simulated time: it moves only when nothing else can happen. */
 
-import type { Clock, TimerOptions } from "@coblock/core";
+import type { Clock, TimerOptions, TouchKind } from "@coblock/core";
 import type { LastResort, Scheduler } from "./scheduler.ts";
 
 interface SimTimer {
@@ -20,6 +20,7 @@ export class SimClock implements Clock, LastResort {
   }
 
   now(): number {
+    this.#touch("time", "read");
     return this.#nowMs;
   }
 
@@ -29,7 +30,7 @@ export class SimClock implements Clock, LastResort {
   }
 
   schedule(durationMs: number, run: () => void, _options?: TimerOptions): Disposable {
-    const timer: SimTimer = { id: this.#scheduler.nextId(), atMs: this.#nowMs + durationMs, run };
+    const timer: SimTimer = { id: this.#scheduler.nextId(), atMs: this.now() + durationMs, run };
     this.#timers.push(timer);
     return { [Symbol.dispose]: () => this.#remove(timer) };
   }
@@ -41,6 +42,7 @@ export class SimClock implements Clock, LastResort {
 
   /** Lets that many milliseconds pass at once, whatever else could happen: timers that are due fire in their order. */
   elapse(durationMs: number): void {
+    this.#touch("time", "write");
     const untilMs = this.#nowMs + durationMs;
     for (;;) {
       const dueMs = Math.min(...this.#timers.map(({ atMs }) => atMs));
@@ -70,6 +72,15 @@ export class SimClock implements Clock, LastResort {
   }
 
   #remove(timer: SimTimer): void {
+    this.#touch(`timer ${timer.id}`, "write");
     this.#timers = this.#timers.filter((other) => other !== timer);
+  }
+
+  /**
+   * Steps that only swap may be skipped, so time and timers count as shared objects. That a timer which fires moves the time needs no
+   * touch: it fires where nothing else can happen, and the timers beside it are due at the same time.
+   */
+  #touch(name: string, kind: TouchKind): void {
+    this.#scheduler.touchedRange(name, 0, 1, kind);
   }
 }
