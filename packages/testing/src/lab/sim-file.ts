@@ -23,9 +23,10 @@ export class SimFile {
 
   /** `content` is on the disk for good. */
   constructor(content: Uint8Array) {
-    this.#bytes = content.slice();
+    // A Buffer's `slice` is no copy.
+    this.#bytes = new Uint8Array(content);
     this.#size = content.length;
-    this.#durable = content.slice();
+    this.#durable = new Uint8Array(content);
   }
 
   get size(): number {

@@ -50,7 +50,8 @@ export class SimImage implements BlockImage {
   }
 
   write(offset: number, from: Uint8Array): MaybePromise<void> {
-    const bytes = from.slice();
+    // A Buffer's `slice` is no copy.
+    const bytes = new Uint8Array(from);
     const apply = (length: number): void => {
       if (Buffer.compare(bytes, from) !== 0) throw changedInFlight(this.#parts.name, offset, from.length);
       this.#file.write(offset, bytes.subarray(0, length));
