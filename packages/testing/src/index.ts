@@ -3,7 +3,7 @@
 export { driverSuite, type ConformanceCase } from "./conformance/driver-suite.ts";
 export { DiskModel, type Change } from "./conformance/disk-model.ts";
 export { patternOf } from "./conformance/patterns.ts";
-export type { DiscardReads, DriverSubject, Site } from "./conformance/subject.ts";
+export type { DiscardReads, DriverSubject, Site, SiteStorage } from "./conformance/subject.ts";
 export { testFormatDriver, type TestFormatOptions } from "./format/test-format-driver.ts";
 export type { Actor } from "./lab/actor.ts";
 export type { BreakPoints } from "./lab/break-points.ts";
@@ -20,6 +20,8 @@ export type { SimClock } from "./lab/sim-clock.ts";
 export type { SimFault, SimFaultRule } from "./lab/sim-fault.ts";
 export type { SimOffload } from "./lab/sim-offload.ts";
 export type { SimStorage, SimStorageOptions } from "./lab/sim-storage.ts";
+export { CutExpectation, ModelDisk, type ModelOperation, type ModelRequest } from "./lab/model-disk.ts";
+export { ModelMismatch } from "./lab/model-mismatch.ts";
 export { SeededRandom } from "./seeded-random.ts";
 export type { CompletionMode } from "./storage/completions.ts";
 export type { HeldOperations } from "./storage/held-operations.ts";

@@ -46,10 +46,15 @@ export class ModelChange {
     return { from: Math.max(0, this.offset - start), to: Math.min(SECTOR_SIZE, this.end - start) };
   }
 
+  /** Whether what was in the sector makes no difference. */
+  isConstantAt(start: number): boolean {
+    return this.offset <= start && this.end >= start + SECTOR_SIZE && this.#effect.kind !== "zero or same";
+  }
+
   /** What it leaves whatever was there; undefined where that matters. */
   constantAt(start: number): SectorContent | undefined {
     const effect = this.#effect;
-    if (this.offset > start || this.end < start + SECTOR_SIZE || effect.kind === "zero or same") return undefined;
+    if (!this.isConstantAt(start)) return undefined;
     if (effect.kind === "bytes") return new SectorContent(effect.bytes, start - this.offset);
     return effect.kind === "zero" ? SectorContent.ZERO : SectorContent.ZERO.withUnknown(0, SECTOR_SIZE, this.beganAt);
   }

@@ -29,6 +29,8 @@ export class SectorCut {
 
   /** Goes back from the last change: what a change explains hides whatever came before it. */
   allows(part: SectorPart): boolean {
+    const isCovered = this.#log.some((change) => this.#isCovered(change));
+    if (!isCovered && this.#bases.some((base) => base.match(part) !== "no")) return true;
     const open = new Uint8Array(SECTOR_SIZE).fill(1, part.from, part.to);
     const left = this.#explain(part, open);
     const isLost = left.some((change) => change.isBinding && this.#isCovered(change));

@@ -20,8 +20,8 @@ export interface ModelFlush {
 /** Slots are bits of a 32-bit number. */
 const MAX_CHANGES_IN_FLIGHT = 30;
 
-/** Puts the ways that are all right into `found`; answers the way in which other changes are still to be tried, if any. */
-type Judge = (way: Linearization, found: Linearization[]) => Linearization | undefined;
+/** Puts the ways that are all right into `found`; answers the way in which more changes are still to be tried, if any. `isKnown`: none was yet. */
+type Judge = (way: Linearization, found: Linearization[], isKnown: boolean) => Linearization | undefined;
 
 /**
  * The search for linearizations of Wing and Gong ("Testing and Verifying Concurrent Objects", 1993), made as requests end: changes go no
@@ -71,21 +71,21 @@ export class SectorHistory {
     assert(index < MAX_CHANGES_IN_FLIGHT, "that many changes of one sector are in flight");
     this.#slots[index] = change;
     this.#inFlight |= 1 << index;
-    if (change.constantAt(this.#start) === undefined) this.#dependent |= 1 << index;
+    if (!change.isConstantAt(this.#start)) this.#dependent |= 1 << index;
     this.#log.push(change);
     this.#cut = undefined;
   }
 
   succeeded(change: ModelChange): void {
     const slot = this.#slotOf(change);
-    this.#ended(slot, this.#waysWith(slot));
+    this.#ended(slot, this.#waysAfter(change, slot) ?? this.#waysWith(slot));
   }
 
   /** It may have gone, or never goes. */
   failed(change: ModelChange): void {
     const slot = this.#slotOf(change);
     const without = this.#ways.filter(({ placed }) => (placed & slot) === 0).map((way) => afterEnd(way, slot));
-    this.#ended(slot, [...without, ...this.#waysWith(slot)]);
+    this.#ended(slot, [...without, ...(this.#waysAfter(change, slot) ?? this.#waysWith(slot))]);
   }
 
   /** Needed where a change is in flight; where none is, the read meets it when it begins. */
@@ -102,7 +102,7 @@ export class SectorHistory {
       this.beginRead(read);
     }
     const index = this.#reads.indexOf(read);
-    const { found, tried } = this.#search((way, ways) => seenIn(way, index, part, ways), 0);
+    const { found, tried } = this.#search((way, ways, isKnown) => seenIn(way, index, part, { found: ways, isKnown }), 0);
     if (found.length === 0) return tried.flatMap(({ sights }) => sights[index] ?? []).map(({ content }) => content);
     this.#reads.splice(index, 1);
     this.#become(found);
@@ -178,6 +178,20 @@ export class SectorHistory {
     this.#ways = distinct;
   }
 
+  /** The same as `waysWith`, fast, for most: nobody reads, and nothing that went before the change or goes with it makes a difference to it. */
+  #waysAfter(change: ModelChange, slot: number): readonly Linearization[] | undefined {
+    const others = this.#inFlight & ~slot;
+    if (this.#reads.length > 0 || ((this.#dependent & slot) !== 0 && others !== 0)) return undefined;
+    const after: Linearization[] = [];
+    for (const way of this.#ways) {
+      if (((way.placed | way.unseen) & slot) !== 0) addWay(after, afterEnd(way, slot));
+      if ((way.placed & slot) !== 0) continue;
+      const unseen = others & ~way.placed;
+      for (const content of change.outcomesAt(this.#start, way.content)) addWay(after, { ...way, content, unseen });
+    }
+    return after;
+  }
+
   /** The ways in which the change `slot` has gone. */
   #waysWith(slot: number): readonly Linearization[] {
     const judge: Judge = (way, found) => {
@@ -188,19 +202,33 @@ export class SectorHistory {
     return this.#search(judge, slot).found;
   }
 
-  /** Tries the changes in flight in every order, in each way for as long as the judge goes on. `last`: the slot that none shall hide. */
+  /** Tries the changes in flight in every order, in each way for as long as the judge goes on. `last`: the slot that is looked for, if one is. */
   #search(judge: Judge, last: number): { readonly found: readonly Linearization[]; readonly tried: readonly Linearization[] } {
     const found: Linearization[] = [];
     const tried = [...this.#ways];
-    for (const way of tried) {
-      const open = judge(way, found);
+    const knownCount = tried.length;
+    for (const [number, way] of tried.entries()) {
+      const open = judge(way, found, number < knownCount);
       if (open === undefined) continue;
+      const candidates = this.#candidates(open, last, number < knownCount);
       for (const [index, change] of this.#slots.entries()) {
-        if (change === undefined || (open.placed & (1 << index)) !== 0) continue;
+        if (change === undefined || (candidates & (1 << index)) === 0) continue;
         for (const next of this.#place(open, 1 << index, change, last)) addWay(tried, next);
       }
     }
     return { found, tried };
+  }
+
+  /** The changes worth a try as the next one: what goes unseen before another one is already stood for. */
+  #candidates(way: Linearization, last: number, isKnown: boolean): number {
+    const waiting = this.#inFlight & ~way.placed;
+    if (last !== 0 && this.#hides(last, waiting & ~last)) return last;
+    return isKnown || this.#dependent !== 0 ? waiting : 0;
+  }
+
+  /** Whether it is all the same what of `others` goes right before the change `slot`: it leaves nothing of that, and reads can tell them apart. */
+  #hides(slot: number, others: number): boolean {
+    return (this.#dependent & slot) === 0 && (this.#reads.length === 0 || (this.#dependent & others) === 0);
   }
 
   /** The change goes next. Where it leaves nothing of what was there, others may have gone before it, each unseen but by a read in flight. */
@@ -208,14 +236,12 @@ export class SectorHistory {
     const before = stillWaiting(way, slot);
     const placed = before.placed | slot;
     const others = this.#inFlight & ~(placed | last);
-    const constant = change.constantAt(this.#start);
-    if (constant !== undefined && (this.#reads.length === 0 || (others & this.#dependent) === 0)) {
-      const sights = this.#reads.length === 0 ? [] : withSights(before, [{ content: constant, needs: 0 }, ...this.#sightsOf(others)]);
-      return [{ ...before, content: constant, placed, unseen: others, sights }];
-    }
-    return change
-      .outcomesAt(this.#start, before.content)
-      .map((content) => ({ ...before, content, placed, sights: withSights(before, [{ content, needs: 0 }]) }));
+    const isHiding = this.#hides(slot, others);
+    return change.outcomesAt(this.#start, before.content).map((content) => {
+      const sights =
+        before.sights.length === 0 ? [] : withSights(before, [{ content, needs: 0 }, ...(isHiding ? this.#sightsOf(others) : [])]);
+      return { ...before, content, placed, unseen: isHiding ? others : before.unseen, sights };
+    });
   }
 
   #sightsOf(slots: number): readonly Sight[] {
@@ -226,8 +252,13 @@ export class SectorHistory {
   }
 }
 
-/** The ways in which read number `index` has seen the part. */
-function seenIn(way: Linearization, index: number, part: SectorPart, found: Linearization[]): Linearization | undefined {
+/** The ways in which read number `index` has seen the part. Of one that was not known, what goes unseen is tried as a way of its own. */
+function seenIn(
+  way: Linearization,
+  index: number,
+  part: SectorPart,
+  { found, isKnown }: { readonly found: Linearization[]; readonly isKnown: boolean },
+): Linearization | undefined {
   const own = way.sights[index] ?? [];
   const rest = { ...way, sights: way.sights.toSpliced(index, 1) };
   if (own.some(({ content, needs }) => needs === 0 && content.match(part) === "yes")) {
@@ -236,7 +267,7 @@ function seenIn(way: Linearization, index: number, part: SectorPart, found: Line
   }
   for (const { content, needs } of own) {
     const match = content.match(part);
-    if (match === "no") continue;
+    if (match === "no" || (needs !== 0 && !isKnown)) continue;
     const seen = afterUnseen(rest, needs);
     addWay(found, match === "narrows" ? afterSeeing(seen, content, part) : seen);
   }
