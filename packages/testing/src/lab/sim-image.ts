@@ -2,6 +2,7 @@
 
 import type { BlockEvent, BlockImage, ImageLimits, MaybePromise, ResizeOptions, RunStatus } from "@coblock/core";
 import type { StorageOperation } from "../storage/operation.ts";
+import { SECTOR_SIZE } from "./sector-content.ts";
 import type { SimFile } from "./sim-file.ts";
 
 /** One operation, and what it does when it takes effect. */
@@ -77,12 +78,16 @@ export class SimImage implements BlockImage {
     await this.#perform("resize", size, 0, { apply: () => this.#file.resize(size) });
   }
 
+  /** By sectors: a run for every byte that happens to be zero would help nobody. */
   status(offset: number, length: number): RunStatus {
     const bytes = new Uint8Array(length);
     this.#file.read(offset, bytes);
-    const zero = bytes[0] === 0;
-    const end = bytes.findIndex((byte) => (byte === 0) !== zero);
-    return { kind: zero ? "zero" : "data", length: end < 0 ? length : end };
+    const partEnd = (start: number): number => Math.min(length, start + SECTOR_SIZE - ((offset + start) % SECTOR_SIZE));
+    const isZero = (start: number): boolean => bytes.subarray(start, partEnd(start)).every((byte) => byte === 0);
+    const zero = isZero(0);
+    let end = partEnd(0);
+    while (end < length && isZero(end) === zero) end = partEnd(end);
+    return { kind: zero ? "zero" : "data", length: end };
   }
 
   event(name: BlockEvent): MaybePromise<void> {
