@@ -1,5 +1,6 @@
 /** Reads of a mapped image: from its children, its backing file, its compressed clusters, or zeros. */
 
+import type { BlockEvent } from "../block-event.ts";
 import type { BlockChild } from "../child.ts";
 import type { HostSpan, IoOptions, MappedImage, Mapping, MaybePromise } from "../driver.ts";
 import type { AddressLookup } from "./address-lookup.ts";
@@ -13,16 +14,21 @@ export class MappedReader {
   readonly #lookup: AddressLookup;
   readonly #retired: RetiredSpace;
   readonly #decoded = new DecodedUnits();
+  /** Who hears of reads; `undefined`: nobody. */
+  readonly #events: BlockChild | undefined;
 
-  constructor(image: MappedImage, lookup: AddressLookup, retired: RetiredSpace) {
+  constructor(image: MappedImage, lookup: AddressLookup, retired: RetiredSpace, events?: BlockChild) {
     this.#image = image;
     this.#lookup = lookup;
     this.#retired = retired;
+    this.#events = events;
   }
 
   read(offset: number, into: Uint8Array, options: IoOptions | undefined): MaybePromise<void> {
     const found = this.#lookup.now(offset, into.length, "read");
     if (found === undefined || found.kind === "wait" || found.length < into.length) return this.#readPieces(offset, into, options);
+    const suspended = this.#announce(found, undefined);
+    if (suspended !== undefined) return this.#readPieces(offset, into, options, suspended);
     return this.#readMapped(found, offset, into, options);
   }
 
@@ -31,22 +37,43 @@ export class MappedReader {
     this.#decoded.drop(span);
   }
 
-  async #readPieces(offset: number, into: Uint8Array, options: IoOptions | undefined): Promise<void> {
+  /** `suspended`: the first piece stands where it was announced. */
+  async #readPieces(offset: number, into: Uint8Array, options: IoOptions | undefined, suspended?: Promise<BlockEvent>): Promise<void> {
     const pieces = new PieceTasks();
     try {
+      let announced = suspended === undefined ? undefined : await suspended;
       for (let done = 0; done < into.length && !pieces.failed;) {
         options?.signal?.throwIfAborted();
         await pieces.room();
         const at = done;
-        done += await this.#lookup.with(offset + at, into.length - at, "read", options, (mapping) => {
+        const step = await this.#lookup.with(offset + at, into.length - at, "read", options, (mapping) => {
+          const announcing = this.#announce(mapping, announced);
+          if (announcing !== undefined) return announcing;
           pieces.start(() => this.#readMapped(mapping, offset + at, into.subarray(at, at + mapping.length), options));
           return mapping.length;
         });
+        announced = typeof step === "number" ? undefined : step;
+        if (typeof step === "number") done += step;
       }
     } catch (error) {
       pieces.fail(error);
     }
     await pieces.settled();
+  }
+
+  /**
+   * Tells of the I/O that a read of `mapping` begins with, unless that was `announced` already. A promise, of the name: the mapping is
+   * stale when it is fulfilled.
+   */
+  #announce(mapping: Mapping, announced: BlockEvent | undefined): Promise<BlockEvent> | undefined {
+    if (this.#events === undefined) return undefined;
+    const name = this.#eventOf(mapping);
+    return name === undefined || name === announced ? undefined : this.#events.event(name)?.then(() => name);
+  }
+
+  #eventOf({ kind }: Mapping): BlockEvent | undefined {
+    if (kind === "unallocated") return this.#image.backing === undefined ? undefined : "read_backing_aio";
+    return kind === "zero" ? undefined : kind === "data" ? "read_aio" : "read_compressed";
   }
 
   /** In the turn of the lookup. */
@@ -92,12 +119,18 @@ export class MappedReader {
   }
 }
 
-/** Bytes past the end of the child read as zeros: an image file may end before its last cluster does, a backing file before the overlay. */
+/**
+ * Bytes past the end of the child read as zeros: an image file may end before its last cluster does, a backing file before the overlay.
+ * Where the child grows while it is read, the read begins anew: else a sector could be half of what it was, half of what it became.
+ */
 function readOrZero(child: BlockChild, childOffset: number, into: Uint8Array, options: IoOptions | undefined): MaybePromise<void> {
-  const present = Math.max(0, Math.min(into.length, child.size - childOffset));
+  const { size } = child;
+  const present = Math.max(0, Math.min(into.length, size - childOffset));
   if (present === into.length) return child.read(childOffset, into, options);
   into.fill(0, present);
-  return present === 0 ? undefined : child.read(childOffset, into.subarray(0, present), options);
+  if (present === 0) return undefined;
+  const pending = child.read(childOffset, into.subarray(0, present), options);
+  return pending?.then(() => (child.size > size ? readOrZero(child, childOffset, into, options) : undefined));
 }
 
 async function decodeAfter(pending: MaybePromise<void>, decode: () => MaybePromise<void>): Promise<void> {
