@@ -1,9 +1,11 @@
 /** All scenarios, by name. */
 
 import type { Scenario } from "@coblock/testing";
-import { qedEvict } from "./scenarios/qed-evict.ts";
+import { COROUTINE_SCENARIOS } from "./scenarios/coroutine-scenarios.ts";
+import { QCOW2_SCENARIOS } from "./scenarios/qcow2-scenarios.ts";
+import { QED_SCENARIOS } from "./scenarios/qed-scenarios.ts";
 
-export const SCENARIOS: readonly Scenario[] = [qedEvict];
+export const SCENARIOS: readonly Scenario[] = [...QED_SCENARIOS, ...QCOW2_SCENARIOS, ...COROUTINE_SCENARIOS];
 
 /** Throws where there is none of that name. */
 export function scenarioOf(name: string): Scenario {

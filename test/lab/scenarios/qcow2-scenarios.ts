@@ -1,0 +1,46 @@
+/** All scenarios of qcow2. */
+
+import type { Scenario } from "@coblock/testing";
+import {
+  qcow2Compressed,
+  qcow2CopyShared,
+  qcow2CopyUp,
+  qcow2Evict,
+  qcow2Overlap,
+  qcow2Status,
+  qcow2TwoMisses,
+  qcow2ZeroCopy,
+} from "./qcow2-overlaps.ts";
+import { qcow2RetiredPack, qcow2ReuseBeside, qcow2ReuseCompressed, qcow2ReuseRead, qcow2ReuseWrite } from "./qcow2-retired.ts";
+import {
+  qcow2Storm,
+  qcow2StormEio,
+  qcow2StormEnospc,
+  qcow2StormOverlay,
+  qcow2StormPacked,
+  qcow2StormShared,
+  qcow2StormShort,
+} from "./qcow2-storms.ts";
+
+export const QCOW2_SCENARIOS: readonly Scenario[] = [
+  qcow2TwoMisses,
+  qcow2Evict,
+  qcow2Overlap,
+  qcow2CopyUp,
+  qcow2CopyShared,
+  qcow2ZeroCopy,
+  qcow2Compressed,
+  qcow2Status,
+  qcow2ReuseRead,
+  qcow2ReuseWrite,
+  qcow2ReuseBeside,
+  qcow2ReuseCompressed,
+  qcow2RetiredPack,
+  qcow2Storm,
+  qcow2StormPacked,
+  qcow2StormShared,
+  qcow2StormOverlay,
+  qcow2StormEio,
+  qcow2StormEnospc,
+  qcow2StormShort,
+];
