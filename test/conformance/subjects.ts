@@ -16,6 +16,7 @@ export function rawSubject(name: string, window: { readonly offset?: number; rea
     diskSize: size ?? 20_001,
     clusterSize: 4096,
     discardReads: "anything",
+    tearsSectors: offset % 512 !== 0,
     resizes: size === undefined ? "grow and shrink" : "none",
     create: async (site) => site.storage.put(site.fileName(), new Uint8Array(offset + site.size + (size === undefined ? 0 : 1000))),
     describe: (site) => ({

@@ -1,13 +1,20 @@
 /** What the conformance suite is told of a driver. */
 
 import type { BlockGraph, DescribedNode, DriverEntry } from "@coblock/core";
-import type { TestStorage } from "../storage/test-storage.ts";
+
+/** Named files in memory that a case has made for itself. */
+export interface SiteStorage {
+  /** Makes a file, or replaces it. */
+  put(name: string, content: Uint8Array): void;
+  /** A copy of a file's bytes now. */
+  contentOf(name: string): Uint8Array;
+}
 
 /** Where one case makes its image. */
 export interface Site {
-  /** Has the subject's drivers and the driver `test` of `storage`. */
+  /** Has the subject's drivers and the driver of `storage`. */
   readonly graph: BlockGraph;
-  readonly storage: TestStorage;
+  readonly storage: SiteStorage;
   /** Virtual size in bytes of the image to make. */
   readonly size: number;
   /** A number that no other site has: for names outside of `storage`. */
@@ -16,7 +23,7 @@ export interface Site {
   readonly content?: Uint8Array;
   /** The backing file to open the image with. */
   readonly backing?: DescribedNode;
-  /** A file name in `storage`: "test:image", "test:image.part". */
+  /** A file name in `storage`, with the prefix of its protocol: "test:image", "test:image.part". */
   fileName(part?: string): string;
 }
 
@@ -49,6 +56,8 @@ export interface DriverSubject {
   readonly persistent?: boolean;
   /** All its bytes are in `site.storage`, so that these can fail, come late, and be cut off. Default true. */
   readonly overTestStorage?: boolean;
+  /** A sector of the disk may be parts of two sectors of its storage, so that a power cut can tear it. Default false. */
+  readonly tearsSectors?: boolean;
   /** Takes `site.backing`. Default false. */
   readonly backing?: boolean;
   /** Default false. */

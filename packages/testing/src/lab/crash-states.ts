@@ -10,6 +10,8 @@ const SECTOR = 512;
 interface OpenSector {
   readonly file: string;
   readonly offset: number;
+  /** Where the last change of it ends: so long the file is at least, if one of them got there. */
+  readonly end: number;
   readonly contents: readonly Uint8Array[];
 }
 
@@ -40,15 +42,17 @@ export function* crashStates(cut: ReadonlyMap<string, FileAtCut>, options: Crash
 function openSectors(cut: ReadonlyMap<string, FileAtCut>): readonly OpenSector[] {
   return [...cut].flatMap(([file, { changes, durable }]) => {
     const contents = new Map<number, Uint8Array[]>();
+    const ends = new Map<number, number>();
     for (const { offset, bytes } of changes) {
       for (let start = offset - (offset % SECTOR); start < offset + bytes.length; start += SECTOR) {
         const known = contents.get(start) ?? [];
+        ends.set(start, Math.max(ends.get(start) ?? 0, Math.min(start + SECTOR, offset + bytes.length)));
         // A change of a part of a sector is made to what the disk holds then: the durable content, or an earlier change.
         const bases = [sectorOf(durable, start), ...known];
         contents.set(start, [...known, ...bases.map((base) => changed(base, start, offset, bytes))]);
       }
     }
-    return [...contents].map(([offset, all]) => ({ file, offset, contents: distinct(all) }));
+    return [...contents].map(([offset, all]) => ({ file, offset, end: ends.get(offset) ?? offset, contents: distinct(all) }));
   });
 }
 
@@ -123,8 +127,9 @@ function* structuredChoices(cut: ReadonlyMap<string, FileAtCut>, sectors: readon
 function built(cut: ReadonlyMap<string, FileAtCut>, sectors: readonly OpenSector[], choice: Choice, serial: number): FilesAfterCut {
   const files = new Map<string, Uint8Array>();
   for (const [name, { durable, size }] of cut) {
-    const present = sectors.flatMap(({ file, offset }, index) => (file === name && (choice[index] ?? 0) > 0 ? [Math.min(offset + SECTOR, size)] : []));
-    const bytes = new Uint8Array(serial % 2 === 0 ? Math.max(durable.length, ...present) : Math.max(size, durable.length));
+    const present = sectors.flatMap(({ file, end }, index) => (file === name && (choice[index] ?? 0) > 0 ? [end] : []));
+    const least = Math.max(durable.length, ...present);
+    const bytes = new Uint8Array(serial % 2 === 0 ? least : Math.max(size, least));
     bytes.set(durable);
     files.set(name, bytes);
   }

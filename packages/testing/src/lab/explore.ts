@@ -4,6 +4,7 @@ import { SeededRandom } from "../seeded-random.ts";
 import { type ChoiceSource, RandomChoices, ScriptedChoices } from "./choices.ts";
 import { realNow } from "./event-loop.ts";
 import { loaded } from "./loaded-drivers.ts";
+import { guardPurity } from "./purity.ts";
 import { type RunResult, runOnce } from "./run.ts";
 import type { Scenario } from "./scenario.ts";
 import { type Schedule, scheduleText } from "./schedule.ts";
@@ -57,13 +58,17 @@ export interface Exploration {
 
 /** Stops at the first failure. Throws only where the lab itself is used wrongly. */
 export async function explore(scenario: Scenario, options: ExploreOptions): Promise<Exploration> {
-  return new Exploring(await loaded(scenario), options).run();
+  const exploring = new Exploring(await loaded(scenario), options);
+  using _guards = guardPurity();
+  return await exploring.run();
 }
 
 /** One run by a schedule, with its journal: for a failure that was found before. */
 export async function replay(scenario: Scenario, schedule: Schedule, options: Pick<ExploreOptions, "maxSteps"> = {}): Promise<RunResult> {
   const choices = new ScriptedChoices(schedule);
-  return runOnce({ scenario: await loaded(scenario), choices, files: new Map(), journal: true, ...options });
+  const ready = await loaded(scenario);
+  using _guards = guardPurity();
+  return await runOnce({ scenario: ready, choices, files: new Map(), journal: true, ...options });
 }
 
 /** Throws the report of a failure; for tests. */

@@ -10,6 +10,7 @@ import { Lab } from "./lab.ts";
 import type { LabDisk } from "./lab-disk.ts";
 import { loaded } from "./loaded-drivers.ts";
 import type { CutExpectation } from "./model-disk.ts";
+import { guardPurity } from "./purity.ts";
 import { runOnce } from "./run.ts";
 import { RunFailure } from "./run-failure.ts";
 import type { Scenario } from "./scenario.ts";
@@ -53,7 +54,9 @@ interface Moment {
 
 /** Stops at the first failure. */
 export async function powerCut(scenario: Scenario, options: PowerCutOptions = {}): Promise<PowerCutResult> {
-  return new PowerCutting(await loaded(scenario), options).run();
+  const cutting = new PowerCutting(await loaded(scenario), options);
+  using _guards = guardPurity();
+  return await cutting.run();
 }
 
 /** Throws the report of a failure; for tests. */

@@ -16,16 +16,25 @@ const FORBIDDEN: readonly (readonly [object: object, path: string, name: string]
 /** The machinery around a test has its own timers: not the code under test, and not to be judged. */
 const NOT_UNDER_TEST = /node_modules\/(?:\.pnpm\/)?(?:@?vitest|tinypool|birpc|tsx)|^\s*at [^(]*\(?node:/u;
 
-/** Until disposed, whoever asks for real time or chance gets an error, and `report` hears the function's name and who called it. */
-export function forbidImpurity(report: (failure: RunFailure) => void): Disposable {
+/** Who hears of it, while somebody must. */
+let report: ((failure: RunFailure) => void) | undefined;
+
+/** Until disposed, whoever asks for real time or chance gets an error, and `listener` hears the function's name and who called it. */
+export function forbidImpurity(listener: (failure: RunFailure) => void): Disposable {
+  report = listener;
+  return { [Symbol.dispose]: () => (report = undefined) };
+}
+
+/** Puts guards in front of real time and chance, which let everything through until it is forbidden. Costly: once for many runs. */
+export function guardPurity(): Disposable {
   const undo = FORBIDDEN.map(([object, path, name]) => {
     const real = Reflect.get(object, name) as (...args: unknown[]) => unknown;
     const own = Object.getOwnPropertyDescriptor(object, name);
     const guard = function (this: unknown, ...args: unknown[]): unknown {
-      const caller = callerOf(new Error("caller"));
+      const caller = report === undefined ? undefined : callerOf(new Error("caller"));
       if (caller === undefined || NOT_UNDER_TEST.test(caller)) return real.apply(this, args);
       const failure = new RunFailure("impure", `the code under test calls ${path}${name}(): ${caller.trim()}`);
-      report(failure);
+      report?.(failure);
       throw failure;
     };
     Object.defineProperty(object, name, { value: guard, configurable: true, writable: true });
