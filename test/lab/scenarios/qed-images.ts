@@ -17,14 +17,17 @@ export interface QedDiskOptions {
   readonly filled?: readonly number[];
   /** A backing file full of data. Default false. */
   readonly backing?: boolean;
+  /** Bytes of garbage behind the last cluster of the file. Default 0. */
+  readonly tail?: number;
 }
 
 export async function qedDisk(lab: Lab, options: QedDiskOptions = {}): Promise<LabDisk> {
-  const { tables = 3, cachedTables = 50, filled = [], backing = false } = options;
+  const { tables = 3, cachedTables = 50, filled = [], backing = false, tail = 0 } = options;
   const size = tables * TABLE_SPAN;
   if (backing) await lab.file("sim:base", async () => new Uint8Array(TABLE_SPAN / 64).fill(0xba));
   const request = { driver: "qed", filename: "sim:disk", size, values: { cluster_size: CLUSTER, table_size: 2 } } as const;
   await lab.image(request, (graph) => fill(graph, lab, filled));
+  if (tail > 0) lab.storage.put("sim:disk", Buffer.concat([lab.storage.contentOf("sim:disk"), new Uint8Array(tail).fill(0xee)]));
   const node: NodeOptions = {
     driver: "qed",
     file: "sim:disk",
@@ -32,6 +35,11 @@ export async function qedDisk(lab: Lab, options: QedDiskOptions = {}): Promise<L
     l2CacheSize: cachedTables * 2 * CLUSTER,
   };
   return lab.open("disk", node);
+}
+
+/** Whether the file is marked as unclean, in the features of its header. */
+export function hasNeedCheck(lab: Lab): boolean {
+  return ((lab.storage.contentOf("sim:disk")[16] ?? 0) & 2) !== 0;
 }
 
 async function fill(graph: BlockGraph, lab: Lab, offsets: readonly number[]): Promise<void> {
