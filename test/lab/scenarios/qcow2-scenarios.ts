@@ -11,6 +11,15 @@ import {
   qcow2TwoMisses,
   qcow2ZeroCopy,
 } from "./qcow2-overlaps.ts";
+import {
+  qcow2Growth,
+  qcow2GrowthEio,
+  qcow2GrowthShort,
+  qcow2HeaderFree,
+  qcow2NoBlock,
+  qcow2Resize,
+  qcow2ResizeEio,
+} from "./qcow2-refcounts.ts";
 import { qcow2RetiredPack, qcow2ReuseBeside, qcow2ReuseCompressed, qcow2ReuseRead, qcow2ReuseWrite } from "./qcow2-retired.ts";
 import {
   qcow2Storm,
@@ -36,6 +45,13 @@ export const QCOW2_SCENARIOS: readonly Scenario[] = [
   qcow2ReuseBeside,
   qcow2ReuseCompressed,
   qcow2RetiredPack,
+  qcow2HeaderFree,
+  qcow2NoBlock,
+  qcow2Growth,
+  qcow2GrowthEio,
+  qcow2GrowthShort,
+  qcow2Resize,
+  qcow2ResizeEio,
   qcow2Storm,
   qcow2StormPacked,
   qcow2StormShared,
