@@ -9,9 +9,10 @@ export interface SimFaultRule {
   readonly match?: StorageMatch;
   /**
    * `EIO`, `ENOSPC`: nothing is done and the operation fails. `short`: a part of it is done (whole sectors, at least one if there are two),
-   * then it fails with EIO. `held`: it stays in flight until the fault is let go.
+   * then it fails with EIO. `unheard`: all of it is done, and it fails with EIO all the same. `held`: it stays in flight until the fault is
+   * let go.
    */
-  readonly effect: "EIO" | "ENOSPC" | "short" | "held";
+  readonly effect: "EIO" | "ENOSPC" | "short" | "unheard" | "held";
   /** Matching operations that pass before the first that is struck. Default 0. */
   readonly after?: number;
   /** How many are struck. Default 1. */

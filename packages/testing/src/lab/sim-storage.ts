@@ -214,9 +214,10 @@ export class SimStorage {
   }
 
   #fail(operation: SimOperation, effect: SimFaultRule["effect"]): never {
-    const done = effect === "short" ? Math.floor(operation.length / 2 / 512) * 512 : 0;
     const file = this.#files.get(operation.file);
-    if (done > 0 && file !== undefined) this.#apply(operation, file, done);
+    const done = effect === "short" ? Math.floor(operation.length / 2 / 512) * 512 : operation.length;
+    const takesEffect = effect === "unheard" || (effect === "short" && done > 0);
+    if (takesEffect && file !== undefined) this.#apply(operation, file, done);
     this.#journal.note(() => `${describe(operation)} fails: ${effect}`);
     throw faultError(operation, effect);
   }
