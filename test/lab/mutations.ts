@@ -1,5 +1,9 @@
 /** Protections that can be taken out, one at a time: the lab must find what they prevent. */
 
+import { COROUTINE_MUTATIONS } from "./mutations/coroutines.ts";
+import { QCOW2_MUTATIONS } from "./mutations/qcow2.ts";
+import { QED_MUTATIONS } from "./mutations/qed.ts";
+
 /** One change of the sources; `find` must fit in exactly one place. */
 export interface SourceEdit {
   /** Below `packages/`. */
@@ -21,7 +25,7 @@ export interface Mutation {
   readonly found: RegExp;
 }
 
-export const MUTATIONS: readonly Mutation[] = [];
+export const MUTATIONS: readonly Mutation[] = [...COROUTINE_MUTATIONS, ...QED_MUTATIONS, ...QCOW2_MUTATIONS];
 
 /** Throws where there is none of that name. */
 export function mutationOf(name: string): Mutation {

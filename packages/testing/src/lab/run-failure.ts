@@ -19,7 +19,13 @@ export class RunFailure extends Error {
 
   /** A failure as it is, anything else as `kind`. */
   static of(error: unknown, kind: FailureKind, what: string): RunFailure {
-    if (error instanceof RunFailure) return error;
-    return new RunFailure(kind, `${what}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    const first = firstOf(error);
+    if (first instanceof RunFailure) return first;
+    return new RunFailure(kind, `${what}: ${first instanceof Error ? first.message : String(first)}`, { cause: error });
   }
+}
+
+/** What went wrong before its scope was left: a scope that cannot be left in good order either (a `SuppressedError`) hides it. */
+function firstOf(error: unknown): unknown {
+  return error instanceof Error && "suppressed" in error ? firstOf(error.suppressed) : error;
 }

@@ -1,7 +1,7 @@
 /** The tree of all schedules, walked depth first; schedules that only swap independent steps are walked once. */
 
 import type { Action, ChoiceSource } from "./choices.ts";
-import { Footprint } from "./footprint.ts";
+import type { Footprint } from "./footprint.ts";
 
 /** What may be skipped: an action and what it touched when it was walked. */
 type SleepSet = ReadonlyMap<number, Footprint>;
@@ -31,7 +31,7 @@ interface PickNode {
  * independent steps alone.
  */
 export class ScheduleTree implements ChoiceSource {
-  #nodes: (StepNode | PickNode)[] = [];
+  readonly #nodes: (StepNode | PickNode)[] = [];
   #depth = 0;
   #stepNode: StepNode | undefined;
   #touched: Footprint | undefined;
