@@ -42,12 +42,6 @@ export function afterUnseen(way: Linearization, slots: number): Linearization {
   return { ...way, placed: way.placed | slots, unseen: way.unseen & ~slots, sights: withoutNeed(way.sights, slots) };
 }
 
-/** The change `slot` has not gone unseen. */
-export function stillWaiting(way: Linearization, slot: number): Linearization {
-  if ((way.unseen & slot) === 0) return way;
-  return { ...way, unseen: way.unseen & ~slot, sights: way.sights.map((sights) => sights.filter(({ needs }) => (needs & slot) === 0)) };
-}
-
 /** A read has seen the part where `where` was: what was unknown there is known everywhere. */
 export function afterSeeing(way: Linearization, where: SectorContent, part: SectorPart): Linearization {
   const narrowed = (content: SectorContent): SectorContent => content.narrowed(where, part);

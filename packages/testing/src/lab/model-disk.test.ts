@@ -33,6 +33,8 @@ function disk(...requests: readonly ModelRequest[]): ModelDisk {
   return model;
 }
 
+const flush: ModelRequest = { kind: "flush" };
+
 describe("a disk at rest", () => {
   it("holds what it was given", () => {
     const model = new ModelDisk(bytes([SECTOR, 1], [SECTOR, 2], [100, 3]));
@@ -62,6 +64,17 @@ describe("a disk at rest", () => {
     model.expect(2 ** 39, filled(0, 1_000_000), "the middle");
     expect(() => model.expect(2 ** 39, bytes([700, 0], [1, 9], [300, 0]), "the middle")).toThrow(ModelMismatch);
     model.afterPowerCut().expect(size - 612, filled(0, 612), "the end");
+  });
+
+  it("is judged between what was touched as well", () => {
+    const model = disk(write(1), write(2, 4 * SECTOR));
+    const seen = bytes([SECTOR, 1], [3 * SECTOR, 0], [SECTOR, 2], [3 * SECTOR, 0]);
+    model.expect(0, seen, "all");
+    model.begin(flush).succeeded();
+    model.afterPowerCut().expect(0, seen, "all");
+    seen[2 * SECTOR + 5] = 1;
+    expect(() => model.expect(0, seen, "all")).toThrow("at offset 1029 there is [01 00");
+    expect(() => model.afterPowerCut().expect(0, seen, "all")).toThrow("at offset 1029 there is [01 00");
   });
 
   it("has a short last sector", () => {
@@ -194,6 +207,18 @@ describe("reads and writes at the same time", () => {
     next.succeeded(filled(2));
     slow.succeeded();
     expect(() => model.expect(0, filled(1), "seen before the other one, it cannot come after it")).toThrow(ModelMismatch);
+  });
+
+  it("what a read has met before it ended has nothing to do with what began later", () => {
+    const model = disk();
+    const reading = model.begin(read());
+    const slow = model.begin(write(1));
+    model.begin(write(2)).succeeded();
+    slow.succeeded();
+    const next = model.begin(write(3));
+    reading.succeeded(filled(1));
+    next.succeeded();
+    expect(() => model.expect(0, filled(2), "the end")).toThrow(ModelMismatch);
   });
 
   it("a read that fails says nothing", () => {

@@ -128,6 +128,20 @@ describe("after a power cut", () => {
     expect(possible(model.afterPowerCut())).toEqual([2]);
   });
 
+  it("so it is with something in flight beside them", () => {
+    const model = disk();
+    model.begin(write(3, 0, 100));
+    model.begin(write(1)).succeeded();
+    const first = model.begin(flush);
+    model.begin(write(2)).succeeded();
+    const second = model.begin(flush);
+    expect(possible(model.afterPowerCut())).toEqual([0, 1, 2]);
+    second.succeeded();
+    expect(possible(model.afterPowerCut())).toEqual([2]);
+    first.succeeded();
+    expect(possible(model.afterPowerCut())).toEqual([2]);
+  });
+
   it("writes of parts are there one by one", () => {
     const cut = disk(write(1), flush, write(2, 0, 200), write(3, 100, 200), write(4, 400, 112)).afterPowerCut();
     cut.expect(0, bytes([100, 2], [200, 3], [212, 1]), "in order");
@@ -173,7 +187,9 @@ describe("after a power cut", () => {
   it("a snapshot stays what it was", () => {
     const model = disk(write(1));
     const cut = model.afterPowerCut();
-    model.begin(write(2)).succeeded();
+    const writing = model.begin(write(2));
+    expect(possible(model.afterPowerCut())).toEqual([0, 1, 2]);
+    writing.succeeded();
     model.begin(flush).succeeded();
     model.begin(write(3, 512)).succeeded();
     expect(possible(cut)).toEqual([0, 1]);

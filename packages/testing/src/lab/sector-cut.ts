@@ -63,14 +63,13 @@ export class SectorCut {
   }
 
   /**
-   * A change that can be the last of those left. Taking one that no flush covers takes nothing from the others. Taking one that is covered
-   * rules out those that began after its end: the later its end, the fewer.
+   * Of the changes that can be the last of those left the one that ended last. Taking one that no flush covers takes nothing from the others.
+   * Taking one that is covered rules out those that began after its end: the later its end, the fewer.
    */
   #last(left: readonly ModelChange[], part: SectorPart, open: Uint8Array): ModelChange | undefined {
     let latest: ModelChange | undefined;
     for (const change of left) {
       if (!change.explains(this.#start, part, open)) continue;
-      if (!this.#isCovered(change)) return change;
       const isHeldBack = left.some((other) => other.isBinding && this.#isCovered(other) && other.beganAt > change.endedAt);
       if (!isHeldBack && (latest === undefined || change.endedAt > latest.endedAt)) latest = change;
     }

@@ -169,20 +169,17 @@ class Trial {
 
   /** Compares what a power cut may leave; `isExact`: the model may not allow more. */
   judgeCut(isExact: boolean): void {
-    const allowed = [...afterCut(this.history)];
+    const allowed = [...afterCut(this.history)].map((text) => text.split(","));
     const cut = this.model.afterPowerCut();
     const values = [...Array.from({ length: this.#mixture.values + 1 }, (_none, value) => value), 99];
-    for (const first of values) {
-      for (const second of values) {
-        for (const third of values) {
-          const cells: Cells = [first, second, third];
-          const isAllowed = allowed.some((text) => text.split(",").every((cell, index) => cell === "?" || cell === String(cells[index])));
-          if (!isAllowed && !isExact) continue;
-          const seen = bytesOf(cells, 0);
-          expect(!throwsMismatch(() => cut.expect(0, seen, "cut")), `${cells.join()} after\n${this.text}`).toBe(isAllowed);
-        }
-      }
+    const wrong: Cells[] = [];
+    for (const cells of values.flatMap((first) => values.flatMap((second) => values.map((third): Cells => [first, second, third])))) {
+      const isAllowed = allowed.some((left) => left.every((cell, index) => cell === "?" || cell === String(cells[index])));
+      if (!isAllowed && !isExact) continue;
+      const seen = bytesOf(cells, 0);
+      if (throwsMismatch(() => cut.expect(0, seen, "cut")) === isAllowed) wrong.push(cells);
     }
+    expect(wrong, this.text).toEqual([]);
   }
 
   /** The flush that counts began while a change was in flight: then what reads have seen since an earlier one is not made use of. */
@@ -315,6 +312,6 @@ describe("a sector says what trying every order says", () => {
       { operations: 6, kinds: ["read", "write", "write", "anything", "flush", "flush"], wholeChance: 0.7, values: 2 },
       2500,
     );
-    expect(cuts).toBeGreaterThan(250);
+    expect(cuts).toBeGreaterThan(100);
   });
 });

@@ -1,7 +1,7 @@
 /** What one sector of a model disk may hold, while requests begin and end: it must be linearizable. */
 
 import { assert } from "@coblock/core";
-import { addWay, afterEnd, afterSeeing, afterUnseen, type Linearization, type Sight, stillWaiting, withSights } from "./linearization.ts";
+import { addWay, afterEnd, afterSeeing, afterUnseen, type Linearization, type Sight, withSights } from "./linearization.ts";
 import type { ModelChange } from "./model-change.ts";
 import type { SectorContent, SectorPart } from "./sector-content.ts";
 import { SectorCut } from "./sector-cut.ts";
@@ -84,8 +84,8 @@ export class SectorHistory {
   /** It may have gone, or never goes. */
   failed(change: ModelChange): void {
     const slot = this.#slotOf(change);
-    const without = this.#ways.filter(({ placed }) => (placed & slot) === 0).map((way) => afterEnd(way, slot));
-    this.#ended(slot, [...without, ...(this.#waysAfter(change, slot) ?? this.#waysWith(slot))]);
+    const asTheyAre = this.#ways.map((way) => afterEnd(way, slot));
+    this.#ended(slot, [...asTheyAre, ...(this.#waysAfter(change, slot) ?? this.#waysWith(slot))]);
   }
 
   /** Needed where a change is in flight; where none is, the read meets it when it begins. */
@@ -197,7 +197,7 @@ export class SectorHistory {
     const judge: Judge = (way, found) => {
       const isPlaced = (way.placed & slot) !== 0;
       if (isPlaced || (way.unseen & slot) !== 0) addWay(found, afterEnd(way, slot));
-      return isPlaced ? undefined : stillWaiting(way, slot);
+      return isPlaced ? undefined : { ...way, unseen: way.unseen & ~slot };
     };
     return this.#search(judge, slot).found;
   }
@@ -233,14 +233,13 @@ export class SectorHistory {
 
   /** The change goes next. Where it leaves nothing of what was there, others may have gone before it, each unseen but by a read in flight. */
   #place(way: Linearization, slot: number, change: ModelChange, last: number): readonly Linearization[] {
-    const before = stillWaiting(way, slot);
-    const placed = before.placed | slot;
+    const placed = way.placed | slot;
     const others = this.#inFlight & ~(placed | last);
     const isHiding = this.#hides(slot, others);
-    return change.outcomesAt(this.#start, before.content).map((content) => {
-      const sights =
-        before.sights.length === 0 ? [] : withSights(before, [{ content, needs: 0 }, ...(isHiding ? this.#sightsOf(others) : [])]);
-      return { ...before, content, placed, unseen: isHiding ? others : before.unseen, sights };
+    return change.outcomesAt(this.#start, way.content).map((content) => {
+      const more = isHiding ? this.#sightsOf(others) : [];
+      const sights = way.sights.length === 0 ? [] : withSights(way, [{ content, needs: 0 }, ...more]);
+      return { ...way, content, placed, unseen: isHiding ? others : way.unseen & ~slot, sights };
     });
   }
 
