@@ -21,6 +21,12 @@ const LOADED_TWICE: readonly SourceEdit[] = [
   },
 ];
 
+const ZERO_SHARES_CLAIM: SourceEdit = {
+  file: "core/src/mapping/zeroer.ts",
+  find: 'if (!hold.tryClaim(range, "exclusive")) await hold.takeClaim(range, "exclusive", options);',
+  replace: 'hold.tryClaim(range, "exclusive");',
+};
+
 /** In which order things reach the disk. */
 const ORDER: readonly Mutation[] = [
   {
@@ -32,17 +38,9 @@ const ORDER: readonly Mutation[] = [
     found: /before anyone repairs it: its check finds 0 errors, [1-9]\d* corruptions/u,
   },
   {
-    name: "qcow2-l2-no-refcount-flush",
-    about: "L2 tables are written after the refcounts, but without a flush between them",
-    scenario: "qcow2-storm",
-    by: "power-cut",
-    edits: [{ file: WRITE_OUT, find: "if (this.#refcountsToFlush) await this.#flush();", replace: "" }],
-    found: /before anyone repairs it: its check finds 0 errors, [1-9]\d* corruptions/u,
-  },
-  {
     name: "qcow2-l2-before-data",
     about: "L2 tables are written without a flush of the data that they point to",
-    scenario: "qcow2-storm-overlay",
+    scenario: "qcow2-reserved",
     by: "power-cut",
     edits: [{ file: WRITE_OUT, find: "await dataBarrier();", replace: "" }],
     found: /after the cut: at offset \d+ there is/u,
@@ -50,7 +48,7 @@ const ORDER: readonly Mutation[] = [
   {
     name: "qcow2-links-counted-late",
     about: "a flush counts as covering data that was linked while it was on its way",
-    scenario: "qcow2-storm-overlay",
+    scenario: "qcow2-reserved",
     by: "power-cut",
     edits: [{ file: ENGINE, find: "this.#services.flushedLinks(covered.links);", replace: "this.#services.flushedLinks(this.#services.links);" }],
     found: /after the cut: at offset \d+ there is/u,
@@ -63,8 +61,8 @@ const ORDER: readonly Mutation[] = [
     edits: [
       {
         file: WRITE_OUT,
-        find: "await this.#flush();\n      await file.writeTable(l1.offset, l1.table);",
-        replace: "await file.writeTable(l1.offset, l1.table);",
+        find: "if (l1.table.dirty) {\n      await this.refcounts();\n      await this.#flush();",
+        replace: "if (l1.table.dirty) {\n      await this.refcounts();",
       },
     ],
     found: /after the cut: at offset \d+ there is|corruptions/u,
@@ -82,7 +80,7 @@ const ORDER: readonly Mutation[] = [
     about: "the header points to a new refcount table that may not be on disk yet",
     scenario: "qcow2-growth",
     by: "power-cut",
-    edits: [{ file: GROWTH, find: "await file.flush();\n  await file.switchRefcountTable", replace: "await file.switchRefcountTable" }],
+    edits: [{ file: GROWTH, find: "table.clean();\n  await file.flush();", replace: "table.clean();" }],
     found: /corruptions|refcount/u,
   },
   {
@@ -91,7 +89,7 @@ const ORDER: readonly Mutation[] = [
     scenario: "qcow2-growth-eio",
     by: "random",
     edits: [
-      { file: GROWTH, find: "await file.switchRefcountTable(tableOffset, tableClusters);\n", replace: "" },
+      { file: GROWTH, find: "await file.switchRefcountTable(tableOffset, tableClusters);", replace: "" },
       {
         file: GROWTH,
         find: "parts.retire(oldOffset, oldLength);",
@@ -114,10 +112,10 @@ const REUSE: readonly Mutation[] = [
   },
   {
     name: "qcow2-reuse-no-epoch-write",
-    about: "writes in place do not count as I/O that may meet freed clusters",
+    about: "writes in place neither hold off zero writes nor count as I/O that may meet freed clusters",
     scenario: "qcow2-reuse-write",
     by: "exhaustive",
-    edits: [{ file: WRITER, find: "using _io = this.#parts.retired.beginIo();\n    await pending;", replace: "await pending;" }],
+    edits: [ZERO_SHARES_CLAIM, { file: WRITER, find: "using _io = this.#parts.retired.beginIo();\n    await pending;", replace: "await pending;" }],
     found: /is given back while it is in use: sim:disk: write/u,
   },
   {
@@ -175,13 +173,7 @@ const MEETING: readonly Mutation[] = [
     about: "zero writes and discards go on beside writes that allocate the same cluster",
     scenario: "qcow2-zero-copy",
     by: "exhaustive",
-    edits: [
-      {
-        file: "core/src/mapping/zeroer.ts",
-        find: 'if (!hold.tryClaim(range, "exclusive")) await hold.takeClaim(range, "exclusive", options);',
-        replace: 'hold.tryClaim(range, "exclusive");',
-      },
-    ],
+    edits: [ZERO_SHARES_CLAIM],
     found: /at offset \d+ there is/u,
   },
   {

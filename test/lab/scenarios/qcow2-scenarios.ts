@@ -1,6 +1,7 @@
 /** All scenarios of qcow2. */
 
 import type { Scenario } from "@coblock/testing";
+import { qcow2NewTables, qcow2Reserved } from "./qcow2-order.ts";
 import {
   qcow2Compressed,
   qcow2CopyShared,
@@ -45,6 +46,8 @@ export const QCOW2_SCENARIOS: readonly Scenario[] = [
   qcow2ReuseBeside,
   qcow2ReuseCompressed,
   qcow2RetiredPack,
+  qcow2Reserved,
+  qcow2NewTables,
   qcow2HeaderFree,
   qcow2NoBlock,
   qcow2Growth,

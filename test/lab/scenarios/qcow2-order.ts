@@ -1,0 +1,50 @@
+/** What must be on the disk before what: scenarios for power cuts of qcow2. */
+
+import type { Scenario } from "@coblock/testing";
+import { CLUSTER, QCOW2_DRIVERS, qcow2Disk, TABLE_SPAN } from "./qcow2-images.ts";
+
+/** No refcount changes, so nothing but the data itself has to be there before the L2 table. */
+export const qcow2Reserved: Scenario = {
+  name: "qcow2-reserved",
+  about: "writes to clusters that read as zeros and have space which held other data, with flushes beside",
+  drivers: QCOW2_DRIVERS,
+  storage: { completions: "later" },
+  async prepare(lab) {
+    const disk = await qcow2Disk(lab, { filled: [{ offset: 0, length: 4 * CLUSTER, how: "reserved" }] });
+    return {
+      actors: {
+        A: async (actor) => {
+          await actor.write(disk, 0, CLUSTER);
+          await actor.flush(disk);
+        },
+        B: async (actor) => {
+          for (const index of [1, 2, 3]) await actor.write(disk, index * CLUSTER, CLUSTER);
+          await actor.flush(disk);
+        },
+      },
+    };
+  },
+};
+
+export const qcow2NewTables: Scenario = {
+  name: "qcow2-new-tables",
+  about: "writes that need new L2 tables and refcount blocks, with room for few of them, and a flush",
+  drivers: QCOW2_DRIVERS,
+  storage: { completions: "later" },
+  async prepare(lab) {
+    const disk = await qcow2Disk(lab, { size: 5 * TABLE_SPAN, cachedTables: 2, cachedBlocks: 4, filled: [{ offset: 0, length: 58 * CLUSTER }] });
+    return {
+      actors: {
+        A: async (actor) => {
+          await actor.write(disk, TABLE_SPAN, 3 * CLUSTER);
+          await actor.flush(disk);
+          await actor.write(disk, 2 * TABLE_SPAN, CLUSTER);
+        },
+        B: async (actor) => {
+          await actor.write(disk, 3 * TABLE_SPAN, CLUSTER);
+          await actor.write(disk, 4 * TABLE_SPAN, CLUSTER);
+        },
+      },
+    };
+  },
+};
