@@ -64,16 +64,18 @@ export class CounterTables {
   }
 
   /** Throws where an update is not in the file. */
-  judge(): Promise<void> {
+  async expectNoLostUpdate(): Promise<void> {
     const bytes = this.#lab.storage.contentOf(FILE);
-    const lost = [...this.#expected].flatMap(([name, expected]) => {
+    for (const [name, expected] of this.#expected) {
       const [table = 0, counter = 0] = name.split(".").map(Number);
       const found = bytes[table * TABLE_LENGTH + counter] ?? 0;
-      return found === expected ? [] : [`an update is lost: counter ${name} is ${found} in the file, and was incremented to ${expected}`];
-    });
-    const wrong = [...lost, ...this.#replaced];
-    if (wrong.length > 0) throw new RunFailure("wrong", wrong.join("\n  "));
-    return Promise.resolve();
+      if (found !== expected) throw new RunFailure("wrong", `an update is lost: counter ${name} is ${found} in the file, and was incremented to ${expected}`);
+    }
+  }
+
+  /** Throws where a table was not the same object all the while its update was in flight. */
+  async expectNoneReplaced(): Promise<void> {
+    if (this.#replaced.length > 0) throw new RunFailure("wrong", this.#replaced.join("\n  "));
   }
 
   #expectedOf(table: number, counter: number): number {

@@ -70,6 +70,24 @@ const qedCrashDrain: Scenario = {
   },
 };
 
+const qedCrashTimer: Scenario = {
+  name: "qed-crash-timer",
+  about: "an allocating write that begins when the time to clear NEED_CHECK has come",
+  drivers: DRIVERS,
+  async prepare(lab) {
+    const disk = await qedDisk(lab, { filled: [0] });
+    return {
+      actors: {
+        A: async (actor) => {
+          await actor.write(disk, CLUSTER, 512);
+          lab.clock.elapse(5000);
+          await actor.write(disk, 2 * CLUSTER, 512);
+        },
+      },
+    };
+  },
+};
+
 /** The last cluster of the file is there in part only: its bytes belong to nobody. */
 async function ragged(lab: Lab): Promise<Play> {
   const disk = await qedDisk(lab, { filled: [0], tail: 1000 });
@@ -83,4 +101,4 @@ const qedCrashRagged: Scenario = {
   prepare: ragged,
 };
 
-export const QED_CRASHES: readonly Scenario[] = [qedCrash, qedCrashOverlay, qedCrashDrain, qedCrashRagged];
+export const QED_CRASHES: readonly Scenario[] = [qedCrash, qedCrashOverlay, qedCrashDrain, qedCrashTimer, qedCrashRagged];

@@ -30,6 +30,18 @@ function inTurn(disk: LabDisk): Play["actors"] {
   };
 }
 
+/** What failed is not made again: whatever it left stays. */
+function onceOnly(disk: LabDisk): Play["actors"] {
+  return {
+    A: async (actor) => {
+      for (const offset of [CLUSTER, TABLE_SPAN + CLUSTER, 63 * CLUSTER]) {
+        await actor.write(disk, offset, 2 * CLUSTER);
+        await actor.read(disk, offset, 2 * CLUSTER);
+      }
+    },
+  };
+}
+
 function sideBySide(disk: LabDisk): Play["actors"] {
   return {
     A: (actor) => writeStubbornly(actor, disk, CLUSTER, 512),
@@ -132,6 +144,18 @@ export const QED_FAULTS: readonly Scenario[] = [
     actors: inTurn,
   }),
   scenario({
+    name: "qed-write-unheard",
+    about: "each write of a plain sequence is done, says once that it failed, and is read before it is made again",
+    rule: { effect: "unheard", ...ONE_WRITE },
+    actors: inTurn,
+  }),
+  scenario({
+    name: "qed-write-lost",
+    about: "each write of a plain sequence is done and says once that it failed, and nobody makes it again",
+    rule: { effect: "unheard", ...ONE_WRITE },
+    actors: onceOnly,
+  }),
+  scenario({
     name: "qed-no-space",
     about: "each write of a plain sequence finds no space once, and is made again",
     rule: { effect: "ENOSPC", ...ONE_WRITE },
@@ -154,6 +178,13 @@ export const QED_FAULTS: readonly Scenario[] = [
     name: "qed-storm-fails",
     about: "writes side by side, two of which come short at any time",
     rule: { effect: "short", times: 2, ...ONE_WRITE },
+    actors: sideBySide,
+    storage: EITHER,
+  }),
+  scenario({
+    name: "qed-storm-unheard",
+    about: "writes side by side, two of which are done and say that they failed",
+    rule: { effect: "unheard", times: 2, ...ONE_WRITE },
     actors: sideBySide,
     storage: EITHER,
   }),
