@@ -8,6 +8,7 @@ const GROWTH = "qcow2/src/metadata/refcount-table-growth.ts";
 const ENGINE = "core/src/mapping/engine.ts";
 const WRITER = "core/src/mapping/writer.ts";
 const TABLE_CACHE = "core/src/mapping/table-cache.ts";
+const FLUSH_SHARE = "core/src/request/flush-share.ts";
 const RETIRED = "core/src/mapping/retired-space.ts";
 
 /** Two copies of one table: what shares them, what makes the second give way, and the assertion that would notice. */
@@ -26,6 +27,26 @@ const ZERO_SHARES_CLAIM: SourceEdit = {
   find: 'if (!hold.tryClaim(range, "exclusive")) await hold.takeClaim(range, "exclusive", options);',
   replace: 'hold.tryClaim(range, "exclusive");',
 };
+
+/** What was looked up before a wait is used after it. */
+const STALE_MAPPING: readonly SourceEdit[] = [
+  {
+    file: WRITER,
+    find: 'return { kind: "needs claim", range, mode: "shared" };',
+    replace: 'return { kind: "needs claim", range, mode: "shared", mapping };',
+  },
+  {
+    file: WRITER,
+    find: 'else if (step.kind === "needs claim") await hold.takeClaim(step.range, step.mode, options);',
+    replace: `else if (step.kind === "needs claim") {
+          await hold.takeClaim(step.range, step.mode, options);
+          if (step.mapping === undefined) continue;
+          const { length } = step.mapping;
+          pieces.follow(this.#until(this.#writeData(step.mapping, offset, from.subarray(0, length)), hold));
+          return length;
+        }`,
+  },
+];
 
 /** In which order things reach the disk. */
 const ORDER: readonly Mutation[] = [
@@ -51,6 +72,33 @@ const ORDER: readonly Mutation[] = [
     scenario: "qcow2-reserved",
     by: "power-cut",
     edits: [{ file: ENGINE, find: "this.#services.flushedLinks(covered.links);", replace: "this.#services.flushedLinks(this.#services.links);" }],
+    found: /after the cut: at offset \d+ there is/u,
+  },
+  {
+    name: "qcow2-links-counted-early",
+    about: "data counts as linked before it is written, so that a flush beside seems to cover it",
+    scenario: "qcow2-slow-data",
+    by: "power-cut",
+    edits: [
+      { file: WRITER, find: "    this.#parts.linking();\n", replace: "" },
+      { file: WRITER, find: "      await writeData();\n", replace: "      this.#parts.linking();\n      await writeData();\n" },
+    ],
+    found: /after the cut: at offset \d+ there is/u,
+  },
+  {
+    name: "qcow2-flush-joins-late",
+    about: "a flush takes part in one that began before its own writes had completed",
+    scenario: "qcow2-reuse-beside",
+    by: "power-cut",
+    edits: [{ file: FLUSH_SHARE, find: "if (this.#running.covers === this.#changes) return this.#running.done;", replace: "if (this.#changes > 0) return this.#running.done;" }],
+    found: /after the cut: at offset \d+ there is/u,
+  },
+  {
+    name: "qcow2-flush-covers-later",
+    about: "a flush counts as covering what was written while it was on its way",
+    scenario: "qcow2-reserved",
+    by: "power-cut",
+    edits: [{ file: FLUSH_SHARE, find: "this.#flushed = covers;", replace: "this.#flushed = this.#changes;" }],
     found: /after the cut: at offset \d+ there is/u,
   },
   {
@@ -175,6 +223,14 @@ const MEETING: readonly Mutation[] = [
     by: "exhaustive",
     edits: [ZERO_SHARES_CLAIM],
     found: /at offset \d+ there is/u,
+  },
+  {
+    name: "qcow2-stale-mapping",
+    about: "a write in place that had to wait goes where its cluster was before the wait",
+    scenario: "qcow2-reuse-write",
+    by: "exhaustive",
+    edits: STALE_MAPPING,
+    found: /is given back while it is in use|at offset \d+ there is/u,
   },
   {
     name: "qcow2-table-twice",

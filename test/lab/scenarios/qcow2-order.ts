@@ -26,6 +26,30 @@ export const qcow2Reserved: Scenario = {
   },
 };
 
+export const qcow2SlowData: Scenario = {
+  name: "qcow2-slow-data",
+  about: "data stays in flight while another actor writes and flushes, and is linked and flushed after that",
+  drivers: QCOW2_DRIVERS,
+  storage: { completions: "later" },
+  async prepare(lab) {
+    const disk = await qcow2Disk(lab, { filled: [{ offset: 0, length: 4 * CLUSTER, how: "reserved" }] });
+    const slow = lab.storage.fault({ effect: "held", match: ({ kind, length }) => kind === "write" && length === 2 * CLUSTER });
+    return {
+      actors: {
+        A: async (actor) => {
+          await actor.write(disk, 0, CLUSTER);
+          await actor.flush(disk);
+          slow[Symbol.dispose]();
+        },
+        B: async (actor) => {
+          await actor.write(disk, CLUSTER, 2 * CLUSTER);
+          await actor.flush(disk);
+        },
+      },
+    };
+  },
+};
+
 export const qcow2NewTables: Scenario = {
   name: "qcow2-new-tables",
   about: "writes that need new L2 tables and refcount blocks, with room for few of them, and a flush",

@@ -1,7 +1,7 @@
 /** Hazards: host clusters that are given up while somebody still uses them, and get a new owner. In-place writes beside the making of a snapshot belong here once there is such a thing. */
 
 import type { Scenario } from "@coblock/testing";
-import { CLUSTER, QCOW2_DRIVERS, qcow2Disk } from "./qcow2-images.ts";
+import { CLUSTER, QCOW2_DRIVERS, qcow2Disk, TABLE_SPAN } from "./qcow2-images.ts";
 
 const FILLED = [{ offset: 0, length: 2 * CLUSTER }];
 
@@ -25,13 +25,15 @@ export const qcow2ReuseRead: Scenario = {
   },
 };
 
+/** The table of that cluster is not in the cache: both wait for it, and one of them changes what the other looks for. */
 export const qcow2ReuseWrite: Scenario = {
   name: "qcow2-reuse-write",
-  about: "a write in place is in flight on a cluster that is zeroed and unmapped, and given to another guest cluster",
+  about: "a write in place meets a cluster that is zeroed and unmapped, and given to another guest cluster",
   drivers: QCOW2_DRIVERS,
   storage: { completions: "later" },
   async prepare(lab) {
-    const disk = await qcow2Disk(lab, { filled: FILLED });
+    const others = [TABLE_SPAN, 2 * TABLE_SPAN].map((offset) => ({ offset, length: CLUSTER }));
+    const disk = await qcow2Disk(lab, { cachedTables: 2, filled: [...FILLED, ...others] });
     return {
       actors: {
         A: async (actor) => {

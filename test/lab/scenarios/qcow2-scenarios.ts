@@ -1,7 +1,7 @@
 /** All scenarios of qcow2. */
 
 import type { Scenario } from "@coblock/testing";
-import { qcow2NewTables, qcow2Reserved } from "./qcow2-order.ts";
+import { qcow2NewTables, qcow2Reserved, qcow2SlowData } from "./qcow2-order.ts";
 import {
   qcow2Compressed,
   qcow2CopyShared,
@@ -47,6 +47,7 @@ export const QCOW2_SCENARIOS: readonly Scenario[] = [
   qcow2ReuseCompressed,
   qcow2RetiredPack,
   qcow2Reserved,
+  qcow2SlowData,
   qcow2NewTables,
   qcow2HeaderFree,
   qcow2NoBlock,
