@@ -1,7 +1,7 @@
 /** A plain array of bytes with the operations of a disk: what runs with concurrent requests and power cuts are judged against. */
 
 import { assert } from "@coblock/core";
-import { BaseContent } from "./base-content.ts";
+import { InitialContent } from "./initial-content.ts";
 import { ModelChange, type ChangeEffect } from "./model-change.ts";
 import { ModelMismatch } from "./model-mismatch.ts";
 import { SECTOR_SIZE } from "./sector-content.ts";
@@ -34,7 +34,7 @@ export interface ModelOperation {
  * and stays so; a power cut before a flush may change it again.
  */
 export class ModelDisk {
-  readonly #base: BaseContent;
+  readonly #initial: InitialContent;
   /** Touched sectors by number. The last one may reach beyond the disk: there it holds zeros. */
   readonly #sectors: Map<number, SectorHistory> = new Map();
   /** Those with changes that no flush covers. */
@@ -46,7 +46,7 @@ export class ModelDisk {
 
   /** `content`: what it holds, or how many bytes of zeros. */
   constructor(content: Uint8Array | { readonly size: number }) {
-    this.#base = new BaseContent(content instanceof Uint8Array ? content : new Uint8Array(0));
+    this.#initial = new InitialContent(content instanceof Uint8Array ? content : new Uint8Array(0));
     this.#size = content instanceof Uint8Array ? content.length : content.size;
   }
 
@@ -82,7 +82,7 @@ export class ModelDisk {
   afterPowerCut(): CutExpectation {
     const sectors = new Map<number, SectorCut>();
     for (const [number, sector] of this.#sectors) sectors.set(number, sector.cut());
-    return new CutExpectation(this.#base, sectors);
+    return new CutExpectation(this.#initial, sectors);
   }
 
   /** While nothing is in flight. New bytes are zeros; a power cut before the next flush may bring back what was cut off. */
@@ -111,7 +111,7 @@ export class ModelDisk {
   }
 
   #judgeRead(read: ModelRead, seen: Uint8Array, what: string): void {
-    this.#base.expect({
+    this.#initial.expect({
       offset: read.offset,
       seen,
       what,
@@ -146,7 +146,7 @@ export class ModelDisk {
     const start = number * SECTOR_SIZE;
     let sector = this.#sectors.get(number);
     if (sector === undefined) {
-      sector = new SectorHistory(start, this.#base.sectorAt(start));
+      sector = new SectorHistory(start, this.#initial.sectorAt(start));
       this.#sectors.set(number, sector);
     }
     sector.begin(
@@ -180,7 +180,7 @@ export class ModelDisk {
     const change = new ModelChange({ offset: size, length: this.#size - size, effect, beganAt: ++this.#tick });
     const first = Math.floor(size / SECTOR_SIZE);
     const numbers = new Set([...this.#sectors.keys()].filter((number) => number >= first));
-    for (let number = first; number * SECTOR_SIZE < this.#base.length; number++) numbers.add(number);
+    for (let number = first; number * SECTOR_SIZE < this.#initial.length; number++) numbers.add(number);
     const sectors = [...numbers].map((number) => this.#changeSector(number, change));
     change.ended(++this.#tick, "succeeded");
     for (const sector of sectors) sector.succeeded(change);
@@ -220,18 +220,18 @@ export class ModelDisk {
 
 /** What the disk may hold after a power cut at one moment. Judging changes nothing: it is good for any number of disks that may be left. */
 export class CutExpectation {
-  readonly #base: BaseContent;
+  readonly #initial: InitialContent;
   readonly #sectors: ReadonlyMap<number, SectorCut>;
 
-  /** Internal: sectors by number; the others are as in `base`. */
-  constructor(base: BaseContent, sectors: ReadonlyMap<number, SectorCut>) {
-    this.#base = base;
+  /** Internal: sectors by number; the others are as in `initial`. */
+  constructor(initial: InitialContent, sectors: ReadonlyMap<number, SectorCut>) {
+    this.#initial = initial;
     this.#sectors = sectors;
   }
 
   /** Throws ModelMismatch where a sector holds what it may not. */
   expect(offset: number, seen: Uint8Array, what: string): void {
-    this.#base.expect({
+    this.#initial.expect({
       offset,
       seen,
       what,

@@ -49,13 +49,14 @@ export class SectorCut {
     return contents.filter((content) => this.allows(content.asPart()));
   }
 
-  /** Takes out of `open` what changes explain; answers those that explain nothing. */
+  /** Takes out of `open` what changes explain; answers those that cannot have happened. Where nothing is open, all can. */
   #explain(part: SectorPart, open: Uint8Array): readonly ModelChange[] {
     let left = this.#log;
     for (let last = this.#last(left, part, open); last !== undefined; last = this.#last(left, part, open)) {
       const change = last;
       const { from, to } = change.rangeIn(this.#start);
       open.fill(0, from, to);
+      if (!open.includes(1)) return [];
       const isCovered = this.#isCovered(change);
       left = left.filter((other) => other !== change && !(isCovered && other.beganAt > change.endedAt));
     }

@@ -6,7 +6,7 @@ import { partOf, SECTOR_SIZE, SectorContent, type SectorPart } from "./sector-co
 const ZEROS = Buffer.alloc(65_536);
 
 /** Never changes. Zeros follow after its last byte, without end. */
-export class BaseContent {
+export class InitialContent {
   readonly #bytes: Buffer;
 
   /** Keeps a copy of the bytes. */
