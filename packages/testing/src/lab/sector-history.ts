@@ -27,7 +27,8 @@ type Judge = (way: Linearization, found: Linearization[], isKnown: boolean) => L
  * The search for linearizations of Wing and Gong ("Testing and Verifying Concurrent Objects", 1993), made as requests end: changes go no
  * earlier than what has been seen demands, and all the ways that are left are kept.
  *
- * The ways know which reads have seen what. So a read that ends also says what was durable before it.
+ * A way also has what each flush found, so that a read says what was durable before it. Where a change was in flight when the flush began,
+ * that is left to SectorCut, which goes by begins and ends: it allows what they allow, also where a read has seen that it was otherwise.
  */
 export class SectorHistory {
   readonly #start: number;
