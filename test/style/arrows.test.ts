@@ -24,7 +24,7 @@ const LAYERS: readonly string[][] = [
   ["drivers"],
   ["host"],
   ["coroutine"],
-  ["driver.ts", "options.ts", "failures.ts"],
+  ["driver.ts", "block-event.ts", "options.ts", "failures.ts"],
   ["binary"],
   ["errors.ts"],
 ];

@@ -1,5 +1,6 @@
 /** A node as its parent sees it: the way of drivers and of the mapping engine to a child. */
 
+import type { BlockEvent } from "./block-event.ts";
 import type { ChildRole, ImageLimits, IoOptions, MaybePromise, ResizeOptions, RunStatus, ZeroOptions } from "./driver.ts";
 import type { BlockNode } from "./node.ts";
 
@@ -11,11 +12,14 @@ export class BlockChild {
   readonly name: string;
   readonly role: ChildRole;
   readonly node: BlockNode;
+  /** `BlockImage.event` of the node, or of what it filters. */
+  readonly #hear: ((name: BlockEvent) => MaybePromise<void>) | undefined;
 
   constructor(name: string, role: ChildRole, node: BlockNode) {
     this.name = name;
     this.role = role;
     this.node = node;
+    this.#hear = listenerOf(node);
   }
 
   /** Bytes, now. */
@@ -60,6 +64,19 @@ export class BlockChild {
     return this.node.requests.flush(options);
   }
 
+  /** Whether `event` reaches anybody: asked once by those whose way is hot. */
+  get listens(): boolean {
+    return this.#hear !== undefined;
+  }
+
+  /**
+   * Says what the caller is about to do, for drivers that test. A promise is awaited before it is done: what was looked up before is
+   * then stale. Not to be called where nothing may be suspended or fail.
+   */
+  event(name: BlockEvent): MaybePromise<void> {
+    return this.#hear?.(name);
+  }
+
   /** This node's own view of the run at `offset`; backing files are not asked. */
   status(offset: number, length: number): MaybePromise<RunStatus> {
     return this.node.status(offset, length);
@@ -73,4 +90,12 @@ export class BlockChild {
   resize(size: number, options: ResizeOptions = { preallocation: "off", shrink: true }): Promise<void> {
     return this.node.resize(size, options);
   }
+}
+
+/** Who hears what is told to `node`. */
+function listenerOf(node: BlockNode): ((name: BlockEvent) => MaybePromise<void>) | undefined {
+  const { image } = node.requests;
+  if (image.event !== undefined) return (name) => image.event?.(name);
+  const filtered = [...node.children.values()].find(({ role }) => role === "filtered");
+  return filtered?.listens === true ? (name) => filtered.event(name) : undefined;
 }

@@ -1,5 +1,6 @@
 /** The plug-in contract: all that the author of a protocol, format or filter needs to read. */
 
+import type { BlockEvent } from "./block-event.ts";
 import type { BlockChild } from "./child.ts";
 import type { Clock } from "./coroutine/clock.ts";
 import type { Guarded } from "./coroutine/guarded.ts";
@@ -146,6 +147,12 @@ export interface BlockImage extends ImageBasics {
   writeCompressed?(offset: number, from: Uint8Array, options?: IoOptions): MaybePromise<void>;
   /** The run that starts at `offset`, at most `length` long, at least 1 byte. Absent: all data. */
   status?(offset: number, length: number): MaybePromise<RunStatus>;
+  /**
+   * For protocols and filters that test: hears what the driver above is about to do, before it is done, and of read-modify-write in
+   * front of this image. A promise suspends the coroutine that is there, with the locks that it holds; a rejection fails what was to
+   * come. The image may not be used from within the call. A filter without it passes events on to what it filters.
+   */
+  event?(name: BlockEvent): MaybePromise<void>;
 }
 export interface ZeroOptions extends IoOptions {
   /** The space may be given back. */
@@ -175,7 +182,7 @@ export interface MappedImage<State = unknown, Ticket = unknown> extends ImageBas
   readonly state: Guarded<State>;
   /** Backing file, if there is one: shows where `lookup` says unallocated. */
   readonly backing?: BlockChild | undefined;
-  /** Children to flush after `sync`. */
+  /** Children to flush after `sync`. The first one hears the events of data I/O. */
   readonly storage: readonly BlockChild[];
   /**
    * Never async: a miss starts the load and answers `Wait`; the engine unlocks, awaits, locks again and asks anew.

@@ -1,5 +1,6 @@
 /** Everything that users of Coblock and authors of drivers import. */
 
+export type { BlockEvent } from "./block-event.ts";
 export { BlockChild } from "./child.ts";
 export * from "./driver.ts";
 export { assert, BlockError, hex, type BlockErrorCode, type BlockErrorDetails } from "./errors.ts";

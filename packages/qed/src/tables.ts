@@ -1,6 +1,17 @@
 /** The tables of an image: what is looked up in them, where the file ends, and the order in which changes reach the disk. */
 
-import { assert, type BlockChild, BlockError, type CoMutex, hex, type Intent, type Mapping, TableCache, type Wait } from "@coblock/core";
+import {
+  assert,
+  type BlockChild,
+  BlockError,
+  type CoMutex,
+  hex,
+  type Intent,
+  type Mapping,
+  type MaybePromise,
+  TableCache,
+  type Wait,
+} from "@coblock/core";
 import { type Geometry, UNALLOCATED, ZERO_CLUSTER } from "./geometry.ts";
 import { SECTOR_SIZE } from "./header.ts";
 import type { QedFile } from "./qed-file.ts";
@@ -87,6 +98,7 @@ export class QedTables {
    * Throws `NO_SPACE` where the file cannot grow.
    */
   async append(clusters: number): Promise<number> {
+    await this.#child.event("cluster_alloc");
     const start = this.#fileEnd;
     const end = start + clusters * this.#geometry.clusterSize;
     if (!Number.isSafeInteger(end) || (!this.#child.growable && end > this.#child.size)) {
@@ -121,6 +133,7 @@ export class QedTables {
     const cached = await this.#l2.fetch(tableOffset);
     // A table whose write is in flight must stay the only one of its kind.
     using _pin = this.#l2.pin(cached);
+    await this.#child.event("l2_update");
     await this.#writeRun(tableOffset, cached.table, run);
   }
 
@@ -128,10 +141,13 @@ export class QedTables {
   async #publishNewTable(l1Index: number, run: EntryRun): Promise<void> {
     const table = new Table(this.#l2Entries);
     table.setRun(run);
+    await this.#child.event("l2_alloc_write");
     const offset = await this.append(this.#geometry.tableClusters);
+    await this.#child.event("l2_update");
     await this.#child.write(offset, table.bytes);
     await this.extendTo(offset + this.#geometry.tableLength);
     await this.#child.flush();
+    await this.#child.event("l1_update");
     await this.#writeRun(this.#geometry.l1Offset, this.#l1, { index: l1Index, count: 1, first: offset, step: 0 });
     await this.#l2.insert(offset, table);
   }
@@ -157,7 +173,9 @@ export class QedTables {
 
   #loadL2(offset: number): Table | Promise<Table> {
     const table = new Table(this.#l2Entries);
-    const pending = this.#child.read(offset, table.bytes);
+    const read = (): MaybePromise<void> => this.#child.read(offset, table.bytes);
+    const suspended = this.#child.event("l2_load");
+    const pending = suspended === undefined ? read() : suspended.then(read);
     return pending === undefined ? table : pending.then(() => table);
   }
 

@@ -1,6 +1,8 @@
 /** Fills new space: the payload, and before and after it what the guest had there until now. */
 
-import type { Allocation, MappedImage } from "../driver.ts";
+import type { BlockEvent } from "../block-event.ts";
+import type { BlockChild } from "../child.ts";
+import type { Allocation, MappedImage, MaybePromise } from "../driver.ts";
 import type { AddressLookup } from "./address-lookup.ts";
 import { PieceTasks } from "./piece-tasks.ts";
 import type { MappedReader } from "./reader.ts";
@@ -12,6 +14,8 @@ export interface CopyOnWriteParts {
   readonly image: MappedImage;
   readonly reader: MappedReader;
   readonly lookup: AddressLookup;
+  /** Who hears of the reads and writes. */
+  readonly events?: BlockChild | undefined;
 }
 
 /** Guest bytes that a request brings. */
@@ -37,8 +41,13 @@ export async function writeAllocated(parts: CopyOnWriteParts, allocation: Alloca
   const first = needed[0] ?? body;
   const last = needed[needed.length - 1] ?? body;
   const span = { offset: first.offset, length: last.offset + last.length - first.offset };
-  if (needed.length > 1 && span.length > MERGE_LENGTH && allocation.transform === undefined) return writeApart(allocation, needed);
+  if (needed.length > 1 && span.length > MERGE_LENGTH && allocation.transform === undefined)
+    return writeApart(parts.events, allocation, body, needed);
   const bytes = needed.length > 1 ? merge(span, needed) : payload.bytes;
+  if (parts.events !== undefined) {
+    if (needed.length > 1) await parts.events.event("cow_write");
+    await parts.events.event("write_aio");
+  }
   return writeOut(allocation, span.offset, bytes);
 }
 
@@ -51,6 +60,7 @@ async function keptPart(parts: CopyOnWriteParts, start: number, end: number): Pr
   const length = end - start;
   const inside = Math.max(0, Math.min(end, parts.image.size) - start);
   if (length === 0 || inside === 0 || (await mapsToZeros(parts, start, inside))) return { offset: start, length, bytes: undefined };
+  await parts.events?.event("cow_read");
   const bytes = new Uint8Array(length);
   await parts.reader.read(start, bytes.subarray(0, inside), undefined);
   return { offset: start, length, bytes };
@@ -83,14 +93,19 @@ async function writeOut(allocation: Allocation, offset: number, bytes: Uint8Arra
   return allocation.child.write(childOffset, encoded);
 }
 
-async function writeApart(allocation: Allocation, needed: readonly Part[]): Promise<void> {
+async function writeApart(events: BlockChild | undefined, allocation: Allocation, body: Part, needed: readonly Part[]): Promise<void> {
   const pieces = new PieceTasks();
   for (const part of needed) {
     const childOffset = allocation.childOffset + (part.offset - allocation.offset);
     const { bytes } = part;
-    pieces.start(() =>
-      bytes === undefined ? allocation.child.writeZeroes(childOffset, part.length) : allocation.child.write(childOffset, bytes),
-    );
+    const write = (): MaybePromise<void> =>
+      bytes === undefined ? allocation.child.writeZeroes(childOffset, part.length) : allocation.child.write(childOffset, bytes);
+    pieces.start(() => announced(events, part === body ? "write_aio" : "cow_write", write));
   }
   await pieces.settled();
+}
+
+function announced(events: BlockChild | undefined, name: BlockEvent, write: () => MaybePromise<void>): MaybePromise<void> {
+  const suspended = events?.event(name);
+  return suspended === undefined ? write() : suspended.then(write);
 }

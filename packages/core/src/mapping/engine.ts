@@ -1,5 +1,6 @@
 /** The mapping engine: turns a format that translates addresses into an image that is read, written, zeroed and flushed. */
 
+import type { BlockChild } from "../child.ts";
 import { touch } from "../coroutine/witness.ts";
 import { assert } from "../errors.ts";
 import type {
@@ -43,6 +44,8 @@ export class MappingEngine implements BlockImage {
   readonly #writer: MappedWriter;
   readonly #zeroer: MappedZeroer;
   readonly #readOnly: boolean;
+  /** Who hears of data I/O and flushes; `undefined`: nobody. */
+  readonly #events: BlockChild | undefined;
   /** What could not be written may be lost although a second flush succeeds: the first failure stays. */
   #flushFailure: { readonly error: unknown } | undefined;
   readonly limits: ImageLimits;
@@ -58,7 +61,9 @@ export class MappingEngine implements BlockImage {
     this.#slots.limit = image.maxAllocations ?? Number.POSITIVE_INFINITY;
     this.#retired = services.retired;
     this.#lookup = new AddressLookup(image);
-    this.#reader = new MappedReader(image, this.#lookup, this.#retired);
+    const [firstChild] = image.storage;
+    this.#events = firstChild?.listens === true ? firstChild : undefined;
+    this.#reader = new MappedReader(image, this.#lookup, this.#retired, this.#events);
     const parts: WriterParts = {
       image,
       lookup: this.#lookup,
@@ -66,6 +71,7 @@ export class MappingEngine implements BlockImage {
       slots: this.#slots,
       retired: this.#retired,
       reader: this.#reader,
+      events: this.#events,
       linking: () => services.linking(),
       reclaim: () => this.#reclaim(),
       relieve: () => (this.#retired.bytes > MAX_RETIRED_BYTES ? this.flush() : undefined),
@@ -141,7 +147,9 @@ export class MappingEngine implements BlockImage {
     if (this.#services.failure !== undefined) throw this.#services.failure;
     if (this.#flushFailure !== undefined) throw this.#flushFailure.error;
     try {
+      if (this.#events !== undefined) await this.#events.event("flush_to_os");
       const covered = await this.#sync();
+      if (this.#events !== undefined) await this.#events.event("flush_to_disk");
       await this.#services.flushStorage();
       this.#services.flushedLinks(covered.links);
       this.#retired.flushed(covered.retired);

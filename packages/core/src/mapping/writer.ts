@@ -1,5 +1,6 @@
 /** Writes of a mapped image: in place where the mapping allows it, else into new space that is linked when the data is there. */
 
+import type { BlockChild } from "../child.ts";
 import type { WaitOptions } from "../coroutine/held.ts";
 import { touch } from "../coroutine/witness.ts";
 import type { Allocation, AllocationRequest, IoOptions, MappedImage, Mapping, MaybePromise } from "../driver.ts";
@@ -22,6 +23,8 @@ export interface WriterParts {
   readonly slots: AllocationSlots;
   readonly retired: RetiredSpace;
   readonly reader: MappedReader;
+  /** Who hears of data I/O; `undefined`: nobody. */
+  readonly events: BlockChild | undefined;
   /** Data was written that a link is about to show. */
   readonly linking: () => void;
   /** Makes retired space free, if there is any; answers whether there was. */
@@ -34,6 +37,7 @@ export interface WriterParts {
 type Step =
   | { readonly kind: "started"; readonly length: number; readonly pending: MaybePromise<void> }
   | { readonly kind: "allocate"; readonly length: number }
+  | { readonly kind: "suspended"; readonly until: Promise<void> }
   | { readonly kind: "needs slot" }
   | { readonly kind: "needs claim"; readonly range: GuestRange; readonly mode: "shared" | "exclusive" };
 
@@ -54,7 +58,10 @@ export class MappedWriter {
       const whole = found?.kind === "data" && found.writable && found.length === from.length;
       if (whole && found.transform === undefined) {
         const range = this.claimRange(offset, from.length);
-        if (!this.#parts.claims.conflicts(range, "shared")) return this.#writeInPlace(found, from, range);
+        if (!this.#parts.claims.conflicts(range, "shared")) {
+          const suspended = this.#parts.events?.event("write_aio");
+          return suspended === undefined ? this.#writeInPlace(found, from, range) : this.#writePieces(offset, from, options, suspended);
+        }
       }
     }
     return this.#writePieces(offset, from, options);
@@ -74,7 +81,10 @@ export class MappedWriter {
     await hold.takeSlot(options);
     await hold.takeClaim({ start: offset, end: offset + unitLength }, "exclusive", options);
     const allocation = await this.allocate({ offset, length: unitLength, storedLength: stored.length });
-    await this.#finish(allocation, () => allocation.child.write(allocation.childOffset, stored));
+    await this.#finish(allocation, async () => {
+      await this.#parts.events?.event("write_compressed");
+      await allocation.child.write(allocation.childOffset, stored);
+    });
     hold[Symbol.dispose]();
     await this.#parts.relieve();
   }
@@ -123,14 +133,18 @@ export class MappedWriter {
     await pending;
   }
 
-  async #writePieces(offset: number, from: Uint8Array, options: IoOptions | undefined): Promise<void> {
+  /** `suspended`: the first piece stands where it was announced. */
+  async #writePieces(offset: number, from: Uint8Array, options: IoOptions | undefined, suspended?: Promise<void>): Promise<void> {
+    let announced = suspended !== undefined;
+    if (announced) await suspended;
     await this.prepare();
     const pieces = new PieceTasks();
     try {
       for (let done = 0; done < from.length && !pieces.failed;) {
         options?.signal?.throwIfAborted();
         await pieces.room();
-        done += await this.#startPiece(offset + done, from.subarray(done), pieces, options);
+        done += await this.#startPiece(offset + done, from.subarray(done), pieces, options, announced);
+        announced = false;
       }
     } catch (error) {
       pieces.fail(error);
@@ -139,17 +153,29 @@ export class MappedWriter {
     await this.#parts.relieve();
   }
 
-  /** Starts the piece at `offset` as a task of its own, which holds one claim; answers its length. */
-  async #startPiece(offset: number, from: Uint8Array, pieces: PieceTasks, options: WaitOptions | undefined): Promise<number> {
+  /** Starts the piece at `offset` as a task of its own, which holds one claim; answers its length. `told`: its write was announced. */
+  async #startPiece(
+    offset: number,
+    from: Uint8Array,
+    pieces: PieceTasks,
+    options: WaitOptions | undefined,
+    told: boolean,
+  ): Promise<number> {
     const hold = new WriteHold(this.#parts.claims, this.#parts.slots);
     try {
-      for (;;) {
+      for (let announced = told; ;) {
         const step = await this.#parts.lookup.with(offset, from.length, "write", options, (mapping) =>
-          this.#decide(mapping, offset, from, hold),
+          this.#decide(mapping, offset, from, hold, announced),
         );
         if (step.kind === "needs slot") await hold.takeSlot(options);
         else if (step.kind === "needs claim") await hold.takeClaim(step.range, step.mode, options);
-        else if (step.kind === "allocate") return await this.#startAllocating(offset, from.subarray(0, step.length), hold, pieces);
+        else if (step.kind === "suspended") {
+          // What was looked up is stale afterwards, so nothing is held meanwhile.
+          hold[Symbol.dispose]();
+          await step.until;
+          options?.signal?.throwIfAborted();
+          announced = true;
+        } else if (step.kind === "allocate") return await this.#startAllocating(offset, from.subarray(0, step.length), hold, pieces);
         else {
           const { pending, length } = step;
           if (pending === undefined) hold[Symbol.dispose]();
@@ -164,11 +190,13 @@ export class MappedWriter {
   }
 
   /** In the turn of the lookup: takes what is needed, and starts the data I/O of an in-place write. */
-  #decide(mapping: Mapping, offset: number, from: Uint8Array, hold: WriteHold): Step {
+  #decide(mapping: Mapping, offset: number, from: Uint8Array, hold: WriteHold, announced: boolean): Step {
     const length = mapping.length;
     const range = this.claimRange(offset, length);
     if (mapping.kind === "data" && mapping.writable) {
       if (!hold.tryClaim(range, "shared")) return { kind: "needs claim", range, mode: "shared" };
+      const until = announced ? undefined : this.#parts.events?.event("write_aio");
+      if (until !== undefined) return { kind: "suspended", until };
       hold.releaseSlot();
       return { kind: "started", length, pending: this.#writeData(mapping, offset, from.subarray(0, length)) };
     }
@@ -196,7 +224,8 @@ export class MappedWriter {
     hold.shrinkClaim(this.claimRange(allocation.offset, allocation.length));
     pieces.start(async () => {
       using _hold = hold;
-      const parts = { image: this.#image, reader: this.#parts.reader, lookup: this.#parts.lookup };
+      const { reader, lookup, events } = this.#parts;
+      const parts = { image: this.#image, reader, lookup, events };
       await this.#finish(allocation, () => writeAllocated(parts, allocation, { offset, bytes: from.subarray(0, length) }));
     });
     return length;

@@ -22,8 +22,16 @@ export async function writeUnaligned(image: BlockImage, offset: number, from: Ui
   const tail = bytes.length - alignment;
   const headIsPartial = offset !== start;
   const tailIsPartial = offset + from.length < start + bytes.length;
-  if (headIsPartial) await readPresent(image, start, bytes.subarray(0, alignment), options);
-  if (tailIsPartial && (tail > 0 || !headIsPartial)) await readPresent(image, start + tail, bytes.subarray(tail), options);
+  if (headIsPartial) {
+    await image.event?.("pwritev_rmw_head");
+    await readPresent(image, start, bytes.subarray(0, alignment), options);
+    await image.event?.("pwritev_rmw_after_head");
+  }
+  if (tailIsPartial && (tail > 0 || !headIsPartial)) {
+    await image.event?.("pwritev_rmw_tail");
+    await readPresent(image, start + tail, bytes.subarray(tail), options);
+    await image.event?.("pwritev_rmw_after_tail");
+  }
   bytes.set(from, offset - start);
   await image.write(start, offset + from.length > image.size ? bytes : present(image, start, bytes), options);
 }

@@ -154,6 +154,7 @@ export async function link(parts: AllocateParts, allocation: Allocation<Ticket>)
   const { table, offset } = l2.entry;
   const place: L2Place = { file: metadata.file, geometry: metadata.geometry, table, l1Index, l2Offset: offset };
   try {
+    if (space === "packed") await metadata.file.event("l2_update_compressed");
     const indices = space === "own" ? [] : Array.from({ length: count }, (_, step) => index + step);
     const drops = await planDrops(writable.references, place, indices);
     for (let step = 0; step < count; step++) setEntry(place, allocation, step);

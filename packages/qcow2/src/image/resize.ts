@@ -81,10 +81,13 @@ async function growL1({ geometry, context }: ResizeParts, metadata: Metadata, wr
   await writable.writeOut.all();
   const bytes = new Uint8Array(entries * 8);
   bytes.set(l1.table.bytes);
+  await file.event("l1_grow_alloc_table");
   const offset = (await writable.clusters.allocateContiguous(Math.ceil(bytes.length / geometry.clusterSize))) * geometry.clusterSize;
+  await file.event("l1_grow_write_table");
   await file.write(offset, bytes);
   await writable.writeOut.refcounts();
   await file.flush();
+  await file.event("l1_grow_activate_table");
   await file.switchL1(entries, offset);
   const oldOffset = l1.offset;
   const oldLength = l1.table.bytes.length;

@@ -40,6 +40,7 @@ export class ClusterAllocator {
 
   /** 1 to `maxCount` clusters in a row, each with one reference. Throws NO_SPACE where the file cannot grow. */
   async allocate(maxCount: number): Promise<ClusterRun> {
+    await this.#parts.file.event("cluster_alloc");
     for (let run = this.#free.next; run !== undefined; run = this.#free.next) {
       const found = await this.#searchBlock(run.first, run.first + run.count, maxCount);
       this.#free.takeUpTo(found === undefined ? this.#endOfBlock(run) : found.first + found.count);
@@ -56,6 +57,7 @@ export class ClusterAllocator {
   /** Exactly `count` clusters in a row, each with one reference; for tables, which are rare, so released space is not looked at. */
   async allocateContiguous(count: number): Promise<number> {
     const { refcounts, geometry, file } = this.#parts;
+    await file.event("cluster_alloc");
     // The blocks that count the run lie behind it, as far as they are new.
     const spare = 2 * Math.ceil(count / geometry.refcountsPerBlock) + 2;
     const first = await this.#findContiguous(count + spare);
@@ -63,6 +65,10 @@ export class ClusterAllocator {
     const total = count + missing.length;
     await this.#claim({ first, count: total });
     const blocks = buildBlocks(geometry, missing, { first, count: total });
+    if (blocks.length > 0) {
+      await file.event("refblock_alloc");
+      await file.event("refblock_alloc_write_blocks");
+    }
     for (const [index, bytes] of blocks.entries()) await file.write((first + count + index) * geometry.clusterSize, bytes);
     await file.flush();
     await this.#referenceExisting(first, total);
@@ -72,6 +78,7 @@ export class ClusterAllocator {
 
   /** Clusters that were allocated and that nothing on disk or in flight ever referred to. */
   async giveBack(first: number, count: number): Promise<void> {
+    await this.#parts.file.event("cluster_free");
     for (let cluster = first; cluster < first + count; cluster++) {
       if ((await this.#parts.refcounts.lower(cluster, 1)) === 0) this.released(cluster, 1);
     }
@@ -94,7 +101,8 @@ export class ClusterAllocator {
 
   /** A block for clusters that have none: the first of them holds it. */
   async #addBlock(tableIndex: number, cluster: number): Promise<CachedTable<TableBytes>> {
-    const { refcounts, geometry } = this.#parts;
+    const { refcounts, geometry, file } = this.#parts;
+    await file.event("refblock_alloc");
     if (tableIndex >= refcounts.table.entries) {
       await this.#growTable(tableIndex + 1);
       const known = await refcounts.block(tableIndex);

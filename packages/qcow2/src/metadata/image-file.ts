@@ -1,6 +1,6 @@
 /** The image file as metadata sees it: whole tables in and out, the fields of the header that change in place, and the mark of damage. */
 
-import { BlockError, hex, type BlockChild, type MaybePromise, type OpenContext } from "@coblock/core";
+import { BlockError, hex, type BlockChild, type BlockEvent, type MaybePromise, type OpenContext } from "@coblock/core";
 import { CORRUPT } from "../format/features.ts";
 import { encodeFeatures, encodeL1Switch, encodeRefcountTableSwitch, type Header, HEADER_AT } from "../format/header.ts";
 import { bytesOf64 } from "../format/words.ts";
@@ -36,7 +36,18 @@ export class ImageFile {
     return this.#autoclear;
   }
 
-  /** A whole table; throws CORRUPT_IMAGE where the file ends before it does. `what` names it. */
+  /** Says what is about to be done to the file. */
+  event(name: BlockEvent): MaybePromise<void> {
+    return this.child.event(name);
+  }
+
+  /** A whole table, announced by `event`; throws CORRUPT_IMAGE where the file ends before it does. `what` names it. */
+  loadTable(what: string, event: BlockEvent, offset: number, length: number): MaybePromise<Uint8Array> {
+    const suspended = this.child.event(event);
+    return suspended === undefined ? this.readTable(what, offset, length) : suspended.then(() => this.readTable(what, offset, length));
+  }
+
+  /** As `loadTable`, without a word. */
   readTable(what: string, offset: number, length: number): MaybePromise<Uint8Array> {
     if (offset + length > this.child.size) {
       throw this.corrupt(
@@ -53,8 +64,9 @@ export class ImageFile {
     return this.child.write(offset, bytes);
   }
 
-  /** Writes what is dirty in a table that lies at `offset`; it is clean afterwards. The driver lock keeps it still meanwhile. */
-  async writeTable(offset: number, table: TableBytes): Promise<void> {
+  /** Writes what is dirty in a table that lies at `offset`; it is clean afterwards. The driver lock keeps it still meanwhile, also at `event`. */
+  async writeTable(event: BlockEvent, offset: number, table: TableBytes): Promise<void> {
+    await this.child.event(event);
     for (const run of table.dirtyRuns()) await this.child.write(offset + run.at, run.bytes);
     table.clean();
   }

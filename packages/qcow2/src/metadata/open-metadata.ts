@@ -1,6 +1,15 @@
 /** Loads the tables of an image: L1 for every use, the refcount table and the map of all metadata for one that may be changed. */
 
-import { type BlockChild, type Clock, CoMutex, Guarded, type MaybePromise, type OpenContext, TableCache } from "@coblock/core";
+import {
+  type BlockChild,
+  type BlockEvent,
+  type Clock,
+  CoMutex,
+  Guarded,
+  type MaybePromise,
+  type OpenContext,
+  TableCache,
+} from "@coblock/core";
 import { offsetOf } from "../format/entries.ts";
 import type { Geometry } from "../format/geometry.ts";
 import { MAX_L1_BYTES } from "../format/limits.ts";
@@ -58,7 +67,7 @@ export async function openMetadata(parts: MetadataParts): Promise<Guarded<Metada
     name: `${context.nodeName} L2 tables`,
     lock,
     capacity: Math.max(MIN_L2_TABLES, Math.floor((parts.l2CacheSize ?? covering) / geometry.clusterSize)),
-    load: loader(file, "an L2 table", geometry.clusterSize),
+    load: loader(file, "an L2 table", "l2_load", geometry.clusterSize),
     writeBack: async () => metadata.writable?.writeOut.l2Tables(),
   });
   const common = { file, geometry, l1, l2 };
@@ -74,14 +83,14 @@ async function loadWritable(parts: MetadataParts, { file, geometry, l1, l2, lock
   const { places, context } = parts;
   const tableOffset = places.header.refcountTableOffset;
   const table = new TableBytes(
-    await file.readTable("the refcount table", tableOffset, places.header.refcountTableClusters * geometry.clusterSize),
+    await file.loadTable("the refcount table", "reftable_load", tableOffset, places.header.refcountTableClusters * geometry.clusterSize),
   );
   const map = mapMetadata(geometry, l1, places);
   const blocks = new TableCache({
     name: `${context.nodeName} refcount blocks`,
     lock,
     capacity: refcountCapacity(parts),
-    load: loader(file, "a refcount block", geometry.clusterSize),
+    load: loader(file, "a refcount block", "refblock_load", geometry.clusterSize),
     writeBack: () => refcounts.writeBlocks(),
   });
   const refcounts: RefcountStore = new RefcountStore({ file, geometry, map, blocks, table, tableOffset });
@@ -92,9 +101,9 @@ async function loadWritable(parts: MetadataParts, { file, geometry, l1, l2, lock
   return { map, refcounts, clusters, references, writeOut };
 }
 
-function loader(file: ImageFile, what: string, length: number): (offset: number) => MaybePromise<TableBytes> {
+function loader(file: ImageFile, what: string, event: BlockEvent, length: number): (offset: number) => MaybePromise<TableBytes> {
   return (offset) => {
-    const bytes = file.readTable(what, offset, length);
+    const bytes = file.loadTable(what, event, offset, length);
     return bytes instanceof Promise ? bytes.then((read) => new TableBytes(read)) : new TableBytes(bytes);
   };
 }

@@ -125,6 +125,9 @@ export class RefcountStore {
 
   /** Adds an empty block at `offset` for `tableIndex`, which has none; its own refcount is the caller's business. */
   async addBlock(tableIndex: number, offset: number): Promise<CachedTable<TableBytes>> {
+    // Both before the block is in memory: between that and the table's entry for it nothing may fail.
+    await this.#file.event("refblock_alloc_write");
+    await this.#file.event("refblock_alloc_hookup");
     const block = await this.blocks.insert(offset, new TableBytes(new Uint8Array(this.#geometry.clusterSize), true), { dirty: true });
     this.adoptBlock(tableIndex, offset);
     return block;
@@ -145,7 +148,7 @@ export class RefcountStore {
           this.#file.corrupt(`a refcount block at offset ${hex(block.offset)} lies over the ${kind}`, block.offset),
         );
       }
-      await this.#file.writeTable(block.offset, block.table);
+      await this.#file.writeTable(block.table.fresh ? "refblock_update" : "refblock_update_part", block.offset, block.table);
       this.blocks.markClean(block);
     }
   }

@@ -32,6 +32,7 @@ interface Layout {
 export async function growRefcountTable(parts: RefcountTableGrowthParts, entries: number): Promise<void> {
   const { file, geometry, refcounts } = parts;
   const { clusterSize } = geometry;
+  await file.event("reftable_grow");
   const layout = planTable(geometry, refcounts.table.entries, entries);
   const { first, blockCount, tableClusters } = layout;
   const tableOffset = (first + blockCount) * clusterSize;
@@ -39,14 +40,17 @@ export async function growRefcountTable(parts: RefcountTableGrowthParts, entries
   const firstIndex = refcounts.table.entries;
   const indices = Array.from({ length: blockCount }, (_, index) => firstIndex + index);
   const blocks = buildBlocks(geometry, indices, { first, count: blockCount + tableClusters });
+  await file.event("refblock_alloc_write_blocks");
   for (const [index, bytes] of blocks.entries()) await file.write((first + index) * clusterSize, bytes);
   const table = new TableBytes(new Uint8Array(tableClusters * clusterSize));
   await refcounts.writeBlocks();
+  await file.event("refblock_alloc_write_table");
   table.bytes.set(refcounts.table.bytes);
   for (const [index, tableIndex] of indices.entries()) table.set(tableIndex, entryFor((first + index) * clusterSize, false));
   await file.write(tableOffset, table.bytes);
   table.clean();
   await file.flush();
+  await file.event("refblock_alloc_switch_table");
   await file.switchRefcountTable(tableOffset, tableClusters);
   const oldOffset = refcounts.tableOffset;
   const oldLength = refcounts.table.bytes.length;

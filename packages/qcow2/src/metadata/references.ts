@@ -71,6 +71,7 @@ export class References {
 
   /** What was given up until now is on disk: lowers the refcounts in memory. */
   async settle(): Promise<void> {
+    await this.#parts.file.event("cluster_free");
     for (const [cluster, drops] of this.#pending) {
       await this.#lower(cluster, drops);
       this.#pending.delete(cluster);
@@ -79,6 +80,7 @@ export class References {
 
   /** Retired clusters that nothing refers to any more. */
   async release(first: number, count: number): Promise<void> {
+    await this.#parts.file.event("cluster_free");
     for (let cluster = first; cluster < first + count; cluster++) await this.#lower(cluster, 1);
   }
 
@@ -86,6 +88,7 @@ export class References {
   async allocateBytes(length: number): Promise<number> {
     const { clusterSize } = this.#parts.geometry;
     assert(length > 0 && length < clusterSize, "compressed data is shorter than a cluster");
+    await this.#parts.file.event("cluster_alloc_bytes");
     const offset = (await this.#continuePack(length)) ?? (await this.#parts.clusters.allocate(1)).first * clusterSize;
     const end = offset + length;
     this.#packEnd = end % clusterSize === 0 ? undefined : end;
@@ -95,6 +98,7 @@ export class References {
   /** The bytes were never linked. */
   async giveBackBytes(offset: number, length: number): Promise<void> {
     const { first, count } = this.clustersOf(offset, length);
+    await this.#parts.file.event("cluster_free");
     for (let cluster = first; cluster < first + count; cluster++) await this.#lower(cluster, 1);
   }
 

@@ -14,12 +14,14 @@ export class TableBytes {
   readonly view: DataView;
   readonly #dirtyParts: Uint8Array;
   #dirty = false;
+  #fresh: boolean;
 
   /** `fresh`: nothing of it is on disk. */
   constructor(bytes: Uint8Array, fresh = false) {
     this.bytes = bytes;
     this.view = viewOf(bytes);
     this.#dirtyParts = new Uint8Array(Math.ceil(bytes.length / PART));
+    this.#fresh = fresh;
     if (fresh) this.touch(0, bytes.length);
   }
 
@@ -30,6 +32,11 @@ export class TableBytes {
 
   get dirty(): boolean {
     return this.#dirty;
+  }
+
+  /** Nothing of it is on disk. */
+  get fresh(): boolean {
+    return this.#fresh;
   }
 
   high(index: number): number {
@@ -75,5 +82,6 @@ export class TableBytes {
   clean(): void {
     this.#dirtyParts.fill(0);
     this.#dirty = false;
+    this.#fresh = false;
   }
 }

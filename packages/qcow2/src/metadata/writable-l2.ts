@@ -17,6 +17,7 @@ export async function writableL2(metadata: Metadata, writable: WritableMetadata,
   const { l1, l2, geometry } = metadata;
   const offset = l1.l2Offset(index);
   if (offset === 0) return addTable(metadata, writable, index, new Uint8Array(geometry.clusterSize));
+  if (!l1.isOwned(index)) await metadata.file.event("l2_alloc_cow_read");
   const entry = l2.get(offset, "write");
   if (entry.kind === "wait") return entry;
   if (l1.isOwned(index)) return { kind: "writable", entry, pin: l2.pin(entry) };
@@ -30,10 +31,11 @@ export async function writableL2(metadata: Metadata, writable: WritableMetadata,
 }
 
 async function addTable(metadata: Metadata, { clusters, map }: WritableMetadata, index: number, bytes: Uint8Array): Promise<WritableL2> {
-  const { l1, l2, geometry } = metadata;
+  const { file, l1, l2, geometry } = metadata;
   const { first } = await clusters.allocate(1);
   const offset = first * geometry.clusterSize;
   try {
+    await file.event("l2_alloc_write");
     const entry = await l2.insert(offset, new TableBytes(bytes, true), { dirty: true });
     l1.set(index, offset);
     map.addL2Table(offset);

@@ -54,7 +54,7 @@ export class WriteOut {
     }
     if (!refcounts.table.dirty) return;
     await this.#flush();
-    await file.writeTable(refcounts.tableOffset, refcounts.table);
+    await file.writeTable("reftable_update", refcounts.tableOffset, refcounts.table);
     this.#refcountsToFlush = true;
   }
 
@@ -74,7 +74,7 @@ export class WriteOut {
       const kind = map.find(entry.offset, geometry.clusterSize, "active L2 table");
       if (kind !== undefined)
         await file.failDamaged(file.corrupt(`an L2 table at offset ${hex(entry.offset)} lies over the ${kind}`, entry.offset));
-      await file.writeTable(entry.offset, entry.table);
+      await file.writeTable("l2_update", entry.offset, entry.table);
       l2.markClean(entry);
     }
   }
@@ -86,7 +86,7 @@ export class WriteOut {
     if (l1.table.dirty) {
       await this.refcounts();
       await this.#flush();
-      await file.writeTable(l1.offset, l1.table);
+      await file.writeTable("l1_update", l1.offset, l1.table);
     }
     if (references.hasPending) {
       await this.#flush();

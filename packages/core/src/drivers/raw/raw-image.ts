@@ -1,5 +1,6 @@
 /** A window of a file as an image. */
 
+import type { BlockEvent } from "../../block-event.ts";
 import type { BlockChild } from "../../child.ts";
 import type { BlockImage, HostSpan, ImageLimits, IoOptions, MaybePromise, ResizeOptions, RunStatus, ZeroOptions } from "../../driver.ts";
 import { BlockError } from "../../errors.ts";
@@ -19,6 +20,8 @@ export interface RawImageParts {
 export class RawImage implements BlockImage {
   readonly limits: ImageLimits = { requestAlignment: 1 };
   readonly growable: boolean;
+  /** What is told to the image is told to its file. */
+  readonly event?: (name: BlockEvent) => MaybePromise<void>;
   readonly #file: BlockChild;
   readonly #offset: number;
   readonly #fixedSize: number | undefined;
@@ -30,6 +33,7 @@ export class RawImage implements BlockImage {
     this.#fixedSize = parts.size;
     this.#guard = parts.guard;
     this.growable = parts.size === undefined && parts.file.growable;
+    if (parts.file.listens) this.event = (name) => parts.file.event(name);
   }
 
   get size(): number {
@@ -60,7 +64,7 @@ export class RawImage implements BlockImage {
   }
 
   flush(options?: IoOptions): MaybePromise<void> {
-    return this.#file.flush(options);
+    return this.#file.listens ? this.#announceFlush(options) : this.#file.flush(options);
   }
 
   status(offset: number, length: number): MaybePromise<RunStatus> {
@@ -83,6 +87,12 @@ export class RawImage implements BlockImage {
 
   /** The child is the node's to close. */
   async [Symbol.asyncDispose](): Promise<void> {}
+
+  async #announceFlush(options: IoOptions | undefined): Promise<void> {
+    await this.#file.event("flush_to_os");
+    await this.#file.event("flush_to_disk");
+    await this.#file.flush(options);
+  }
 
   /** Whom a change at `offset` has to be shown to. */
   #guardOf(offset: number): FirstSectorGuard | undefined {
