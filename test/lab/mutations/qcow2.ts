@@ -316,7 +316,7 @@ const COUNTS: readonly Mutation[] = [
         replace: "if (length <= geometry.clusterSize - (start % geometry.clusterSize)) {",
       },
     ],
-    found: /corruptions|references left|cannot be lowered/u,
+    found: /corruptions|references left|cannot be lowered|is retired twice/u,
   },
   {
     name: "qcow2-header-handed-out",

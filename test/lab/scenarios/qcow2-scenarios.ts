@@ -23,6 +23,9 @@ import {
 } from "./qcow2-refcounts.ts";
 import { qcow2RetiredPack, qcow2ReuseBeside, qcow2ReuseCompressed, qcow2ReuseRead, qcow2ReuseWrite } from "./qcow2-retired.ts";
 import {
+  qcow2EachEio,
+  qcow2EachEnospc,
+  qcow2EachShort,
   qcow2Storm,
   qcow2StormEio,
   qcow2StormEnospc,
@@ -63,4 +66,7 @@ export const QCOW2_SCENARIOS: readonly Scenario[] = [
   qcow2StormEio,
   qcow2StormEnospc,
   qcow2StormShort,
+  qcow2EachEio,
+  qcow2EachEnospc,
+  qcow2EachShort,
 ];

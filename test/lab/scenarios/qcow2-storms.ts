@@ -1,6 +1,6 @@
 /** Many requests of all kinds to a few clusters, from a seed: what they do is fixed, their order is the schedule's. */
 
-import { SeededRandom, type Actor, type LabDisk, type Scenario, type SimFaultRule } from "@coblock/testing";
+import { SeededRandom, type Actor, type Lab, type LabDisk, type Scenario, type SimFaultRule } from "@coblock/testing";
 import { CLUSTER, DISK_FILE, type Filled, QCOW2_DRIVERS, type Qcow2DiskOptions, qcow2Disk, TABLE_SPAN } from "./qcow2-images.ts";
 import { expectSnapshotKept } from "./qcow2-snapshot.ts";
 
@@ -10,16 +10,20 @@ interface Storm {
   readonly about: string;
   readonly seed: number;
   readonly disk: Qcow2DiskOptions;
+  /** Default 3. */
+  readonly actors?: number;
   /** Each actor makes so many requests. */
   readonly requests: number;
-  readonly completions?: "later" | "either";
+  readonly completions?: "at once" | "either";
   /** One fault, at a place of the schedule's choice. */
   readonly fault?: SimFaultRule["effect"];
 }
 
-const ACTORS = ["A", "B", "C"];
+const ACTORS = ["A", "B", "C"] as const;
 /** Clusters of each L2 table that the requests meet in. */
 const HOT_CLUSTERS = 4;
+/** Bytes. */
+const PERIOD = 64;
 
 /** In every L2 table one of each. */
 function mixed(clusterSize: number, tables: number): readonly Filled[] {
@@ -30,7 +34,7 @@ function mixed(clusterSize: number, tables: number): readonly Filled[] {
   );
 }
 
-function storm({ name, about, seed, disk: options, requests, completions = "either", fault }: Storm): Scenario {
+function storm({ name, about, seed, disk: options, actors: count = ACTORS.length, requests, completions = "either", fault }: Storm): Scenario {
   return {
     name,
     about,
@@ -40,9 +44,10 @@ function storm({ name, about, seed, disk: options, requests, completions = "eith
       const disk = await qcow2Disk(lab, options);
       const before = lab.storage.contentOf(DISK_FILE);
       if (fault !== undefined) lab.storage.fault({ effect: fault, match: ({ kind }) => kind !== "read", when: "choose" });
-      const actors = ACTORS.map((actorName, index) => {
+      const actors = ACTORS.slice(0, count).map((actorName, index) => {
         const random = new SeededRandom(seed * ACTORS.length + index);
-        return [actorName, (actor: Actor) => requestsOf(actor, disk, random, options.clusterSize ?? CLUSTER, requests)] as const;
+        const clusterSize = options.clusterSize ?? CLUSTER;
+        return [actorName, (actor: Actor) => requestsOf({ lab, actor, disk, random, clusterSize }, requests)] as const;
       });
       const judge = async (): Promise<void> => expectSnapshotKept(before, lab.storage.contentOf(DISK_FILE));
       return { actors: Object.fromEntries(actors), ...(options.snapshot === true ? { judge } : {}) };
@@ -50,39 +55,54 @@ function storm({ name, about, seed, disk: options, requests, completions = "eith
   };
 }
 
-async function requestsOf(actor: Actor, disk: LabDisk, random: SeededRandom, clusterSize: number, requests: number): Promise<void> {
-  const span = (clusterSize / 8) * clusterSize;
-  for (let done = 0; done < requests; done++) {
-    const offset = random.below(disk.node.size / span) * span + random.below(HOT_CLUSTERS) * clusterSize;
-    await request(actor, disk, random, offset, clusterSize);
-  }
+/** Who asks for what, and where. */
+interface Asking {
+  readonly lab: Lab;
+  readonly actor: Actor;
+  readonly disk: LabDisk;
+  readonly random: SeededRandom;
+  readonly clusterSize: number;
 }
 
-function request(actor: Actor, disk: LabDisk, random: SeededRandom, offset: number, clusterSize: number): Promise<boolean> {
-  const skip = random.below(clusterSize);
-  const clusters = random.between(1, 2) * clusterSize;
-  switch (random.below(8)) {
+async function requestsOf(asking: Asking, requests: number): Promise<void> {
+  for (let done = 0; done < requests; done++) await request(asking);
+}
+
+function request({ lab, actor, disk, random, clusterSize }: Asking): Promise<boolean> {
+  const span = (clusterSize / 8) * clusterSize;
+  const offset = random.below(disk.node.size / span) * span + random.below(HOT_CLUSTERS) * clusterSize;
+  const length = random.between(1, 2) * clusterSize;
+  switch (random.below(9)) {
     case 0:
-      return actor.read(disk, offset, clusters);
+      return actor.read(disk, offset, length);
     case 1:
-      return actor.write(disk, offset, clusters);
+      return actor.write(disk, offset, length);
     case 2:
-      return actor.write(disk, offset + skip, random.between(1, clusterSize));
+      return actor.write(disk, offset + random.below(clusterSize), random.between(1, clusterSize));
     case 3:
-      return actor.writeZeroes(disk, offset, clusters, random.below(2) === 0);
+      return actor.writeZeroes(disk, offset, length, random.chance(0.5));
     case 4:
-      return actor.discard(disk, offset, clusters, "zero");
+      return actor.discard(disk, offset, length, "zero");
     case 5:
-    case 6:
       return actor.writeCompressed(disk, offset, clusterSize);
+    case 6:
+    case 7:
+      return actor.writeCompressed(disk, offset, repeated(lab.pattern(PERIOD), clusterSize));
     default:
       return actor.flush(disk);
   }
 }
 
+/** Compresses so well that a cluster has room for several. */
+function repeated(bytes: Uint8Array, length: number): Uint8Array {
+  const all = new Uint8Array(length);
+  for (let at = 0; at < length; at += bytes.length) all.set(bytes, at);
+  return all;
+}
+
 const PLAIN: Qcow2DiskOptions = { cachedTables: 2, cachedBlocks: 4, filled: mixed(CLUSTER, 3) };
 const LARGE_CLUSTER = 2 * CLUSTER;
-const PACKED: Qcow2DiskOptions = { clusterSize: LARGE_CLUSTER, size: LARGE_CLUSTER * LARGE_CLUSTER / 4, filled: mixed(LARGE_CLUSTER, 2) };
+const PACKED: Qcow2DiskOptions = { clusterSize: LARGE_CLUSTER, size: (LARGE_CLUSTER * LARGE_CLUSTER) / 4, filled: mixed(LARGE_CLUSTER, 2) };
 const SHARED: Qcow2DiskOptions = { refcountBits: 16, cachedTables: 2, filled: mixed(CLUSTER, 3), snapshot: true };
 const OVERLAY: Qcow2DiskOptions = { cachedTables: 2, filled: mixed(CLUSTER, 3), backing: TABLE_SPAN + 700 };
 
@@ -144,3 +164,13 @@ export const qcow2StormShort: Scenario = storm({
   requests: 4,
   fault: "short",
 });
+
+/** One after the other: a walk over all schedules has the fault at every write, discard and flush once. */
+function failingOnce(fault: SimFaultRule["effect"], seed: number, disk: Qcow2DiskOptions): Scenario {
+  const about = `requests of all kinds one after the other, of which one write, discard or flush fails (${fault})`;
+  return storm({ name: `qcow2-each-${fault.toLowerCase()}`, about, seed, disk, actors: 1, requests: 30, completions: "at once", fault });
+}
+
+export const qcow2EachEio: Scenario = failingOnce("EIO", 8, SHARED);
+export const qcow2EachEnospc: Scenario = failingOnce("ENOSPC", 9, PACKED);
+export const qcow2EachShort: Scenario = failingOnce("short", 10, OVERLAY);
