@@ -13,13 +13,19 @@ export interface FileAtCut {
   readonly changes: readonly UnflushedChange[];
 }
 
+/** `serial` counts in the order of completion, and stays with what a resize leaves of a change. */
+interface SerialChange extends UnflushedChange {
+  readonly serial: number;
+}
+
 /** Grows with the writes past its end; what lies between reads as zeros. */
 export class SimFile {
   #bytes: Uint8Array;
   #size: number;
   /** Never changed in place, so that a cut can keep it. */
   #durable: Uint8Array;
-  #unflushed: readonly UnflushedChange[] = [];
+  #unflushed: readonly SerialChange[] = [];
+  #serial = 0;
 
   /** `content` is on the disk for good. */
   constructor(content: Uint8Array) {
@@ -46,7 +52,7 @@ export class SimFile {
   write(offset: number, bytes: Uint8Array): void {
     this.#reach(offset + bytes.length);
     this.#bytes.set(bytes, offset);
-    this.#unflushed = [...this.#unflushed, { offset, bytes }];
+    this.#unflushed = [...this.#unflushed, { offset, bytes, serial: ++this.#serial }];
   }
 
   /** A new size is on the disk at once: file systems journal it. */
@@ -57,13 +63,13 @@ export class SimFile {
     this.#durable = resized(this.#durable, size);
     this.#unflushed = this.#unflushed
       .filter(({ offset }) => offset < size)
-      .map(({ offset, bytes }) => ({ offset, bytes: bytes.subarray(0, size - offset) }));
+      .map((change) => ({ ...change, bytes: change.bytes.subarray(0, size - change.offset) }));
   }
 
   /** What a flush that begins now will cover; calling it makes that durable. */
   beginFlush(): () => void {
-    const covered = this.#unflushed;
-    return () => this.#makeDurable(covered);
+    const last = this.#serial;
+    return () => this.#makeDurable(last);
   }
 
   /** `inFlight`: writes that have begun, and may have reached the disk in part. */
@@ -71,15 +77,14 @@ export class SimFile {
     return { durable: this.#durable, size: this.#size, changes: [...this.#unflushed, ...inFlight] };
   }
 
-  #makeDurable(covered: readonly UnflushedChange[]): void {
-    const still = new Set(this.#unflushed);
-    const now = covered.filter((change) => still.has(change));
-    const end = Math.max(this.#durable.length, ...now.map(({ offset, bytes }) => offset + bytes.length));
+  /** All changes up to the one with the serial `last`. */
+  #makeDurable(last: number): void {
+    const covered = this.#unflushed.filter(({ serial }) => serial <= last);
+    const end = Math.max(this.#durable.length, ...covered.map(({ offset, bytes }) => offset + bytes.length));
     const durable = resized(this.#durable, end);
-    for (const { offset, bytes } of now) durable.set(bytes, offset);
+    for (const { offset, bytes } of covered) durable.set(bytes, offset);
     this.#durable = durable;
-    const gone = new Set(now);
-    this.#unflushed = this.#unflushed.filter((change) => !gone.has(change));
+    this.#unflushed = this.#unflushed.filter(({ serial }) => serial > last);
   }
 
   #reach(size: number): void {
