@@ -90,7 +90,8 @@ class PowerCutting {
   async #cutRun(choices: ScriptedChoices | RandomChoices): Promise<PowerCutResult["failure"]> {
     const moments: Moment[] = [];
     const result = await runOnce({ scenario: this.#scenario, choices, files: this.#files, during: (lab) => watch(lab, moments) });
-    if (result.failure !== undefined) return this.#report(result.schedule, -1, "the run itself", result.failure, []);
+    if (result.failure !== undefined)
+      return this.#report(result.schedule, -1, "none: the run itself fails", result.failure, await this.#journal(result.schedule));
     const random = new SeededRandom(1);
     let cut = -1;
     for (const moment of moments) {
@@ -160,10 +161,19 @@ async function withNode(graph: BlockGraph, disk: LabDisk, readOnly: boolean, loo
   await node[Symbol.asyncDispose]();
 }
 
-/** Before each change and each flush begins, and after it has taken effect. */
+/** Before each change and each flush begins, after it has taken effect, and when all actors have heard of the last. */
 function watch(lab: Lab, moments: Moment[]): Disposable {
-  return lab.storage.observe(({ kind, file, offset, length }, when) => {
+  const note = (what: string): void => {
     const expected = new Map(lab.disks.map((disk) => [disk, disk.model.afterPowerCut()]));
-    moments.push({ what: `when ${kind} ${file} 0x${offset.toString(16)}+${length} ${when}`, files: lab.storage.atCut(), expected });
-  });
+    moments.push({ what, files: lab.storage.atCut(), expected });
+  };
+  const observing = lab.storage.observe(({ kind, file, offset, length }, when) =>
+    note(`when ${kind} ${file} 0x${offset.toString(16)}+${length} ${when}`),
+  );
+  return {
+    [Symbol.dispose]: () => {
+      observing[Symbol.dispose]();
+      note("when all actors have ended");
+    },
+  };
 }
