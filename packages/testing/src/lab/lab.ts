@@ -22,6 +22,12 @@ export interface LabOptions {
   readonly files: Map<string, Uint8Array>;
 }
 
+/** Numbers of patterns: those that actors write, and those in files that are made once for many runs. */
+const FIRST_WRITTEN = 1;
+const FIRST_MADE: number = 2 ** 31;
+/** Odd: other numbers stay other numbers (modulo 2^32). */
+const SPREAD = 0x9e3779b1;
+
 /** One for each run. */
 export class Lab {
   readonly clock: SimClock;
@@ -33,7 +39,9 @@ export class Lab {
   readonly #disks: LabDisk[] = [];
   readonly #watchedLocks: Inspected[] = [];
   #abortControllers = 0;
-  #patterns = 0;
+  #patternsWritten = 0;
+  #patternsMade = 0;
+  #making = false;
 
   constructor(options: LabOptions) {
     const { scheduler, journal } = options;
@@ -81,7 +89,7 @@ export class Lab {
   /** Puts a file there that `make` answers with the first time it is asked for. */
   async file(name: string, make: () => Promise<Uint8Array>): Promise<void> {
     const { files } = this.#options;
-    const known = files.get(name) ?? (await make());
+    const known = files.get(name) ?? (await this.#made(make));
     files.set(name, known);
     this.storage.put(name, known);
   }
@@ -128,11 +136,25 @@ export class Lab {
     return new Actor(name, surroundings);
   }
 
-  /** Bytes that nobody else writes: each 8-byte word says whose it is, and which. */
+  /** Bytes that nobody else writes: each 8-byte word says whose it is, and which, spread over all of its bytes. */
   pattern(length: number): Uint8Array {
-    const serial = ++this.#patterns;
-    const words = new Uint32Array(Math.ceil(length / 4));
-    for (let index = 0; index < words.length; index++) words[index] = (serial << 24) + index + 1;
+    // A run that finds its files made by an earlier one must not write again what is in them.
+    const serial = this.#making ? FIRST_MADE + this.#patternsMade++ : FIRST_WRITTEN + this.#patternsWritten++;
+    const words = new Uint32Array(2 * Math.ceil(length / 8));
+    for (let index = 0; index < words.length; index += 2) {
+      words[index] = Math.imul(serial, SPREAD);
+      words[index + 1] = Math.imul(index + 1, SPREAD);
+    }
     return new Uint8Array(words.buffer, 0, length);
+  }
+
+  async #made(make: () => Promise<Uint8Array>): Promise<Uint8Array> {
+    const was = this.#making;
+    this.#making = true;
+    try {
+      return await make();
+    } finally {
+      this.#making = was;
+    }
   }
 }
