@@ -1,11 +1,11 @@
 /** Rules by which operations of a `SimStorage` fail, come short or never end. */
 
-import { BlockError } from "@coblock/core";
+import { BlockError, type TouchKind } from "@coblock/core";
 import type { StorageMatch, StorageOperation } from "../storage/operation.ts";
 
 /** What happens to operations that match. */
 export interface SimFaultRule {
-  /** Absent: all reads, writes, zero writes, discards and flushes. */
+  /** Absent: every operation. */
   readonly match?: StorageMatch;
   /**
    * `EIO`, `ENOSPC`: nothing is done and the operation fails. `short`: a part of it is done (whole sectors, at least one if there are two),
@@ -21,17 +21,25 @@ export interface SimFaultRule {
   readonly when?: "always" | "choose";
 }
 
+/** What a fault needs of its storage. */
+export interface SimFaultSurroundings {
+  /** Lets go of what the fault holds. */
+  release(fault: SimFault): void;
+  /** Tells the walk that the order of steps matters to the fault. */
+  touch(kind: TouchKind): void;
+}
+
 /** A rule at work. Disposing ends it and lets go of what it holds. */
 export class SimFault implements Disposable {
   readonly rule: SimFaultRule;
-  readonly #release: (fault: SimFault) => void;
+  readonly #storage: SimFaultSurroundings;
   #seen = 0;
   #hits = 0;
   #over = false;
 
-  constructor(rule: SimFaultRule, release: (fault: SimFault) => void) {
+  constructor(rule: SimFaultRule, storage: SimFaultSurroundings) {
     this.rule = rule;
-    this.#release = release;
+    this.#storage = storage;
   }
 
   /** Operations struck so far. */
@@ -40,23 +48,34 @@ export class SimFault implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#storage.touch("write");
     this.#over = true;
     this.letGo();
   }
 
   /** What is held goes on. */
   letGo(): void {
-    this.#release(this);
+    this.#storage.release(this);
   }
 
   /** Internal: whether `operation` is struck; `choose` asks the schedule. */
   strikes(operation: StorageOperation, choose: () => boolean): boolean {
     const { match, after = 0, times = 1, when = "always" } = this.rule;
-    if (this.#over || this.#hits >= times || match?.(operation) === false) return false;
+    if (match?.(operation) === false) return false;
+    this.#touch();
+    if (this.#over || this.#hits >= times) return false;
     if (this.#seen++ < after) return false;
     if (when === "choose" && !choose()) return false;
     this.#hits++;
     return true;
+  }
+
+  /** Where each operation has its choice, whatever came before, all that can be had in one order can be had in another. */
+  #touch(): void {
+    const { after = 0, times = 1, when = "always" } = this.rule;
+    const isOver = this.#over || this.#hits >= times;
+    const isCounted = after > 0 || (when === "always" && times < Infinity);
+    this.#storage.touch(isCounted && !isOver ? "write" : "read");
   }
 }
 

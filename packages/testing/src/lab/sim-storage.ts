@@ -43,7 +43,7 @@ export class SimStorage {
   /** To be given to a graph. */
   readonly driver: DriverEntry;
   /** Where coroutines are made to stand still. */
-  readonly breakPoints: BreakPoints = new BreakPoints();
+  readonly breakPoints: BreakPoints;
   readonly #scheduler: Scheduler;
   readonly #journal: Journal;
   readonly #options: SimStorageOptions;
@@ -57,6 +57,7 @@ export class SimStorage {
     this.#scheduler = scheduler;
     this.#journal = journal;
     this.#options = options;
+    this.breakPoints = new BreakPoints((kind) => scheduler.touchedRange("break points", 0, 1, kind));
     const driver = this.#makeDriver();
     this.driver = { name: "sim", kind: "protocol", load: () => Promise.resolve(driver) };
   }
@@ -100,7 +101,11 @@ export class SimStorage {
 
   /** From now on operations that match are struck. */
   fault(rule: SimFaultRule): SimFault {
-    const fault = new SimFault(rule, (held) => this.#letGo(held));
+    const name = `fault ${this.#faults.length}`;
+    const fault = new SimFault(rule, {
+      release: (held) => this.#letGo(held),
+      touch: (kind) => this.#scheduler.touchedRange(name, 0, 1, kind),
+    });
     this.#faults.push(fault);
     return fault;
   }
@@ -147,20 +152,20 @@ export class SimStorage {
       file,
       limits: { requestAlignment: this.#options.requestAlignment ?? 1 },
       discardByte: this.#options.discardByte ?? 0xdd,
-      perform: (operation) => this.#perform(operation, file),
+      perform: (operation) => this.#perform(operation),
       event: (event) => this.#atEvent(event, name),
       onClosed: () => this.#openFiles--,
     });
   }
 
-  #perform(operation: SimOperation, file: SimFile): MaybePromise<void> {
+  #perform(operation: SimOperation): MaybePromise<void> {
     if (this.#scheduler.quiet) return operation.apply(operation.length);
     const changes = operation.kind !== "read";
     if (changes) this.#onBoundary?.(operation, "begins");
     const fault = this.#faults.find((candidate) => candidate.strikes(operation, () => this.#scheduler.pick(2, "fault") === 1));
     const complete = (): void => {
       if (fault !== undefined && fault.rule.effect !== "held") return this.#fail(operation, fault.rule.effect);
-      this.#apply(operation, file, operation.length);
+      this.#apply(operation, operation.length);
       if (changes) this.#onBoundary?.(operation, "ends");
     };
     if (fault?.rule.effect !== "held" && this.#completesAtOnce()) {
@@ -201,7 +206,7 @@ export class SimStorage {
   }
 
   /** Takes effect. Steps that touch the same bytes of a file are not independent. */
-  #apply(operation: SimOperation, file: SimFile, length: number): void {
+  #apply(operation: SimOperation, length: number): void {
     const { kind, offset } = operation;
     const whole = kind === "flush" || kind === "resize";
     this.#scheduler.touchedRange(operation.file, whole ? 0 : offset, whole ? Infinity : offset + length, kind === "read" ? "read" : "write");
@@ -214,10 +219,9 @@ export class SimStorage {
   }
 
   #fail(operation: SimOperation, effect: SimFaultRule["effect"]): never {
-    const file = this.#files.get(operation.file);
     const done = effect === "short" ? Math.floor(operation.length / 2 / 512) * 512 : operation.length;
     const takesEffect = effect === "unheard" || (effect === "short" && done > 0);
-    if (takesEffect && file !== undefined) this.#apply(operation, file, done);
+    if (takesEffect) this.#apply(operation, done);
     this.#journal.note(() => `${describe(operation)} fails: ${effect}`);
     throw faultError(operation, effect);
   }
