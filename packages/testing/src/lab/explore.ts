@@ -132,8 +132,10 @@ class Exploring {
 
   async #found(result: RunResult, seed: number | undefined): Promise<FoundFailure> {
     const kind = result.failure?.kind ?? "thrown";
+    const { maxSteps } = this.#options;
+    const limits = maxSteps === undefined ? {} : { maxSteps };
     const run = (schedule: Schedule, journal: boolean): Promise<RunResult> =>
-      runOnce({ scenario: this.#scenario, choices: new ScriptedChoices(schedule), files: this.#files, journal });
+      runOnce({ scenario: this.#scenario, choices: new ScriptedChoices(schedule), files: this.#files, journal, ...limits });
     const short = await shrink(result.schedule, async (schedule) => {
       const again = await run(schedule, false);
       return again.failure?.kind === kind ? again.schedule : undefined;

@@ -1,6 +1,6 @@
 /** Decides what happens next: one action at a time, and between two of them all coroutines go as far as they can. */
 
-import { observeTouches, type TouchKind } from "@coblock/core";
+import { observeTouches, type TouchKind, type Witness } from "@coblock/core";
 import type { Action, ChoiceSource } from "./choices.ts";
 import { comeToRest, passRealTime } from "./event-loop.ts";
 import { Footprint, ObjectNames } from "./footprint.ts";
@@ -31,6 +31,8 @@ export interface SchedulerOptions {
 const MOST_QUIET_TURNS = 200;
 /** Real milliseconds of grace for quiet work that loads modules. */
 const QUIET_GRACE_MS = 3000;
+/** Touches of shared objects that one step may take; a coroutine that makes more goes round in circles and lets nobody else go on. */
+const MOST_TOUCHES = 1_000_000;
 /** Timers in a row that change nothing for those who wait: upkeep goes on for ever, and ends no wait. */
 const MOST_IDLE_TIMERS = 200;
 
@@ -115,8 +117,10 @@ export class Scheduler {
       if (this.#steps >= this.#options.maxSteps) throw this.#hopeless("endless", `it does not end: ${this.#steps} steps so far`, waiters());
       const actions = this.#pending.length > 0 ? this.#pending : lastResort.next();
       idle = this.#pending.length > 0 ? 0 : idle + 1;
-      if (actions.length === 0 || idle > MOST_IDLE_TIMERS) throw this.#hopeless("stuck", "nothing can happen any more", waiters());
-      if (!(await this.#step(actions as readonly PendingAction[]))) return false;
+      if (actions.length === 0) throw this.#hopeless("stuck", "nothing can happen any more", waiters());
+      if (idle > MOST_IDLE_TIMERS)
+        throw this.#hopeless("stuck", `nothing but timers happens any more: ${MOST_IDLE_TIMERS} in a row`, waiters());
+      if (!(await this.#step(actions))) return false;
     }
     this.#quiet = true;
     return true;
@@ -140,11 +144,11 @@ export class Scheduler {
   }
 
   async #watched(step: () => Promise<void>): Promise<void> {
-    if (!this.#options.watched) return step();
-    this.#footprint = new Footprint(this.#names);
-    using _watching = observeTouches(this.#footprint);
+    const footprint = this.#options.watched ? new Footprint(this.#names) : undefined;
+    this.#footprint = footprint;
+    using _watching = observeTouches(new StepWitness(footprint));
     await step();
-    this.#options.choices.rested?.(this.#footprint);
+    if (footprint !== undefined) this.#options.choices.rested?.(footprint);
     this.#footprint = undefined;
   }
 
@@ -185,5 +189,21 @@ export class Scheduler {
 
   #hopeless(kind: "stuck" | "endless", what: string, waiters: readonly string[]): RunFailure {
     return new RunFailure(kind, [what, ...(waiters.length === 0 ? ["nobody is known to wait"] : waiters)].join("\n  "));
+  }
+}
+
+/** Sees that a step comes to its end: promises that go on and on leave no turn in which anybody could look. */
+class StepWitness implements Witness {
+  readonly #footprint: Footprint | undefined;
+  #touches = 0;
+
+  constructor(footprint: Footprint | undefined) {
+    this.#footprint = footprint;
+  }
+
+  touched(object: object, kind: TouchKind): void {
+    if (++this.#touches > MOST_TOUCHES)
+      throw new RunFailure("endless", `a step does not end: ${MOST_TOUCHES} touches of ${object.constructor.name} and others`);
+    this.#footprint?.touched(object, kind);
   }
 }
