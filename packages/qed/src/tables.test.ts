@@ -199,6 +199,39 @@ describe("the cache of L2 tables", () => {
     const l2 = new DataView(image.file.content.buffer, 3 * CLUSTER);
     expect([0, 1, 2].map((index) => Number(l2.getBigUint64(index * 8, true)))).toEqual([1, 0, 6 * CLUSTER]);
   });
+
+  test("a write that fails, and reached the disk all the same, is known", async () => {
+    await using image = await opened({ l2: { 0: { 0: 1n } }, extraClusters: 4 });
+    image.file.script = ({ kind, offset, bytes }) => {
+      if (kind !== "write" || bytes === undefined) return;
+      image.file.content.set(bytes, offset);
+      throw new Error("nobody heard it");
+    };
+    await expect(publish(image, { offset: CLUSTER, length: CLUSTER, first: 5 * CLUSTER })).rejects.toThrow("nobody heard it");
+    expect(shown(await lookup(image, CLUSTER, 1))).toMatchObject({ kind: "data", childOffset: 5 * CLUSTER });
+  });
+
+  test("an L1 entry that fails, and reached the disk all the same, is known", async () => {
+    await using image = await opened({ size: 2 * SPAN, l2: {} });
+    image.file.script = ({ kind, offset, bytes }) => {
+      if (kind !== "write" || offset !== L1 || bytes === undefined) return;
+      image.file.content.set(bytes, offset);
+      throw new Error("nobody heard it");
+    };
+    await expect(publish(image, { offset: SPAN, length: CLUSTER, first: 1 })).rejects.toThrow("nobody heard it");
+    expect(shown(await lookup(image, SPAN, 1))).toEqual({ kind: "zero", length: 1 });
+  });
+
+  test("an L1 table that can be neither written nor read is said to be so", async () => {
+    await using image = await opened({ size: 2 * SPAN, l2: {} });
+    image.file.script = ({ kind, offset }) => {
+      if (kind !== "flush" && offset === L1) throw new Error(`no ${kind}`);
+    };
+    await expect(publish(image, { offset: SPAN, length: CLUSTER, first: 1 })).rejects.toMatchObject({
+      code: "IO",
+      message: expect.stringMatching(/the L1 table can be neither written nor read: Error: no write; Error: no read/u) as string,
+    });
+  });
 });
 
 describe("publish", () => {

@@ -131,10 +131,16 @@ export class QedTables {
     const tableOffset = this.#l2Offset(l1Index);
     if (tableOffset === UNALLOCATED) return this.#publishNewTable(l1Index, run);
     const cached = await this.#l2.fetch(tableOffset);
-    // A table whose write is in flight must stay the only one of its kind.
-    using _pin = this.#l2.pin(cached);
-    await this.#child.event("l2_update");
-    await this.#writeRun(tableOffset, cached.table, run);
+    try {
+      // A table whose write is in flight must stay the only one of its kind.
+      using _pin = this.#l2.pin(cached);
+      await this.#child.event("l2_update");
+      await this.#writeRun(tableOffset, cached.table, run);
+    } catch (error) {
+      // How much of it was written is known to the disk alone: the next lookup asks it.
+      this.#l2.drop(tableOffset);
+      throw error;
+    }
   }
 
   /** The table must be on stable storage before the L1 entry that leads to it can be. */
@@ -148,8 +154,30 @@ export class QedTables {
     await this.extendTo(offset + this.#geometry.tableLength);
     await this.#child.flush();
     await this.#child.event("l1_update");
-    await this.#writeRun(this.#geometry.l1Offset, this.#l1, { index: l1Index, count: 1, first: offset, step: 0 });
+    await this.#writeL1Entry(l1Index, offset);
     await this.#l2.insert(offset, table);
+  }
+
+  /** Where that fails, memory takes over what the disk has. */
+  async #writeL1Entry(index: number, tableOffset: number): Promise<void> {
+    try {
+      await this.#writeRun(this.#geometry.l1Offset, this.#l1, { index, count: 1, first: tableOffset, step: 0 });
+    } catch (error) {
+      await this.#rereadL1(error);
+      throw error;
+    }
+  }
+
+  async #rereadL1(cause: unknown): Promise<void> {
+    const { l1Offset } = this.#geometry;
+    const onDisk = new Table(this.#l1.entries);
+    try {
+      await this.#child.read(l1Offset, onDisk.bytes);
+    } catch (error) {
+      const message = `${this.#child.fileName}: the L1 table can be neither written nor read: ${String(cause)}; ${String(error)}`;
+      throw new BlockError("IO", message, { offset: l1Offset, cause: error });
+    }
+    this.#l1 = onDisk;
   }
 
   /** The touched sectors go out from a copy; memory follows the disk. */
