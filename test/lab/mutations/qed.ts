@@ -18,10 +18,18 @@ const EVICTS_PINNED: SourceEdit = {
 
 /** Two copies of one table: what shares them, what makes the second give way, and the assertion that would notice. */
 const LOADED_TWICE: readonly SourceEdit[] = [
-  { file: TABLE_CACHE, find: "this.#install(this.#loading.get(offset) ?? this.#beginLoading(offset, this.#read(offset)))", replace: "this.#install(this.#beginLoading(offset, this.#read(offset)))" },
+  {
+    file: TABLE_CACHE,
+    find: "this.#install(this.#loading.get(offset) ?? this.#beginLoading(offset, this.#read(offset)))",
+    replace: "this.#install(this.#beginLoading(offset, this.#read(offset)))",
+  },
   { file: TABLE_CACHE, find: "if (loading !== undefined) return this.#waitFor(loading);", replace: "" },
   { file: TABLE_CACHE, find: "return this.#loading.get(loading.offset) === loading;", replace: "return true;" },
-  { file: TABLE_CACHE, find: "assert(!this.#entries.has(offset), `table cache \"${this.#options.name}\": a second table at ${hex(offset)}`);", replace: "" },
+  {
+    file: TABLE_CACHE,
+    find: 'assert(!this.#entries.has(offset), `table cache "${this.#options.name}": a second table at ${hex(offset)}`);',
+    replace: "",
+  },
 ];
 
 /** As QED once was: the lock is let go while the update of a table is on its way. */
@@ -169,7 +177,11 @@ const STALE_LOOKUPS: readonly Mutation[] = [
     by: "exhaustive",
     edits: [
       { file: WRITER, find: "      await writeData();\n", replace: "" },
-      { file: WRITER, find: "    await image.link(guard.value, allocation);", replace: "    await image.link(guard.value, allocation);\n    guard[Symbol.dispose]();\n    await writeData();" },
+      {
+        file: WRITER,
+        find: "    await image.link(guard.value, allocation);",
+        replace: "    await image.link(guard.value, allocation);\n    guard[Symbol.dispose]();\n    await writeData();",
+      },
     ],
     found: /read of \d+ bytes at \d+|at offset \d+ there is/u,
   },
@@ -178,7 +190,9 @@ const STALE_LOOKUPS: readonly Mutation[] = [
     about: "requests that read, change and write whole blocks do not wait for those that overlap",
     scenario: "raw-halves",
     by: "exhaustive",
-    edits: [{ file: "core/src/request/tracker.ts", find: "if (!request.serialising && !other.serialising) continue;", replace: "continue;" }],
+    edits: [
+      { file: "core/src/request/tracker.ts", find: "if (!request.serialising && !other.serialising) continue;", replace: "continue;" },
+    ],
     found: /at offset \d+ there is/u,
   },
   {
@@ -186,7 +200,9 @@ const STALE_LOOKUPS: readonly Mutation[] = [
     about: "the same, below QED on a storage that takes whole blocks",
     scenario: "qed-halves",
     by: "exhaustive",
-    edits: [{ file: "core/src/request/tracker.ts", find: "if (!request.serialising && !other.serialising) continue;", replace: "continue;" }],
+    edits: [
+      { file: "core/src/request/tracker.ts", find: "if (!request.serialising && !other.serialising) continue;", replace: "continue;" },
+    ],
     found: /at offset \d+ there is|corruptions/u,
   },
 ];
@@ -198,7 +214,7 @@ const ORDER: readonly Mutation[] = [
     about: "the L1 entry of a new L2 table is written without a flush of the table",
     scenario: "qed-crash-overlay",
     by: "power-cut",
-    edits: [{ file: TABLES, find: "    await this.#child.flush();\n    await this.#child.event(\"l1_update\");", replace: "" }],
+    edits: [{ file: TABLES, find: '    await this.#child.flush();\n    await this.#child.event("l1_update");', replace: "" }],
     found: /power cut \d+[^]*corruptions|power cut \d+[^]*at offset/u,
   },
   {
@@ -215,7 +231,11 @@ const ORDER: readonly Mutation[] = [
     scenario: "qed-crash",
     by: "power-cut",
     edits: [
-      { file: IMAGE, find: "      if (this.backing === undefined) await this.#needCheck.set();\n      await change();", replace: "      await change();\n      if (this.backing === undefined) await this.#needCheck.set();" },
+      {
+        file: IMAGE,
+        find: "      if (this.backing === undefined) await this.#needCheck.set();\n      await change();",
+        replace: "      await change();\n      if (this.backing === undefined) await this.#needCheck.set();",
+      },
     ],
     found: /power cut \d+[^]*before anyone repairs it: its check finds/u,
   },

@@ -69,7 +69,8 @@ export class CounterTables {
     for (const [name, expected] of this.#expected) {
       const [table = 0, counter = 0] = name.split(".").map(Number);
       const found = bytes[table * TABLE_LENGTH + counter] ?? 0;
-      if (found !== expected) throw new RunFailure("wrong", `an update is lost: counter ${name} is ${found} in the file, and was incremented to ${expected}`);
+      if (found !== expected)
+        throw new RunFailure("wrong", `an update is lost: counter ${name} is ${found} in the file, and was incremented to ${expected}`);
     }
   }
 

@@ -42,6 +42,19 @@ function onceOnly(disk: LabDisk): Play["actors"] {
   };
 }
 
+/** Between tables of which one fits into memory. */
+function backAndForth(disk: LabDisk): Play["actors"] {
+  return {
+    A: async (actor) => {
+      for (const offset of [CLUSTER, 2 * TABLE_SPAN + CLUSTER, 3 * CLUSTER]) {
+        await writeStubbornly(actor, disk, offset, 512);
+        await actor.read(disk, TABLE_SPAN, 512);
+        await actor.read(disk, 0, 2 * CLUSTER);
+      }
+    },
+  };
+}
+
 function sideBySide(disk: LabDisk): Play["actors"] {
   return {
     A: (actor) => writeStubbornly(actor, disk, CLUSTER, 512),
@@ -59,6 +72,7 @@ function scenario(parts: {
   readonly rule: SimFaultRule;
   readonly actors: (disk: LabDisk) => Play["actors"];
   readonly backing?: boolean;
+  readonly cachedTables?: number;
   readonly storage?: Scenario["storage"];
 }): Scenario {
   return {
@@ -67,7 +81,8 @@ function scenario(parts: {
     drivers: DRIVERS,
     storage: parts.storage ?? { completions: "later" },
     async prepare(lab) {
-      const disk = await qedDisk(lab, { filled: [0], backing: parts.backing === true });
+      const { backing = false, cachedTables = 50 } = parts;
+      const disk = await qedDisk(lab, { filled: [0, 2 * TABLE_SPAN], backing, cachedTables });
       lab.storage.fault(parts.rule);
       return { actors: parts.actors(disk) };
     },
@@ -104,7 +119,8 @@ const qedDistrust: Scenario = {
   storage: { completions: "later" },
   async prepare(lab) {
     const disk = await qedDisk(lab, { filled: [0] });
-    const isTableUpdate = ({ kind, offset, length }: Parameters<NonNullable<SimFaultRule["match"]>>[0]): boolean => kind === "write" && length === 512 && offset >= CLUSTER;
+    const isTableUpdate = ({ kind, offset, length }: Parameters<NonNullable<SimFaultRule["match"]>>[0]): boolean =>
+      kind === "write" && length === 512 && offset >= CLUSTER;
     const fault = lab.storage.fault({ effect: "EIO", when: "choose", match: isTableUpdate });
     return {
       actors: {
@@ -117,7 +133,10 @@ const qedDistrust: Scenario = {
       judge: () => {
         const expected = fault.hits > 0;
         if (hasNeedCheck(lab) === expected) return Promise.resolve();
-        throw new RunFailure("wrong", `closed: NEED_CHECK is ${expected ? "clear, though an update of a table failed" : "set, though nothing failed"}`);
+        throw new RunFailure(
+          "wrong",
+          `closed: NEED_CHECK is ${expected ? "clear, though an update of a table failed" : "set, though nothing failed"}`,
+        );
       },
     };
   },
@@ -163,10 +182,11 @@ export const QED_FAULTS: readonly Scenario[] = [
   }),
   scenario({
     name: "qed-read-fails",
-    about: "each read of a plain sequence fails once, and the write is made again",
+    about: "each read of a plain sequence fails once: of data that is copied, of tables that no longer were in memory, of the guest",
     rule: { effect: "EIO", when: "choose", match: ({ kind }) => kind === "read" },
-    actors: inTurn,
+    actors: backAndForth,
     backing: true,
+    cachedTables: 1,
   }),
   scenario({
     name: "qed-flush-fails",

@@ -132,4 +132,12 @@ const qedHalves: Scenario = {
   },
 };
 
-export const QED_OVERLAPS: readonly Scenario[] = [qedTwoMisses, qedNewTable, qedOverlap, qedCopyUp, qedZeroBesideCopy, rawHalves, qedHalves];
+export const QED_OVERLAPS: readonly Scenario[] = [
+  qedTwoMisses,
+  qedNewTable,
+  qedOverlap,
+  qedCopyUp,
+  qedZeroBesideCopy,
+  rawHalves,
+  qedHalves,
+];

@@ -8,4 +8,11 @@ import { QED_TIMERS } from "./qed-need-check.ts";
 import { QED_OVERLAPS } from "./qed-overlaps.ts";
 import { TABLE_CACHE_SCENARIOS } from "./table-cache.ts";
 
-export const QED_SCENARIOS: readonly Scenario[] = [...TABLE_CACHE_SCENARIOS, qedEvict, ...QED_OVERLAPS, ...QED_CRASHES, ...QED_FAULTS, ...QED_TIMERS];
+export const QED_SCENARIOS: readonly Scenario[] = [
+  ...TABLE_CACHE_SCENARIOS,
+  qedEvict,
+  ...QED_OVERLAPS,
+  ...QED_CRASHES,
+  ...QED_FAULTS,
+  ...QED_TIMERS,
+];
