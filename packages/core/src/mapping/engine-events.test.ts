@@ -155,14 +155,14 @@ describe("what was looked up before a stop is looked up anew", () => {
   });
 });
 
-test("an aborted request that is stopped ends when it goes on, and does nothing", async () => {
+test.each([512, CLUSTER + 512])("an aborted request of %i bytes that is stopped ends when it goes on, and does nothing", async (length) => {
   const { node, format, disk } = await openListening();
-  format.map(0, { kind: "data", host: 40, writable: true });
+  for (const clusterIndex of [0, 1]) format.map(clusterIndex, { kind: "data", host: 40 + 2 * clusterIndex, writable: true });
   await node.write(0, filled(512, 1));
   disk.stops = () => true;
   const controller = new AbortController();
-  const writing = node.write(0, filled(512, 2), { signal: controller.signal });
-  const reading = node.read(0, filled(512, 0), { signal: controller.signal });
+  const writing = node.write(0, filled(length, 2), { signal: controller.signal });
+  const reading = node.read(0, filled(length, 0), { signal: controller.signal });
   await settled();
   disk.takeLog();
   controller.abort(new Error("enough"));
