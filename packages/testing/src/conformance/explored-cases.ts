@@ -29,7 +29,9 @@ const USUAL_CLUSTER_SIZE = 65_536;
 /** For drivers whose bytes are all on the suite's storage, and stay there. */
 export function exploredCasesOf(subject: DriverSubject): readonly ExploredCase[] {
   const { writable, stores, persistent, overTestStorage } = subject;
-  return writable === false || stores === false || persistent === false || overTestStorage === false ? [] : CASES.filter((spec) => spec.applies?.(subject) ?? true);
+  return writable === false || stores === false || persistent === false || overTestStorage === false
+    ? []
+    : CASES.filter((spec) => spec.applies?.(subject) ?? true);
 }
 
 const CASES: readonly ExploredCase[] = [
@@ -51,7 +53,11 @@ const CASES: readonly ExploredCase[] = [
     name: "an operation of the storage that fails, whichever it is, under schedules by chance",
     run: async (subject) => {
       const scenario = scenarioOf(subject, "a-fault", {}, (disk, lab) => {
-        lab.storage.fault({ effect: lab.pattern(1)[0] === 0 ? "short" : "EIO", when: "choose", match: ({ file }) => file.startsWith("sim:image") });
+        lab.storage.fault({
+          effect: lab.pattern(1)[0] === 0 ? "short" : "EIO",
+          when: "choose",
+          match: ({ file }) => file.startsWith("sim:image"),
+        });
         return anyRequests(subject, disk, 2, 3);
       });
       await expectNoFailure(scenario, { mode: "random", seeds: fewer(SEEDS, subject) });
@@ -93,7 +99,8 @@ function scenarioOf(
 }
 
 async function imageOf(subject: DriverSubject, lab: Lab): Promise<LabDisk> {
-  const backing: DescribedNode | undefined = subject.backing === true ? { driver: "sim", filename: "sim:backing", readOnly: true } : undefined;
+  const backing: DescribedNode | undefined =
+    subject.backing === true ? { driver: "sim", filename: "sim:backing", readOnly: true } : undefined;
   await lab.file("sim:backing", async () => patternOf(90, 0, Math.min(subject.diskSize - 300, 6 * subject.clusterSize + 100)));
   await using graph = lab.newGraph();
   const site: Site = {
@@ -106,7 +113,7 @@ async function imageOf(subject: DriverSubject, lab: Lab): Promise<LabDisk> {
   };
   await subject.create(site);
   await graph[Symbol.asyncDispose]();
-  return lab.open("disk", subject.describe(site));
+  return await lab.open("disk", subject.describe(site));
 }
 
 function oneCluster(disk: LabDisk): Play["actors"] {

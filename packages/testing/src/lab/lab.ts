@@ -1,6 +1,14 @@
 /** All that a scenario gets: simulated disk, clock and threads, and the disks that it opens. */
 
-import { BlockGraph, type CreateOptions, type DriverEntry, type NodeOptions, type OpenOptions } from "@coblock/core";
+import {
+  BlockGraph,
+  BlockNode,
+  type CreateOptions,
+  type DescribedNode,
+  type DriverEntry,
+  type NodeOptions,
+  type OpenOptions,
+} from "@coblock/core";
 import { Actor, type ActorSurroundings } from "./actor.ts";
 import type { Journal } from "./journal.ts";
 import { type DiskRange, LabDisk } from "./lab-disk.ts";
@@ -107,7 +115,7 @@ export class Lab {
 
   /** Opens a disk that actors use. What it holds now is what it is expected to hold. */
   async open(name: string, options: NodeOptions, how: OpenOptions = {}): Promise<LabDisk> {
-    const node = await this.graph.open(options, how);
+    const node = await this.graph.open(isDescription(options) ? { nodeName: name, ...options } : options, how);
     const data: DiskRange[] = [];
     const model = new ModelDisk({ size: node.size });
     for await (const { kind, offset, length } of node.extents()) {
@@ -157,4 +165,9 @@ export class Lab {
       this.#making = was;
     }
   }
+}
+
+/** Neither a file name nor a node that is open already: one that can be given a name. */
+function isDescription(options: NodeOptions): options is DescribedNode {
+  return typeof options !== "string" && !(options instanceof BlockNode);
 }

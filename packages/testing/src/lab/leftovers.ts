@@ -25,7 +25,14 @@ export interface Inspectable {
   readonly watchedLocks: readonly Inspected[];
 }
 
-/** One line for each that is held or in flight. */
+/** One line for each request that a node has in flight. */
+export function requests({ graph }: Inspectable): readonly string[] {
+  return reportsOf(graph).flatMap(({ name, requests: own = [] }) =>
+    own.map(({ kind, offset, length }) => `${name}: ${kind} 0x${offset.toString(16)}+${length} is in flight`),
+  );
+}
+
+/** One line for each lock, claim and slot that is held. */
 export function held({ graph, watchedLocks }: Inspectable): readonly string[] {
   return [...reportsOf(graph).flatMap(heldIn), ...watchedLocks.flatMap((lock) => holdersOf(lock.inspect()))];
 }
@@ -39,9 +46,8 @@ function reportsOf(graph: BlockGraph): readonly NodeReport[] {
   return graph.inspect().nodes as readonly NodeReport[];
 }
 
-function heldIn({ name, requests = [], locks = [], image }: NodeReport): readonly string[] {
+function heldIn({ name, locks = [], image }: NodeReport): readonly string[] {
   return [
-    ...requests.map(({ kind, offset, length }) => `${name}: ${kind} 0x${offset.toString(16)}+${length} is in flight`),
     ...locks.flatMap(holdersOf),
     ...(image?.claims?.held ?? []).map((claim) => `${name}: claim of ${claim} is held`),
     ...((image?.allocations?.taken ?? 0) > 0 ? [`${name}: ${image?.allocations?.taken ?? 0} allocations are under way`] : []),

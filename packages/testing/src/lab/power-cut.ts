@@ -1,6 +1,6 @@
 /** Cuts the power at every write and every flush of a scenario, and looks at what is left as its next user would. */
 
-import { BlockGraph, type BlockNode } from "@coblock/core";
+import type { BlockGraph, BlockNode } from "@coblock/core";
 import { SeededRandom } from "../seeded-random.ts";
 import { RandomChoices, ScriptedChoices } from "./choices.ts";
 import { crashStates, type FilesAfterCut } from "./crash-states.ts";
@@ -81,7 +81,10 @@ class PowerCutting {
   async run(): Promise<PowerCutResult> {
     const startMs = realNow();
     const { schedule, seeds = [1, 2] } = this.#options;
-    const all = schedule === undefined ? [new ScriptedChoices([]), ...seeds.map((seed) => new RandomChoices(new SeededRandom(seed)))] : [new ScriptedChoices(schedule)];
+    const all =
+      schedule === undefined
+        ? [new ScriptedChoices([]), ...seeds.map((seed) => new RandomChoices(new SeededRandom(seed)))]
+        : [new ScriptedChoices(schedule)];
     let failure: PowerCutResult["failure"];
     for (const choices of all) failure ??= await this.#cutRun(choices);
     return { moments: this.#moments, cuts: this.#cuts, durationMs: realNow() - startMs, failure };
@@ -113,7 +116,12 @@ class PowerCutting {
     const lab = new Lab({ scheduler, journal, drivers: this.#scenario.drivers, storage: this.#scenario.storage ?? {}, files: new Map() });
     for (const [name, bytes] of files) lab.storage.put(name, bytes);
     try {
-      for (const [disk, expected] of moment.expected) await scheduler.quietly("opening what is left", () => this.#judgeDisk(lab, disk, expected), () => []);
+      for (const [disk, expected] of moment.expected)
+        await scheduler.quietly(
+          "opening what is left",
+          () => this.#judgeDisk(lab, disk, expected),
+          () => [],
+        );
     } catch (error) {
       return RunFailure.of(error, "wrong", "opening what is left");
     }
@@ -142,7 +150,8 @@ class PowerCutting {
   }
 
   #report(schedule: Schedule, cut: number, what: string, failure: RunFailure, journal: readonly string[]): PowerCutResult["failure"] {
-    const { replayCommand = (name, text, number) => `powerCut(${name}, { schedule: parseSchedule("${text}"), only: ${number} })` } = this.#options;
+    const { replayCommand = (name, text, number) => `powerCut(${name}, { schedule: parseSchedule("${text}"), only: ${number} })` } =
+      this.#options;
     const text = scheduleText(schedule);
     const report = [
       `${this.#scenario.name}: ${this.#scenario.about}`,

@@ -7,7 +7,7 @@ const FORBIDDEN: readonly (readonly [object: object, path: string, name: string]
   [globalThis, "", "setInterval"],
   [globalThis, "", "setImmediate"],
   [Date, "Date.", "now"],
-  [performance, "performance.", "now"],
+  [globalThis.performance, "performance.", "now"],
   [Math, "Math.", "random"],
   [crypto, "crypto.", "getRandomValues"],
   [crypto, "crypto.", "randomUUID"],

@@ -4,7 +4,7 @@ import type { ChoiceSource } from "./choices.ts";
 import { Journal } from "./journal.ts";
 import { Lab } from "./lab.ts";
 import type { LabDisk } from "./lab-disk.ts";
-import { held, waiting } from "./leftovers.ts";
+import { held, requests, waiting } from "./leftovers.ts";
 import { forbidImpurity } from "./purity.ts";
 import { RunFailure } from "./run-failure.ts";
 import type { Play, Scenario } from "./scenario.ts";
@@ -42,15 +42,14 @@ const DEFAULT_MAX_STEPS = 20_000;
 
 export async function runOnce(options: RunOptions): Promise<RunResult> {
   const { scenario } = options;
-  let lab: Lab | undefined;
-  const journal = new Journal({ keep: options.journal === true, locks: () => (lab === undefined ? [] : locksOf(lab)) });
+  const journal = new Journal({ keep: options.journal === true, locks: () => locksOf(lab) });
   const scheduler = new Scheduler({
     choices: options.choices,
     journal,
     maxSteps: options.maxSteps ?? DEFAULT_MAX_STEPS,
     watched: options.watched === true,
   });
-  lab = new Lab({ scheduler, journal, drivers: scenario.drivers, storage: scenario.storage ?? {}, files: options.files });
+  const lab: Lab = new Lab({ scheduler, journal, drivers: scenario.drivers, storage: scenario.storage ?? {}, files: options.files });
   const run = new Run(options, lab, scheduler, journal);
   let failure: RunFailure | undefined;
   let complete = true;
@@ -142,7 +141,7 @@ class Run {
   }
 
   #expectNothingHeld(): void {
-    const left = [...held(this.#lab), ...waiting(this.#lab), ...this.#lab.storage.inFlight];
+    const left = [...held(this.#lab), ...waiting(this.#lab), ...requests(this.#lab), ...this.#lab.storage.inFlight];
     if (left.length > 0) throw new RunFailure("left behind", ["all actors have ended, and there is left:", ...left].join("\n  "));
   }
 
@@ -150,7 +149,8 @@ class Run {
     const { openFiles } = this.#lab.storage;
     const { timerCount } = this.#lab.clock;
     if (openFiles > 0) throw new RunFailure("left behind", `everything is closed, and ${openFiles} files are still open`);
-    if (timerCount > 0) throw new RunFailure("left behind", `everything is closed, and ${timerCount} timers are still set: a coroutine sleeps`);
+    if (timerCount > 0)
+      throw new RunFailure("left behind", `everything is closed, and ${timerCount} timers are still set: a coroutine sleeps`);
   }
 
   async #judge(disk: LabDisk, play: Play, expected: Expectation): Promise<void> {
@@ -165,7 +165,7 @@ class Run {
 }
 
 function waiters(lab: Lab): readonly string[] {
-  return [...waiting(lab), ...held(lab), ...lab.storage.inFlight.map((operation) => `in flight: ${operation}`)];
+  return [...waiting(lab), ...held(lab), ...requests(lab), ...lab.storage.inFlight.map((operation) => `in flight: ${operation}`)];
 }
 
 function locksOf(lab: Lab): readonly string[] {
