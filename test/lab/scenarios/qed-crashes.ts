@@ -70,6 +70,29 @@ const qedCrashDrain: Scenario = {
   },
 };
 
+/** The header changes while NEED_CHECK comes and goes in it. Nobody writes behind the old end. */
+const qedCrashResize: Scenario = {
+  name: "qed-crash-resize",
+  about: "the image grows beside allocating writes",
+  drivers: DRIVERS,
+  async prepare(lab) {
+    const disk = await qedDisk(lab, { filled: [0] });
+    return {
+      actors: {
+        A: async (actor) => {
+          await actor.write(disk, CLUSTER, 512);
+          await actor.does("resize", () => disk.node.resize(disk.node.size + TABLE_SPAN));
+        },
+        B: async (actor) => {
+          await actor.write(disk, TABLE_SPAN, 512);
+          await actor.flush(disk);
+          await actor.write(disk, 2 * CLUSTER, 512);
+        },
+      },
+    };
+  },
+};
+
 const qedCrashTimer: Scenario = {
   name: "qed-crash-timer",
   about: "an allocating write that begins when the time to clear NEED_CHECK has come",
@@ -101,4 +124,4 @@ const qedCrashRagged: Scenario = {
   prepare: ragged,
 };
 
-export const QED_CRASHES: readonly Scenario[] = [qedCrash, qedCrashOverlay, qedCrashDrain, qedCrashTimer, qedCrashRagged];
+export const QED_CRASHES: readonly Scenario[] = [qedCrash, qedCrashOverlay, qedCrashDrain, qedCrashResize, qedCrashTimer, qedCrashRagged];
