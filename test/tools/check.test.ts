@@ -54,6 +54,22 @@ describe("damaged images", () => {
   });
 });
 
+describe("--explain", () => {
+  it("says for each finding what it means, what the repair does, and what could be lost", async () => {
+    const { exitCode, stdout, stderr } = await bench.ours(wordsOf("check --explain @leak.qed"));
+    expect(stderr.split("\n")).toEqual([
+      expect.stringMatching(/leaked cluster/),
+      "    what it means: Nothing refers to this space.",
+      "    repair: None: copy the image.",
+      "    risk: None, but for the space.",
+      "",
+    ]);
+    expect({ exitCode, stdout }).toEqual(
+      await bench.ours(wordsOf("check @leak.qed")).then(({ exitCode: code, stdout: text }) => ({ exitCode: code, stdout: text })),
+    );
+  });
+});
+
 describe("repairs that are not there yet", () => {
   it.each(DAMAGES)("%s.qcow2 is refused and stays as it is", async (damage) => {
     const path = bench.path(`${damage}.qcow2`);

@@ -1,6 +1,6 @@
 /** `coblock check`: looks for damage, and repairs it with `-r`. */
 
-import type { BlockNode, CheckResult } from "@coblock/core";
+import type { BlockNode, CheckOptions, CheckResult, Finding } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
 import { flag, value } from "../command-line.ts";
 import { CommandFailure } from "../failure.ts";
@@ -17,13 +17,15 @@ const OPTIONS = {
   quiet: flag("q", "quiet"),
   imageOptions: flag(undefined, "image-opts"),
   forceShare: flag("U", "force-share"),
+  explain: flag(undefined, "explain"),
 } as const;
 
 const HELP = `
-usage: coblock check [-f fmt] [--output=human|json] [-r leaks|all] [-T src_cache] [-q] [--image-opts] [-U] filename
+usage: coblock check [-f fmt] [--output=human|json] [-r leaks|all] [-T src_cache] [-q] [--image-opts] [-U] [--explain] filename
 Exit codes: 0 no errors, 1 the check could not be done, 2 the image is damaged, 3 space is leaked and nothing else, 63 the format has no check.
   -r leaks|all  repair leaked space, or all that can be repaired
-  -q            say nothing but the findings`;
+  -q            say nothing but the findings
+  --explain     say for each finding what it means, what the repair would do, and what could be lost`;
 
 /** The format has no check. */
 const EXIT_UNSUPPORTED = 63;
@@ -33,7 +35,7 @@ export const command: Command = defineCommand({
   help: HELP,
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
-    const { format, imageOptions, forceShare, quiet } = options;
+    const { format, imageOptions, forceShare, quiet, explain } = options;
     const json = wantsJson(options.output);
     const repair = options.repair ?? "none";
     if (repair !== "none" && repair !== "leaks" && repair !== "all")
@@ -47,11 +49,11 @@ export const command: Command = defineCommand({
       { name, format, imageOptions, forceShare, writable: repair !== "none", alone: true },
       session,
     );
-    const first = await check(image, repair, session);
+    const first = await check(image, { repair, explain }, session);
     const fixed = { corruptionsFixed: first.corruptionsFixed, leaksFixed: first.leaksFixed };
     const isFixed = fixed.corruptionsFixed + fixed.leaksFixed > 0;
     if (isFixed && !json && !quiet) session.output.print(describeRepair(fixed));
-    const result: CheckResult = isFixed ? { ...(await check(image, "none", session)), ...fixed } : first;
+    const result: CheckResult = isFixed ? { ...(await check(image, { repair: "none", explain }, session)), ...fixed } : first;
     if (json) session.output.line(formatJson(resultJson(image, result)));
     else if (!quiet) session.output.print(describeResult(result));
     if (result.errors > 0) return 1;
@@ -61,10 +63,21 @@ export const command: Command = defineCommand({
 });
 
 /** Findings go to standard error as they are found. */
-async function check(image: BlockNode, repair: "none" | "leaks" | "all", session: Session): Promise<CheckResult> {
-  const result = await image.check({ repair, signal: session.signal }, (finding) => session.note(finding.what));
+async function check(
+  image: BlockNode,
+  { repair, explain }: { readonly repair: CheckOptions["repair"]; readonly explain: boolean },
+  session: Session,
+): Promise<CheckResult> {
+  const result = await image.check({ repair, signal: session.signal }, (finding) => {
+    session.note(finding.what);
+    if (explain) for (const line of explanation(finding)) session.note(line);
+  });
   if (result === undefined) throw new CommandFailure("This image format does not support checks", EXIT_UNSUPPORTED);
   return result;
+}
+
+function explanation({ meaning, repair, risk }: Finding): readonly string[] {
+  return [`    what it means: ${meaning}`, `    repair: ${repair}`, `    risk: ${risk}`];
 }
 
 function describeRepair({ corruptionsFixed, leaksFixed }: Pick<CheckResult, "corruptionsFixed" | "leaksFixed">): string {
