@@ -91,8 +91,8 @@ describe("time", () => {
       const { outcomes } = await walk(
         (lab, lines) => ({
           A: async (actor) => {
-            const timer = lab.clock.schedule(10, () => lines.push("fires"));
             lab.clock.schedule(10, () => timer[Symbol.dispose]());
+            const timer = lab.clock.schedule(10, () => lines.push("fires"));
             await actor.sleep(11);
             expect(lab.clock.timerCount).toBe(0);
           },
