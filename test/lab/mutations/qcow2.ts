@@ -53,9 +53,11 @@ const ORDER: readonly Mutation[] = [
   {
     name: "qcow2-l2-before-refcounts",
     about: "L2 tables are written before the refcounts of what they point to",
-    scenario: "qcow2-storm",
+    scenario: "qcow2-new-tables",
     by: "power-cut",
-    edits: [{ file: WRITE_OUT, find: "if (dirty.length === 0) return;\n    await this.refcounts();", replace: "if (dirty.length === 0) return;" }],
+    edits: [
+      { file: WRITE_OUT, find: "if (dirty.length === 0) return;\n    await this.refcounts();", replace: "if (dirty.length === 0) return;" },
+    ],
     found: /before anyone repairs it: its check finds 0 errors, [1-9]\d* corruptions/u,
   },
   {
@@ -71,7 +73,9 @@ const ORDER: readonly Mutation[] = [
     about: "a flush counts as covering data that was linked while it was on its way",
     scenario: "qcow2-reserved",
     by: "power-cut",
-    edits: [{ file: ENGINE, find: "this.#services.flushedLinks(covered.links);", replace: "this.#services.flushedLinks(this.#services.links);" }],
+    edits: [
+      { file: ENGINE, find: "this.#services.flushedLinks(covered.links);", replace: "this.#services.flushedLinks(this.#services.links);" },
+    ],
     found: /after the cut: at offset \d+ there is/u,
   },
   {
@@ -90,7 +94,13 @@ const ORDER: readonly Mutation[] = [
     about: "a flush takes part in one that began before its own writes had completed",
     scenario: "qcow2-reuse-beside",
     by: "power-cut",
-    edits: [{ file: FLUSH_SHARE, find: "if (this.#running.covers === this.#changes) return this.#running.done;", replace: "if (this.#changes > 0) return this.#running.done;" }],
+    edits: [
+      {
+        file: FLUSH_SHARE,
+        find: "if (this.#running.covers === this.#changes) return this.#running.done;",
+        replace: "if (this.#changes > 0) return this.#running.done;",
+      },
+    ],
     found: /after the cut: at offset \d+ there is/u,
   },
   {
@@ -163,7 +173,10 @@ const REUSE: readonly Mutation[] = [
     about: "writes in place neither hold off zero writes nor count as I/O that may meet freed clusters",
     scenario: "qcow2-reuse-write",
     by: "exhaustive",
-    edits: [ZERO_SHARES_CLAIM, { file: WRITER, find: "using _io = this.#parts.retired.beginIo();\n    await pending;", replace: "await pending;" }],
+    edits: [
+      ZERO_SHARES_CLAIM,
+      { file: WRITER, find: "using _io = this.#parts.retired.beginIo();\n    await pending;", replace: "await pending;" },
+    ],
     found: /is given back while it is in use: sim:disk: write/u,
   },
   {
@@ -179,7 +192,13 @@ const REUSE: readonly Mutation[] = [
     about: "freed clusters may be used again while the host still punches them",
     scenario: "qcow2-reuse-read",
     by: "exhaustive",
-    edits: [{ file: ENGINE, find: 'if (this.#services.discard === "unmap") await discardAll(spans);', replace: 'if (this.#services.discard === "unmap") void discardAll(spans);' }],
+    edits: [
+      {
+        file: ENGINE,
+        find: 'if (this.#services.discard === "unmap") await discardAll(spans);',
+        replace: 'if (this.#services.discard === "unmap") void discardAll(spans);',
+      },
+    ],
     found: /is given back while it is in use: sim:disk: discard/u,
   },
   {
@@ -245,7 +264,13 @@ const MEETING: readonly Mutation[] = [
     about: "the driver lock is given back while an allocation is still at work",
     scenario: "qcow2-evict",
     by: "exhaustive",
-    edits: [{ file: WRITER, find: "return await this.#image.allocate(guard.value, request);", replace: "return this.#image.allocate(guard.value, request);" }],
+    edits: [
+      {
+        file: WRITER,
+        find: "return await this.#image.allocate(guard.value, request);",
+        replace: "return this.#image.allocate(guard.value, request);",
+      },
+    ],
     found: /is used without lock/u,
   },
   {
@@ -323,7 +348,13 @@ const COUNTS: readonly Mutation[] = [
     about: "free clusters are handed out without a look whether metadata is there",
     scenario: "qcow2-header-free",
     by: "exhaustive",
-    edits: [{ file: "qcow2/src/metadata/cluster-allocator.ts", find: "if (kind !== undefined) {", replace: "if (kind !== undefined && count < 0) {" }],
+    edits: [
+      {
+        file: "qcow2/src/metadata/cluster-allocator.ts",
+        find: "if (kind !== undefined) {",
+        replace: "if (kind !== undefined && count < 0) {",
+      },
+    ],
     found: /nothing is refused/u,
   },
   {
@@ -331,7 +362,13 @@ const COUNTS: readonly Mutation[] = [
     about: "new space is linked although its data could not be written",
     scenario: "qcow2-storm-enospc",
     by: "random",
-    edits: [{ file: WRITER, find: "      await this.#abandon(allocation, error);\n      throw error;\n", replace: "      allocation.failure = error;\n" }],
+    edits: [
+      {
+        file: WRITER,
+        find: "      await this.#abandon(allocation, error);\n      throw error;\n",
+        replace: "      allocation.failure = error;\n",
+      },
+    ],
     found: /at offset \d+ there is/u,
   },
 ];

@@ -52,22 +52,20 @@ export const qcow2SlowData: Scenario = {
 
 export const qcow2NewTables: Scenario = {
   name: "qcow2-new-tables",
-  about: "writes that need new L2 tables and refcount blocks, with room for few of them, and a flush",
+  about: "one write needs a new refcount block, another a new L2 table, and a flush is beside",
   drivers: QCOW2_DRIVERS,
   storage: { completions: "later" },
   async prepare(lab) {
-    const disk = await qcow2Disk(lab, { size: 5 * TABLE_SPAN, cachedTables: 2, cachedBlocks: 4, filled: [{ offset: 0, length: 58 * CLUSTER }] });
+    const disk = await qcow2Disk(lab, {
+      filled: [{ offset: 0, length: 58 * CLUSTER }],
+    });
     return {
       actors: {
         A: async (actor) => {
-          await actor.write(disk, TABLE_SPAN, 3 * CLUSTER);
+          await actor.write(disk, 58 * CLUSTER, 6 * CLUSTER);
           await actor.flush(disk);
-          await actor.write(disk, 2 * TABLE_SPAN, CLUSTER);
         },
-        B: async (actor) => {
-          await actor.write(disk, 3 * TABLE_SPAN, CLUSTER);
-          await actor.write(disk, 4 * TABLE_SPAN, CLUSTER);
-        },
+        B: (actor) => actor.write(disk, TABLE_SPAN, CLUSTER),
       },
     };
   },

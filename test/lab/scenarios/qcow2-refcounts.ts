@@ -21,7 +21,8 @@ function damagedRefcounts(name: string, about: string, damage: (image: Buffer) =
       const disk = await graph.open(await qcow2File(lab, { filled, damage }));
       const before = lab.storage.contentOf(DISK_FILE);
       before[AT.incompatible + 7] = CORRUPT;
-      const refused = (actor: Actor, work: () => Promise<void>): Promise<boolean> => actor.does("a change that needs space", () => expectRefusal(work));
+      const refused = (actor: Actor, work: () => Promise<void>): Promise<boolean> =>
+        actor.does("a change that needs space", () => expectRefusal(work));
       return {
         actors: {
           A: (actor) => refused(actor, () => disk.write(8 * CLUSTER, new Uint8Array(CLUSTER))),
@@ -31,7 +32,8 @@ function damagedRefcounts(name: string, about: string, damage: (image: Buffer) =
         judge: async () => {
           await expectRefusal(() => graph[Symbol.asyncDispose]());
           const after = lab.storage.contentOf(DISK_FILE).subarray(0, before.length);
-          if (Buffer.compare(before, after) !== 0) throw new RunFailure("wrong", "the damaged image was changed, beyond the mark that it is corrupt");
+          if (Buffer.compare(before, after) !== 0)
+            throw new RunFailure("wrong", "the damaged image was changed, beyond the mark that it is corrupt");
         },
       };
     },
@@ -48,14 +50,20 @@ async function expectRefusal(work: () => Promise<void>): Promise<void> {
   throw new RunFailure("wrong", "the refcounts call the header free, and nothing is refused");
 }
 
-export const qcow2HeaderFree: Scenario = damagedRefcounts("qcow2-header-free", "the refcount of the header is zero, and three requests need space", (image) =>
-  image.fill(0, firstBlock(image), firstBlock(image) + 8),
+export const qcow2HeaderFree: Scenario = damagedRefcounts(
+  "qcow2-header-free",
+  "the refcount of the header is zero, and three requests need space",
+  (image) => image.fill(0, firstBlock(image), firstBlock(image) + 8),
 );
 
-export const qcow2NoBlock: Scenario = damagedRefcounts("qcow2-no-block", "the first refcount block is missing, and three requests need space", (image) => {
-  const table = image.readUIntBE(AT.refcountTable + 2, 6);
-  image.fill(0, table, table + 8);
-});
+export const qcow2NoBlock: Scenario = damagedRefcounts(
+  "qcow2-no-block",
+  "the first refcount block is missing, and three requests need space",
+  (image) => {
+    const table = image.readUIntBE(AT.refcountTable + 2, 6);
+    image.fill(0, table, table + 8);
+  },
+);
 
 function firstBlock(image: Buffer): number {
   return image.readUIntBE(image.readUIntBE(AT.refcountTable + 2, 6) + 2, 6);
@@ -73,7 +81,8 @@ function growth(name: string, about: string, fault?: SimFaultRule["effect"]): Sc
     storage: { completions: "later" },
     async prepare(lab) {
       const disk = await qcow2Disk(lab, NEARLY_FULL);
-      if (fault !== undefined) lab.storage.fault({ effect: fault, match: ({ kind }) => kind === "write" || kind === "flush", when: "choose" });
+      if (fault !== undefined)
+        lab.storage.fault({ effect: fault, match: ({ kind }) => kind === "write" || kind === "flush", when: "choose" });
       return {
         actors: {
           A: async (actor) => {
@@ -90,7 +99,11 @@ function growth(name: string, about: string, fault?: SimFaultRule["effect"]): Sc
 
 export const qcow2Growth: Scenario = growth("qcow2-growth", "the refcount table is full, and grows while two requests want space");
 export const qcow2GrowthEio: Scenario = growth("qcow2-growth-eio", "the refcount table grows, and one write or flush fails", "EIO");
-export const qcow2GrowthShort: Scenario = growth("qcow2-growth-short", "the refcount table grows, and one write does half of what it should", "short");
+export const qcow2GrowthShort: Scenario = growth(
+  "qcow2-growth-short",
+  "the refcount table grows, and one write does half of what it should",
+  "short",
+);
 
 const RESIZED = 2 * 70 * TABLE_SPAN;
 
@@ -103,7 +116,8 @@ function resize(name: string, about: string, fault?: SimFaultRule["effect"]): Sc
     storage: { completions: "later" },
     async prepare(lab) {
       const disk = await qcow2Disk(lab, { size: 2 * TABLE_SPAN, filled: [{ offset: 0, length: 40 * CLUSTER }] });
-      if (fault !== undefined) lab.storage.fault({ effect: fault, match: ({ kind }) => kind === "write" || kind === "flush", when: "choose" });
+      if (fault !== undefined)
+        lab.storage.fault({ effect: fault, match: ({ kind }) => kind === "write" || kind === "flush", when: "choose" });
       return {
         actors: {
           A: async (actor) => {

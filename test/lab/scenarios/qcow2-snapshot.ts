@@ -23,7 +23,9 @@ class ImageTables {
 
   /** What the active L1 table points to, or that of the snapshot. */
   l2Tables(l1: number): readonly number[] {
-    return Array.from({ length: this.bytes.readUInt32BE(AT.l1Entries) }, (_, index) => this.offsetAt(l1 + index * 8)).filter((offset) => offset > 0);
+    return Array.from({ length: this.bytes.readUInt32BE(AT.l1Entries) }, (_, index) => this.offsetAt(l1 + index * 8)).filter(
+      (offset) => offset > 0,
+    );
   }
 
   /** Clusters that the entries of an L2 table use, one for each use. */
@@ -105,6 +107,9 @@ export function expectSnapshotKept(before: Uint8Array, after: Uint8Array): void 
   for (const cluster of frozen) {
     const end = cluster + tables.clusterSize;
     if (Buffer.compare(before.subarray(cluster, end), after.subarray(cluster, end)) !== 0)
-      throw new RunFailure("wrong", `the cluster at offset 0x${cluster.toString(16)} of the image file belongs to the snapshot, and was changed`);
+      throw new RunFailure(
+        "wrong",
+        `the cluster at offset 0x${cluster.toString(16)} of the image file belongs to the snapshot, and was changed`,
+      );
   }
 }

@@ -34,7 +34,16 @@ function mixed(clusterSize: number, tables: number): readonly Filled[] {
   );
 }
 
-function storm({ name, about, seed, disk: options, actors: count = ACTORS.length, requests, completions = "either", fault }: Storm): Scenario {
+function storm({
+  name,
+  about,
+  seed,
+  disk: options,
+  actors: count = ACTORS.length,
+  requests,
+  completions = "either",
+  fault,
+}: Storm): Scenario {
   return {
     name,
     about,
