@@ -3,6 +3,7 @@
 import type { BlockEvent, TouchKind } from "@coblock/core";
 
 interface Suspended {
+  readonly event: BlockEvent;
   readonly tag: string;
   go(): void;
 }
@@ -11,7 +12,7 @@ interface Suspended {
 export class BreakPoints {
   #waiting: readonly { readonly event: BlockEvent; readonly tag: string }[] = [];
   readonly #touch: (kind: TouchKind) => void;
-  #suspended: Suspended[] = [];
+  readonly #suspended: Suspended[] = [];
   #watchers: { readonly tag: string; seen(): void }[] = [];
 
   /** `touch` tells the walk that the order of steps matters. */
@@ -23,6 +24,11 @@ export class BreakPoints {
   get suspended(): readonly string[] {
     this.#touch("read");
     return this.#suspended.map(({ tag }) => tag);
+  }
+
+  /** Those that stand still, as lines for a reader. */
+  describe(): readonly string[] {
+    return this.#suspended.map(({ event, tag }) => `a coroutine stands still at ${event}, tagged "${tag}"`);
   }
 
   /** The next coroutine that reaches `event` is suspended as `tag`. */
@@ -62,7 +68,7 @@ export class BreakPoints {
     if (point === undefined) return undefined;
     this.#waiting = this.#waiting.filter((other) => other !== point);
     return new Promise((go) => {
-      this.#suspended.push({ tag: point.tag, go });
+      this.#suspended.push({ ...point, go });
       const seen = this.#watchers.filter(({ tag }) => tag === point.tag);
       this.#watchers = this.#watchers.filter((watcher) => !seen.includes(watcher));
       for (const watcher of seen) watcher.seen();

@@ -63,7 +63,7 @@ describe("all combinations", () => {
 
   test("of two files are all pairs", () => {
     const found = states({ a: at([0], [change(0, 1)]), b: at([5], [change(0, 6)]) }, 4);
-    expect(found.map((files) => `${texts([files])} ${texts([files], "b")}`).sort()).toEqual(["0 5", "0 6", "1 5", "1 6"]);
+    expect(found.map((files) => [...texts([files]), ...texts([files], "b")].join(" ")).sort()).toEqual(["0 5", "0 6", "1 5", "1 6"]);
   });
 
   test("leave a disk alone where all is flushed, and count a change that changes nothing as none", () => {
@@ -120,7 +120,10 @@ describe("a sample", () => {
   });
 
   test("is the same with the same seed, and tears one large write anywhere", () => {
-    const large = at(new Array<number>(16).fill(0), [change(0, 1, 16)]);
+    const large = at(
+      Array.from({ length: 16 }, () => 0),
+      [change(0, 1, 16)],
+    );
     expect(texts(states({ a: large }, 20, 3))).toEqual(texts(states({ a: large }, 20, 3)));
     expect(texts(states({ a: large }, 20, 3))).not.toEqual(texts(states({ a: large }, 20, 4)));
     expect(texts(states({ a: large }, 20, 3)).filter((text) => text.includes("0 1") || text.includes("1 0")).length).toBeGreaterThan(10);

@@ -34,7 +34,8 @@ class Watched {
     } as unknown as BlockDriver;
     const entry = ownership.watch({ name: "toy", kind: "format", load: async () => driver });
     const given = { nodeName: "node", retire: () => {} } as unknown as OpenContext;
-    this.image = (await (await entry.load()).open({} as never, given)) as MappedImage;
+    const opened = await (await entry.load()).open({ driver: "toy" } as never, given);
+    if ("lookup" in opened) this.image = opened;
     return this;
   }
 

@@ -1,4 +1,4 @@
-import { BlockGraph, type BlockNode, type NodeOptions } from "@coblock/core";
+import { BlockError, BlockGraph, type BlockNode, type NodeOptions } from "@coblock/core";
 import { describe, expect, test } from "vitest";
 import { ScriptedChoices } from "./choices.ts";
 import { explore, replay } from "./explore.ts";
@@ -36,12 +36,16 @@ async function played(options: SimStorageOptions, schedule: readonly number[], p
   storage.put("sim:a", filled(7, 4 * SECTOR));
   const clock = new SimClock(scheduler);
   const graph = new BlockGraph({ drivers: [storage.driver], clock });
-  const node = await scheduler.quietly("opening", () => graph.open(disk("sim:a")), () => []);
+  const node = await scheduler.quietly(
+    "opening",
+    () => graph.open(disk("sim:a")),
+    () => [],
+  );
   const heard: string[] = [];
   const hear = (name: string, work: Promise<void>): Promise<void> =>
     work.then(
       () => void heard.push(name),
-      (error: Error & { code?: string }) => void heard.push(`${name}: ${error.code ?? error.message}`),
+      (error: unknown) => void heard.push(`${name}: ${error instanceof BlockError ? error.code : String(error)}`),
     );
   const stage = { node, storage, heard, journal, hear };
   let ended = false;
@@ -49,7 +53,11 @@ async function played(options: SimStorageOptions, schedule: readonly number[], p
     () => "the play begins",
     () => void play(stage).finally(() => (ended = true)),
   );
-  await scheduler.run(() => ended && scheduler.pending.length === 0, clock, () => storage.inFlight);
+  await scheduler.run(
+    () => ended && scheduler.pending.length === 0,
+    clock,
+    () => storage.inFlight,
+  );
   return stage;
 }
 
@@ -140,8 +148,19 @@ describe("the write cache", () => {
 describe("faults", () => {
   test("strike the n-th that matches, as often as they say", async () => {
     const { heard, storage } = await played({ completions: "at once" }, [], async (stage) => {
-      const fault = stage.storage.fault({ effect: "EIO", match: ({ kind, offset }) => kind === "write" && offset < 2 * SECTOR, after: 1, times: 2 });
-      for (const [name, offset] of [["A", 0], ["far", 1024], ["B", 0], ["C", 512], ["D", 0]] as const)
+      const fault = stage.storage.fault({
+        effect: "EIO",
+        match: ({ kind, offset }) => kind === "write" && offset < 2 * SECTOR,
+        after: 1,
+        times: 2,
+      });
+      for (const [name, offset] of [
+        ["A", 0],
+        ["far", 1024],
+        ["B", 0],
+        ["C", 512],
+        ["D", 0],
+      ] as const)
         await stage.hear(name, stage.node.write(offset, filled(1)));
       await stage.hear("read", stage.node.read(0, filled(0)));
       expect(fault.hits).toBe(2);
@@ -179,7 +198,7 @@ describe("faults", () => {
   });
 
   test("held: it stays in flight until it is let go; others overtake it", async () => {
-    const { heard, storage } = await played({}, [0, 0], async ({ node, storage, hear }) => {
+    const stage = await played({}, [0, 0], async ({ node, storage, hear }) => {
       using fault = storage.fault({ effect: "held", match: ({ offset }) => offset === 0 });
       const held = hear("held", node.write(0, filled(1)));
       await hear("other", node.write(SECTOR, filled(2)));
@@ -188,8 +207,8 @@ describe("faults", () => {
       fault.letGo();
       await held;
     });
-    expect(heard).toEqual(["other", "held"]);
-    expect(storage.hasFailed).toBe(false);
+    expect(stage.heard).toEqual(["other", "held"]);
+    expect(stage.storage.hasFailed).toBe(false);
   });
 
   test("disposing ends the rule and lets go of what it holds", async () => {
@@ -269,7 +288,10 @@ function twoFiles(outcomes: Set<string>, prepare: (lab: Lab) => void): Scenario 
 describe("a walk that leaves out schedules which only swap independent steps", () => {
   test("goes one way where nothing depends on the order", async () => {
     const outcomes = new Set<string>();
-    const { schedules, complete } = await explore(twoFiles(outcomes, () => {}), { mode: "exhaustive" });
+    const { schedules, complete } = await explore(
+      twoFiles(outcomes, () => {}),
+      { mode: "exhaustive" },
+    );
     expect([schedules, complete, [...outcomes]]).toEqual([1, true, [""]]);
   });
 
@@ -283,7 +305,9 @@ describe("a walk that leaves out schedules which only swap independent steps", (
 
   test("tries all that a fault may choose", async () => {
     const outcomes = new Set<string>();
-    const scenario = twoFiles(outcomes, (lab) => lab.storage.fault({ effect: "EIO", when: "choose", match: ({ kind }) => kind === "write" }));
+    const scenario = twoFiles(outcomes, (lab) =>
+      lab.storage.fault({ effect: "EIO", when: "choose", match: ({ kind }) => kind === "write" }),
+    );
     await explore(scenario, { mode: "exhaustive" });
     expect([...outcomes].sort()).toEqual(["", "A", "B"]);
   });

@@ -67,9 +67,12 @@ export class SimStorage {
     return this.#openFiles;
   }
 
-  /** Operations begun and not ended, as lines for a reader. */
+  /** Operations begun and not ended, and coroutines that stand still at break points, as lines for a reader. */
   get inFlight(): readonly string[] {
-    return [...this.#inFlight].map(({ operation, heldBy }) => `${describe(operation)}${heldBy === undefined ? "" : ", held by a fault"}`);
+    const begun = [...this.#inFlight].map(
+      ({ operation, heldBy }) => `${describe(operation)}${heldBy === undefined ? "" : ", held by a fault"}`,
+    );
+    return [...begun, ...this.breakPoints.describe()];
   }
 
   /** Those on bytes [start, end) of a file. */
@@ -209,7 +212,12 @@ export class SimStorage {
   #apply(operation: SimOperation, length: number): void {
     const { kind, offset } = operation;
     const whole = kind === "flush" || kind === "resize";
-    this.#scheduler.touchedRange(operation.file, whole ? 0 : offset, whole ? Infinity : offset + length, kind === "read" ? "read" : "write");
+    this.#scheduler.touchedRange(
+      operation.file,
+      whole ? 0 : offset,
+      whole ? Infinity : offset + length,
+      kind === "read" ? "read" : "write",
+    );
     try {
       operation.apply(length);
     } catch (error) {
