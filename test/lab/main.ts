@@ -50,7 +50,10 @@ function runMutated(name: string): void {
   const mutation = mutationOf(name);
   process.stdout.write(`mutation ${name}: ${mutation.about}\n`);
   const args = [...process.execArgv, fileURLToPath(import.meta.url), ...process.argv.slice(2)];
-  const { status } = spawnSync(process.execPath, args, { stdio: "inherit", env: { ...process.env, COBLOCK_MUTATION: JSON.stringify(mutation) } });
+  const { status } = spawnSync(process.execPath, args, {
+    stdio: "inherit",
+    env: { ...process.env, COBLOCK_MUTATION: JSON.stringify(mutation) },
+  });
   process.exitCode = status ?? 1;
 }
 
@@ -79,7 +82,9 @@ async function cutPower(scenario: Scenario): Promise<void> {
     ...(values.cut === undefined ? {} : { only: count(values.cut, 0) }),
   });
   if (failure !== undefined) process.stdout.write(`${failure.report}\n`);
-  process.stdout.write(`${scenario.name}: ${cuts} cuts at ${moments} moments, ${perMinute(cuts, durationMs)}: ${failure === undefined ? "no failure" : "FAILED"}\n`);
+  process.stdout.write(
+    `${scenario.name}: ${cuts} cuts at ${moments} moments, ${perMinute(cuts, durationMs)}: ${failure === undefined ? "no failure" : "FAILED"}\n`,
+  );
   if (failure !== undefined) process.exitCode = 1;
 }
 

@@ -30,6 +30,7 @@ export const MUTATIONS: readonly Mutation[] = [...COROUTINE_MUTATIONS, ...QED_MU
 /** Throws where there is none of that name. */
 export function mutationOf(name: string): Mutation {
   const found = MUTATIONS.find((mutation) => mutation.name === name);
-  if (found === undefined) throw new Error(`there is no mutation '${name}'; there are: ${MUTATIONS.map((mutation) => mutation.name).join(", ")}`);
+  if (found === undefined)
+    throw new Error(`there is no mutation '${name}'; there are: ${MUTATIONS.map((mutation) => mutation.name).join(", ")}`);
   return found;
 }

@@ -10,6 +10,7 @@ export const SCENARIOS: readonly Scenario[] = [...QED_SCENARIOS, ...QCOW2_SCENAR
 /** Throws where there is none of that name. */
 export function scenarioOf(name: string): Scenario {
   const found = SCENARIOS.find((scenario) => scenario.name === name);
-  if (found === undefined) throw new Error(`there is no scenario '${name}'; there are: ${SCENARIOS.map((scenario) => scenario.name).join(", ")}`);
+  if (found === undefined)
+    throw new Error(`there is no scenario '${name}'; there are: ${SCENARIOS.map((scenario) => scenario.name).join(", ")}`);
   return found;
 }

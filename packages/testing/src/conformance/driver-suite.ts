@@ -55,6 +55,9 @@ export function driverSuite(subject: DriverSubject): ConformanceCase[] {
       run: () => new Trial(subject, mode).run(spec),
     })),
   );
-  const explored = exploredCasesOf(subject).map(({ name, run }) => ({ name: `${subject.name}, in the lab: ${name}`, run: () => run(subject) }));
+  const explored = exploredCasesOf(subject).map(({ name, run }) => ({
+    name: `${subject.name}, in the lab: ${name}`,
+    run: () => run(subject),
+  }));
   return [...cases, ...explored];
 }

@@ -140,7 +140,10 @@ function subsetsOf(names: readonly string[]): readonly (readonly string[])[] {
 function* sampledStates(cut: FilesAtCut, sectors: readonly OpenSector[], { bound, random }: CrashStateOptions): Generator<State> {
   const allFiles = [...cut.keys()];
   const [none, all, ...parts] = structuredContents(cut, sectors, bound);
-  const first = [...(none === undefined ? [] : bothSizes(cut, sectors, none)), ...(all === undefined ? [] : [{ contents: all, grown: [] }])];
+  const first = [
+    ...(none === undefined ? [] : bothSizes(cut, sectors, none)),
+    ...(all === undefined ? [] : [{ contents: all, grown: [] }]),
+  ];
   // The last changes are the ones that are in the middle of something.
   const wanted = Math.max(0, Math.min(Math.ceil(bound / 2), bound - first.length));
   const last = parts.slice(Math.max(0, parts.length - wanted));
@@ -177,7 +180,10 @@ function* structuredContents(cut: FilesAtCut, sectors: readonly OpenSector[], li
     yield sectors.map(({ file, offset }, at) => {
       const own = (touching[at] ?? []).filter(wanted).flatMap((index) => changes[index] ?? []);
       if (own.length === 0) return undefined;
-      return own.reduce((content, change) => changed(content, offset, change), sectorOf(cut.get(file)?.durable ?? new Uint8Array(0), offset));
+      return own.reduce(
+        (content, change) => changed(content, offset, change),
+        sectorOf(cut.get(file)?.durable ?? new Uint8Array(0), offset),
+      );
     });
   };
   yield* having(() => false);

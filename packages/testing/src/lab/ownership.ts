@@ -108,9 +108,11 @@ class Owners {
       if ("kind" in found) return found;
       const span = ownedBy(found.offset, { ...found, length: request.storedLength ?? found.length });
       const gone = this.#retired.find((other) => meet(other, span));
-      if (gone !== undefined) this.#fail(`${describe(gone)} was retired, and is given to guest offset ${hex(span.guest)} before it is free`);
+      if (gone !== undefined)
+        this.#fail(`${describe(gone)} was retired, and is given to guest offset ${hex(span.guest)} before it is free`);
       const owner = this.#owned.find((other) => meet(other, span) && other.guest - other.start !== span.guest - span.start);
-      if (owner !== undefined) this.#fail(`guest offset ${hex(span.guest)} is given ${describe(owner)}, which guest offset ${hex(owner.guest)} owns`);
+      if (owner !== undefined)
+        this.#fail(`guest offset ${hex(span.guest)} is given ${describe(owner)}, which guest offset ${hex(owner.guest)} owns`);
       this.#owned = [...this.#owned, span];
       return found;
     };

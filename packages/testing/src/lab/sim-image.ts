@@ -104,12 +104,19 @@ export class SimImage implements BlockImage {
     return this.#perform(kind, offset, bytes.length, { bytes, apply: (length) => this.#file.write(offset, bytes.subarray(0, length)) });
   }
 
-  #perform(kind: StorageOperation["kind"], offset: number, length: number, effect: Pick<SimOperation, "bytes" | "apply">): MaybePromise<void> {
+  #perform(
+    kind: StorageOperation["kind"],
+    offset: number,
+    length: number,
+    effect: Pick<SimOperation, "bytes" | "apply">,
+  ): MaybePromise<void> {
     if (this.#closed) throw new Error(`assertion failed: ${kind} on ${this.#parts.name} after it was closed`);
     return this.#parts.perform({ kind, file: this.#parts.name, offset, length, ...effect });
   }
 }
 
 function changedInFlight(name: string, offset: number, length: number): Error {
-  return new Error(`assertion failed: the bytes of a write of ${length} bytes at offset ${offset} of ${name} changed while it was in flight`);
+  return new Error(
+    `assertion failed: the bytes of a write of ${length} bytes at offset ${offset} of ${name} changed while it was in flight`,
+  );
 }
