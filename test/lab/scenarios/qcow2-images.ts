@@ -65,7 +65,7 @@ export async function qcow2File(lab: Lab, options: Qcow2DiskOptions): Promise<No
 }
 
 /** What a filled place holds: no actor writes such bytes. Each 4-byte word says where it belongs. */
-export function fillingOf(offset: number, length: number, mark: number = 0xee): Uint8Array {
+function fillingOf(offset: number, length: number, mark: number = 0xee): Uint8Array {
   const words = new Uint32Array(length / 4);
   for (let index = 0; index < words.length; index++) words[index] = mark * 2 ** 24 + offset / 4 + index;
   return new Uint8Array(words.buffer);

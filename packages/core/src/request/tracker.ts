@@ -2,6 +2,7 @@
 
 import { touch } from "../coroutine/witness.ts";
 
+/** What a request asks for. */
 export type RequestKind = "read" | "write" | "write zeroes" | "discard" | "flush";
 
 /** A request that goes on after the turn in which it began. */

@@ -68,7 +68,7 @@ describe("all combinations", () => {
 
   test("leave a disk alone where all is flushed, and count a change that changes nothing as none", () => {
     expect(texts(states({ a: at([1, 2], []) }, 1))).toEqual(["1 2"]);
-    expect(texts(states({ a: at([1, 2], [change(1, 2)]) }, 1))).toEqual(["1 2"]);
+    expect(texts(states({ a: at([1, 2], [change(1, 2)]) }, 4))).toEqual(["1 2"]);
   });
 
   test("of a file that grew: shorter, grown with zeros, and written", () => {

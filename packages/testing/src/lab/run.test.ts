@@ -1,5 +1,7 @@
 /** What a run says of scenarios that deadlock, never end, leave something behind, or ask for real time and chance. */
 
+import { randomBytes } from "node:crypto";
+import { setImmediate as importedByName } from "node:timers";
 import { CoMutex, CoQueue, CoRwLock, rawDriver } from "@coblock/core";
 import { expect, describe, test } from "vitest";
 import type { Actor } from "./actor.ts";
@@ -253,6 +255,11 @@ describe("impure", () => {
     ["setTimeout", () => setTimeout(() => {}, 0)],
     ["setInterval", () => setInterval(() => {}, 1)],
     ["setImmediate", () => setImmediate(() => {})],
+    ["new Date", () => new Date()],
+    ["process.hrtime", () => process.hrtime()],
+    ["process.hrtime.bigint", () => process.hrtime.bigint()],
+    ["timers.setImmediate", () => importedByName(() => {})],
+    ["crypto.randomBytes", () => randomBytes(1)],
     ["crypto.randomUUID", () => crypto.randomUUID()],
     ["crypto.getRandomValues", () => crypto.getRandomValues(new Uint8Array(1))],
   ];
@@ -282,6 +289,10 @@ describe("impure", () => {
     await new Promise((resolve) => setTimeout(resolve, 0));
     await new Promise((resolve) => setImmediate(resolve));
     expect(crypto.randomUUID()).not.toBe(crypto.randomUUID());
+    expect(
+      [new Date().getTime(), new Date(5).getTime() - 4, Number(process.hrtime.bigint()), randomBytes(2).length].every((value) => value > 0),
+    ).toBe(true);
+    await new Promise((resolve) => importedByName(() => resolve(undefined)));
   });
 });
 
