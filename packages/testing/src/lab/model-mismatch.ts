@@ -5,7 +5,6 @@ import type { SectorContent, SectorPart } from "./sector-content.ts";
 const MAX_CONTENTS_SHOWN = 6;
 
 /** The message names the request, the byte, what is there and what could be. */
-/** The message says where, what is there, and what could be. */
 export class ModelMismatch extends Error {
   /** Byte of the disk. */
   readonly offset: number;
