@@ -107,6 +107,11 @@ export class QedImage implements MappedImage<QedTables, undefined> {
     return backing === undefined ? { clusterSize, dirty } : { clusterSize, dirty, backing };
   }
 
+  inspect(): object {
+    const l2Cache = this.state.runSync((tables) => tables.statistics)?.value;
+    return l2Cache === undefined ? {} : { l2Cache };
+  }
+
   quiesce(): Promise<AsyncDisposable> {
     return this.#needCheck.quiesce();
   }

@@ -10,6 +10,7 @@ import {
   type Mapping,
   type MaybePromise,
   TableCache,
+  type TableCacheStatistics,
   type Wait,
 } from "@coblock/core";
 import { type Geometry, UNALLOCATED, ZERO_CLUSTER } from "./geometry.ts";
@@ -21,8 +22,8 @@ import { type EntryRun, Table } from "./table.ts";
 const DEFAULT_CACHED_TABLES = 50;
 
 /**
- * The state behind the driver lock. Tables are written through: memory changes when the disk has, so a write that fails leaves memory
- * as it was, and no table is ever dirty. Of each table only the entries that the image can use are read and kept, so a header that
+ * The state behind the driver lock. Tables are written through: memory changes when the disk has, and no table is ever dirty; what a write
+ * that failed left there is asked of the disk. Of each table only the entries that the image can use are read and kept, so a header that
  * promises tables of a gigabyte costs nothing.
  */
 export class QedTables {
@@ -41,6 +42,11 @@ export class QedTables {
     this.#fileEnd = geometry.wholeClusters(child.size);
     const capacity = l2CacheSize === undefined ? DEFAULT_CACHED_TABLES : Math.max(1, Math.floor(l2CacheSize / geometry.tableLength));
     this.#l2 = new TableCache({ name: "QED L2 tables", lock, capacity, load: (offset) => this.#loadL2(offset) });
+  }
+
+  /** Of the L2 cache, for `graph.inspect()`. */
+  get statistics(): TableCacheStatistics {
+    return this.#l2.statistics;
   }
 
   /** `lock`: the driver lock. `l2CacheSize`: bytes; at least one table is kept. */

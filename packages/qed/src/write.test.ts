@@ -251,3 +251,12 @@ test("writes of one cluster at the same time allocate it once", async () => {
   await disk[Symbol.asyncDispose]();
   await graph[Symbol.asyncDispose]();
 });
+
+test("graph.inspect() counts what the L2 cache did", async () => {
+  const { graph } = await scriptedImage({ size: 12 * MIB });
+  await using disk = await graph.open(inMemory);
+  await disk.write(0, filled(512, 1));
+  await disk.read(0, new Uint8Array(512));
+  const { image } = disk.inspect() as { readonly image: object };
+  expect(image).toMatchObject({ l2Cache: { entries: 1, evictions: 0, overshoot: 0 } });
+});
