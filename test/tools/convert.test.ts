@@ -58,6 +58,8 @@ describe("convert", () => {
     "convert -m 16 -t none -T none -O raw @holes TARGET",
     "convert -q -f raw -O raw @holes TARGET",
     "convert --salvage -O raw @holes TARGET",
+    "convert -r 1G -O raw @holes TARGET",
+    "convert -r 0 -O raw @holes TARGET",
     "convert -U -O raw @holes TARGET",
     "convert --image-opts -O raw driver=raw,file.filename=@holes TARGET",
   ])("%s", async (line) => {

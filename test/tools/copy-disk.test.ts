@@ -4,7 +4,9 @@ import {
   BlockError,
   BlockGraph,
   copyDisk,
+  JobControl,
   rawDriver,
+  SimulatedClock,
   type BlockDriver,
   type BlockNode,
   type CopyDiskOptions,
@@ -256,5 +258,21 @@ describe("copyDisk to a target with a backing file", () => {
       if (kind !== "unallocated") own.push(`${kind} ${offset}+${length}`);
     }
     expect(own).toEqual([`data ${64 * KIB}+${64 * KIB}`, `zero ${MIB}+${64 * KIB}`]);
+  });
+});
+
+describe("a copy that is steered", () => {
+  it("reads and writes no data while it is paused, and is whole when it went on", async () => {
+    const bytes = content(9);
+    await withRig({ source: bytes, target: Buffer.alloc(SIZE) }, {}, async (rig) => {
+      const control = new JobControl(new SimulatedClock());
+      control.pause();
+      const copying = copied(rig, { control, targetIsZero: true });
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      expect(rig.storage.log.filter(({ kind }) => kind === "read" || kind === "write")).toEqual([]);
+      control.resume();
+      await copying;
+      expect(bytes.equals(rig.storage.contentOf("test:target"))).toBe(true);
+    });
   });
 });

@@ -40,3 +40,4 @@ export { rawDriver } from "./drivers/raw/entry.ts";
 
 export { BlockStatusError, compareDisks, type CompareDisksOptions, type Comparison } from "./jobs/compare.ts";
 export { copyDisk, type CopyDiskOptions } from "./jobs/copy.ts";
+export { JobControl } from "./jobs/job-control.ts";

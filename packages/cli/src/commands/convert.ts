@@ -1,6 +1,6 @@
 /** `coblock convert`: copies images into a new one. */
 
-import { BlockError, copyDisk, type BlockGraph, type BlockNode } from "@coblock/core";
+import { BlockError, copyDisk, JobControl, type BlockGraph, type BlockNode } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
 import { absent, flag, value, values, type CommandLine } from "../command-line.ts";
 import { makeTarget, openTarget, sharedDepthOf, type TargetWords } from "../convert-target.ts";
@@ -33,7 +33,7 @@ const OPTIONS = {
   compress: absent("c", "compress"),
   copyOffloading: absent("C"),
   snapshot: absent("l", "snapshot"),
-  rateLimit: absent("r", "rate-limit"),
+  rateLimit: value("r", "rate-limit"),
   bitmaps: absent(undefined, "bitmaps"),
   skipBrokenBitmaps: absent(undefined, "skip-broken-bitmaps"),
 } as const;
@@ -41,12 +41,13 @@ type Words = CommandLine<typeof OPTIONS>["options"];
 
 const HELP = `
 usage: coblock convert [-f fmt] [-O output_fmt] [-o options] [-B backing_file -F backing_fmt] [-S sparse_size] [-m num] [-W] [-n [--target-is-zero]]
-         [--salvage] [-t cache] [-T src_cache] [-p] [-q] [--image-opts] [--target-image-opts] [-U] filename [filename2 ...] output_filename
+         [-r rate_limit] [--salvage] [-t cache] [-T src_cache] [-p] [-q] [--image-opts] [--target-image-opts] [-U] filename [filename2 ...] output_filename
 Several images are put one behind the other.
   -O, -o       format (default raw) and options of the new image; -o help lists them
   -B, -F       the new image holds only what differs from that file, which must have the content of the source's backing file
   -S size      zeros of at least that many bytes are not stored (default 4k); 0 stores everything
   -m num       pieces in flight, 1 to 16 (default 4)
+  -r rate      at most that many bytes a second
   -n           the target is there already
   -t mode      "unsafe" (default): the copy is in the host's page cache when it is done; "writeback" and the others: on the disk
   --salvage    what cannot be read becomes zeros, with a warning
@@ -89,6 +90,8 @@ class Sources implements AsyncDisposable {
 
 interface Settings {
   readonly sparseSize: number;
+  /** Bytes a second; 0: as fast as it goes. */
+  readonly rateLimit: number;
   readonly parallel: number;
 }
 
@@ -105,13 +108,14 @@ function checkWords(options: Words, sourceCount: number): Settings {
   const parallel = options.parallel === undefined ? 4 : parseCount(options.parallel, "number of coroutines");
   if (parallel < 1 || parallel > MAX_PARALLEL)
     throw new CommandFailure(`Invalid number of coroutines. Allowed number of coroutines is between 1 and ${MAX_PARALLEL}`);
+  const rateLimit = options.rateLimit === undefined ? 0 : parseSize(options.rateLimit, "rate limit");
   if (options.noCreate && options.creation.length > 0) throw new CommandFailure("-o has no effect when skipping image creation");
   if (options.targetIsZero && !options.noCreate) throw new CommandFailure("--target-is-zero requires use of -n flag");
   if (options.targetImageOptions && !options.noCreate) throw new CommandFailure("--target-image-opts requires use of -n flag");
   if (options.backingFile !== undefined && sourceCount > 1) {
     throw new CommandFailure("Having a backing file for the target makes no sense when concatenating multiple input images");
   }
-  return { sparseSize, parallel };
+  return { sparseSize, rateLimit, parallel };
 }
 
 function sourceWords({ format, imageOptions, forceShare }: Words): {
@@ -184,8 +188,14 @@ interface Copying extends Settings {
   readonly salvage: boolean;
 }
 
-async function copyAll(sources: readonly BlockNode[], { progress, salvage, ...copying }: Copying, session: Session): Promise<void> {
+async function copyAll(
+  sources: readonly BlockNode[],
+  { progress, salvage, rateLimit, ...copying }: Copying,
+  session: Session,
+): Promise<void> {
   const wholeSize = sources.reduce((sum, source) => sum + diskSize(source), 0);
+  const control = new JobControl();
+  if (rateLimit > 0) control.rate = rateLimit;
   let targetOffset = 0;
   for (const source of sources) {
     const before = targetOffset;
@@ -199,7 +209,7 @@ async function copyAll(sources: readonly BlockNode[], { progress, salvage, ...co
         `coblock: warning: ${length} bytes at offset ${offset} of '${source.fileName}' became zeros: ${(error as Error).message}`,
       );
     };
-    await copyDisk({ ...copying, source, targetOffset, onProgress, ...(salvage ? { onReadError } : {}) });
+    await copyDisk({ ...copying, control, source, targetOffset, onProgress, ...(salvage ? { onReadError } : {}) });
     targetOffset += diskSize(source);
   }
 }

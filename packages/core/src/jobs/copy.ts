@@ -4,6 +4,7 @@ import { BlockError } from "../errors.ts";
 import type { BlockStatus } from "../extents.ts";
 import type { BlockNode } from "../node.ts";
 import { MAX_ZEROS, zeros } from "../binary/zeros.ts";
+import type { JobControl } from "./job-control.ts";
 import { DEFAULT_PARALLEL, PIECE_LENGTH, pieceLength, workThroughPieces } from "./pieces.ts";
 import { zeroRuns } from "./zero-runs.ts";
 
@@ -29,6 +30,8 @@ export interface CopyDiskOptions {
   /** Pieces in flight. Default 4; memory is that many times 1 MiB. */
   readonly parallel?: number;
   readonly signal?: AbortSignal | undefined;
+  /** Pauses the copy and sets its rate, in bytes of the source's data. */
+  readonly control?: JobControl | undefined;
   /** Bytes of the source's data that are done, of all that have to be copied. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   /** Where it is given, sectors that cannot be read become zeros and are reported, instead of ending the copy. */
@@ -102,6 +105,7 @@ class DiskCopy {
     const { offset, length } = piece;
     if (piece.kind === "zero") return this.#writeZeroes(offset, length, signal);
     const bytes = buffer.subarray(0, length);
+    await this.#options.control?.admit(length, { signal });
     await this.#read(offset, bytes, signal);
     if (this.#sparseSize === 0) await this.#write(offset, bytes, signal);
     else await this.#writeSparse(offset, bytes, signal);
