@@ -1,6 +1,7 @@
 /** Runs the tools that set-up and checks are made of, quietly: what they print is shown when they fail. */
 
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 
@@ -47,4 +48,17 @@ export async function runScript(main, closingLine) {
     if (closingLine !== undefined) process.stdout.write(`\n${closingLine}\n`);
     process.exitCode = 1;
   }
+}
+
+/**
+ * Runs a TypeScript program of the checkout from the sources, with the arguments of this process; its exit code becomes ours.
+ * @param {string} main  Below the checkout's top folder.
+ * @param {readonly string[]} [imports]  Modules to load before it.
+ */
+export async function runFromSources(main, imports = []) {
+  const loaders = [...imports.map((path) => join(ROOT, path)), "tsx"].flatMap((module) => ["--import", module]);
+  const args = ["--conditions=@coblock/source", ...loaders, join(ROOT, main), ...process.argv.slice(2)];
+  const child = spawn(process.execPath, args, { stdio: "inherit", cwd: ROOT });
+  const code = await new Promise((resolve) => child.once("exit", resolve));
+  process.exitCode = typeof code === "number" ? code : 1;
 }
