@@ -2,6 +2,7 @@
 
 import { strict as assert } from "node:assert";
 import { BlockError, BlockGraph, type BlockErrorCode, type BlockNode, type BlockStatus, type DescribedNode } from "@coblock/core";
+import { held, requests, waiting } from "../lab/leftovers.ts";
 import type { TestStorage } from "../storage/test-storage.ts";
 import { DiskModel } from "./disk-model.ts";
 import { patternOf } from "./patterns.ts";
@@ -145,13 +146,14 @@ export class Rig {
 
   /** No request is left, no lock is held, nobody waits. */
   expectIdle(what: string): void {
-    for (const node of this.graph.inspect().nodes) assertIdle(node, what);
+    const idle = { graph: this.graph, watchedLocks: [] };
+    assert.deepEqual([...requests(idle), ...held(idle), ...waiting(idle)], [], what);
   }
 
   /** So many requests are in flight in the image. */
   expectRequests(count: number, what: string): void {
-    const { requests = [] } = this.node.inspect() as Inspected;
-    assert.equal(requests.length, count, `${what}: ${JSON.stringify(requests)}`);
+    const { requests: own = [] } = this.node.inspect() as Inspected;
+    assert.equal(own.length, count, `${what}: ${JSON.stringify(own)}`);
   }
 
   /** Each piece of the disk is read right, or fails. */
@@ -191,24 +193,5 @@ export async function expectCode(code: BlockErrorCode | readonly BlockErrorCode[
 }
 
 interface Inspected {
-  readonly name?: string;
   readonly requests?: readonly unknown[];
-  readonly locks?: readonly { readonly name: string; readonly holders: readonly unknown[]; readonly waiters: readonly unknown[] }[];
-  readonly image?: {
-    readonly claims?: { readonly held: readonly unknown[]; readonly waiting: readonly unknown[] };
-    readonly allocations?: { readonly taken: number; readonly plugged: boolean; readonly waiting: readonly unknown[] };
-  };
-}
-
-function assertIdle(node: object, what: string): void {
-  const { name, requests = [], locks = [], image = {} } = node as Inspected;
-  assert.deepEqual(requests, [], `${what}: requests of ${name}`);
-  for (const lock of locks) assert.deepEqual([...lock.holders, ...lock.waiters], [], `${what}: ${lock.name} of ${name}`);
-  const { claims = { held: [], waiting: [] }, allocations = { taken: 0, plugged: false, waiting: [] } } = image;
-  assert.deepEqual([...claims.held, ...claims.waiting, ...allocations.waiting], [], `${what}: claims of ${name}`);
-  assert.deepEqual(
-    { taken: allocations.taken, plugged: allocations.plugged },
-    { taken: 0, plugged: false },
-    `${what}: allocation slots of ${name}`,
-  );
 }

@@ -1,6 +1,6 @@
 /** Somebody who makes requests, one after the other; several of them run side by side. */
 
-import type { IoOptions } from "@coblock/core";
+import { hex, type IoOptions } from "@coblock/core";
 import type { LabDisk } from "./lab-disk.ts";
 import type { Journal } from "./journal.ts";
 import type { ModelOperation, ModelRequest } from "./model-disk.ts";
@@ -91,7 +91,7 @@ export class Actor {
   async #request(disk: LabDisk, request: ModelRequest, run: () => Promise<void>, seen?: Uint8Array): Promise<boolean> {
     const { scheduler, journal } = this.#lab;
     const range = rangeOf(request, disk.node.size);
-    const what = `${request.kind} ${disk.name} 0x${range.offset.toString(16)}+${range.length}`;
+    const what = `${request.kind} ${disk.name} ${hex(range.offset)}+${range.length}`;
     journal.note(() => `${this.name}: ${what} begins`);
     if (request.kind !== "read" && request.kind !== "flush") disk.touch(range);
     scheduler.touchedRange(disk.name, range.offset, range.offset + range.length, "read");

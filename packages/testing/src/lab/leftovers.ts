@@ -1,6 +1,6 @@
 /** An oracle: who holds, waits and is in flight, from what a graph and the locks beside it say of themselves. */
 
-import type { BlockGraph, LockReport } from "@coblock/core";
+import { hex, type BlockGraph, type LockReport } from "@coblock/core";
 
 /** What `BlockNode.inspect` tells, as far as it matters here. */
 interface NodeReport {
@@ -9,7 +9,7 @@ interface NodeReport {
   readonly locks?: readonly LockReport[];
   readonly image?: {
     readonly claims?: { readonly held: readonly string[]; readonly waiting: readonly string[] };
-    readonly allocations?: { readonly taken: number; readonly waiting: readonly string[] };
+    readonly allocations?: { readonly taken: number; readonly plugged: boolean; readonly waiting: readonly string[] };
   };
 }
 
@@ -28,7 +28,7 @@ export interface Inspectable {
 /** One line for each request that a node has in flight. */
 export function requests({ graph }: Inspectable): readonly string[] {
   return reportsOf(graph).flatMap(({ name, requests: own = [] }) =>
-    own.map(({ kind, offset, length }) => `${name}: ${kind} 0x${offset.toString(16)}+${length} is in flight`),
+    own.map(({ kind, offset, length }) => `${name}: ${kind} ${hex(offset)}+${length} is in flight`),
   );
 }
 
@@ -51,6 +51,7 @@ function heldIn({ name, locks = [], image }: NodeReport): readonly string[] {
     ...locks.flatMap(holdersOf),
     ...(image?.claims?.held ?? []).map((claim) => `${name}: claim of ${claim} is held`),
     ...((image?.allocations?.taken ?? 0) > 0 ? [`${name}: ${image?.allocations?.taken ?? 0} allocations are under way`] : []),
+    ...(image?.allocations?.plugged === true ? [`${name}: allocations are plugged`] : []),
   ];
 }
 

@@ -1,37 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ModelDisk, type ModelRequest } from "./model-disk.ts";
+import { bytes, discard, disk, filled, read, SECTOR, write } from "../fixture/model-requests.ts";
 import { ModelMismatch } from "./model-mismatch.ts";
-
-const SECTOR = 512;
-const DISK_SIZE = 8 * SECTOR;
-
-function filled(value: number, length = SECTOR): Uint8Array {
-  return new Uint8Array(length).fill(value);
-}
-
-/** Bytes of several runs: `bytes([100, 1], [412, 2])`. */
-function bytes(...runs: readonly (readonly [length: number, value: number])[]): Uint8Array {
-  return Buffer.concat(runs.map(([length, value]) => filled(value, length)));
-}
-
-function write(value: number, offset = 0, length = SECTOR): ModelRequest {
-  return { kind: "write", offset, bytes: filled(value, length) };
-}
-
-function read(offset = 0, length = SECTOR): ModelRequest {
-  return { kind: "read", offset, length };
-}
-
-function discard(reads: "zero" | "zero or same" | "anything", offset = 0, length = SECTOR): ModelRequest {
-  return { kind: "discard", offset, length, reads };
-}
-
-/** All that is given, done one after the other. */
-function disk(...requests: readonly ModelRequest[]): ModelDisk {
-  const model = new ModelDisk({ size: DISK_SIZE });
-  for (const request of requests) model.begin(request).succeeded();
-  return model;
-}
 
 const flush: ModelRequest = { kind: "flush" };
 

@@ -1,6 +1,6 @@
 /** Cuts the power at every write and every flush of a scenario, and looks at what is left as its next user would. */
 
-import type { BlockGraph, BlockNode } from "@coblock/core";
+import { hex, type BlockGraph, type BlockNode } from "@coblock/core";
 import { SeededRandom } from "../seeded-random.ts";
 import { RandomChoices, ScriptedChoices } from "./choices.ts";
 import { crashStates, type FilesAfterCut } from "./crash-states.ts";
@@ -177,7 +177,7 @@ function watch(lab: Lab, moments: Moment[]): Disposable {
     moments.push({ what, files: lab.storage.atCut(), expected });
   };
   const observing = lab.storage.observe(({ kind, file, offset, length }, when) =>
-    note(`when ${kind} ${file} 0x${offset.toString(16)}+${length} ${when}`),
+    note(`when ${kind} ${file} ${hex(offset)}+${length} ${when}`),
   );
   return {
     [Symbol.dispose]: () => {

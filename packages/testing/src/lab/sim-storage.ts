@@ -1,6 +1,6 @@
 /** A simulated disk: an in-memory protocol whose completions the schedule decides, with a volatile write cache and faults by rule. */
 
-import { type BlockDriver, BlockError, type BlockEvent, type DriverEntry, type MaybePromise } from "@coblock/core";
+import { hex, type BlockDriver, BlockError, type BlockEvent, type DriverEntry, type MaybePromise } from "@coblock/core";
 import { BreakPoints } from "./break-points.ts";
 import { RunFailure } from "./run-failure.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -257,5 +257,5 @@ export class SimStorage {
 
 function describe({ kind, file, offset, length }: SimOperation): string {
   if (kind === "flush") return `${file}: flush`;
-  return kind === "resize" ? `${file}: resize to ${offset}` : `${file}: ${kind} 0x${offset.toString(16)}+${length}`;
+  return kind === "resize" ? `${file}: resize to ${offset}` : `${file}: ${kind} ${hex(offset)}+${length}`;
 }
