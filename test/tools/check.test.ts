@@ -77,7 +77,7 @@ describe("repairs that are not there yet", () => {
     const { exitCode, stdout, stderr } = await bench.ours(["check", "-r", "all", `@${damage}.qcow2`]);
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
     expect(stderr).toMatch(/^coblock: [^\n]+\n$/);
-    expect(readFileSync(path)).toEqual(before);
+    expect(readFileSync(path).equals(before)).toBe(true);
   });
 });
 

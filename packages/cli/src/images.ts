@@ -21,19 +21,22 @@ export interface ImageWords {
   /** `-U`. */
   readonly forceShare?: boolean;
   readonly writable?: boolean;
+  /** Opened to be checked, whatever its state. */
+  readonly forCheck?: boolean;
   /** Leave the files that the image names unopened. */
   readonly alone?: boolean;
 }
 
 /** Throws CommandFailure for words that fit nothing, and what `graph.open` throws. */
 export async function openImage(graph: BlockGraph, words: ImageWords, session: Session): Promise<BlockNode> {
-  const { name, format, imageOptions = false, forceShare = false, writable = false, alone = false } = words;
+  const { name, format, imageOptions = false, forceShare = false, writable = false, forCheck = false, alone = false } = words;
   if (imageOptions && format !== undefined) throw new CommandFailure("--image-opts and --format are mutually exclusive");
   if (forceShare && writable) throw new CommandFailure("-U/--force-share is for images that are only read");
   const options = imageOptions ? imageOptionsOf(name) : name;
   const opening: OpenOptions = {
     signal: session.signal,
     readOnly: !writable,
+    forCheck,
     forceShare,
     ...(format === undefined ? {} : { driver: format }),
   };

@@ -311,6 +311,11 @@ export interface OpenContext extends WaitOptions {
   /** The file that messages name. */
   readonly fileName: string;
   readonly readOnly: boolean;
+  /**
+   * The image is opened to be checked: as it is found, with no repair, and without refusing for damage that the check tells of. Until it is
+   * closed it is asked for reads and checks alone.
+   */
+  readonly forCheck: boolean;
   /** The format was guessed from the first bytes. */
   readonly probed: boolean;
   /** Freed space shall be given back to the host. */

@@ -29,6 +29,11 @@ export interface BlockGraphOptions {
 export interface OpenOptions extends WaitOptions {
   /** Default false. */
   readonly readOnly?: boolean;
+  /**
+   * To be checked: damage that the check tells of does not stop the opening, and opening repairs nothing. Writes are refused; `check` with
+   * `repair` works unless the image is read-only as well. Default false.
+   */
+  readonly forCheck?: boolean;
   /** For a plain name: the format, which is probed without it. */
   readonly driver?: string;
   /** For a plain name: `null` leaves the backing file that the image names unopened. */
@@ -67,6 +72,7 @@ export class BlockGraph implements AsyncDisposable {
     const place: Place = {
       level: "format",
       readOnly,
+      forCheck: opening.forCheck ?? false,
       discard: opening.discard ?? "unmap",
       noFlush: opening.cache?.noFlush ?? false,
       access: { write: !readOnly, resize: !readOnly, shareWrite: true, shareResize: true, force: opening.forceShare ?? false },

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import type { BlockImage } from "./driver.ts";
+import type { BlockImage, CheckOptions } from "./driver.ts";
 import { BlockError } from "./errors.ts";
 import { LabDisk } from "./fixture/lab-disk.ts";
 import { LabFiles } from "./fixture/lab-files.ts";
 import { deferred, filled, labDriver, labOptions, openDisk, openLab, readAll, settled, watch } from "./fixture/lab.ts";
-import { CLUSTER } from "./fixture/lab-format.ts";
+import { CLUSTER, LabFormat } from "./fixture/lab-format.ts";
 import { BlockGraph } from "./graph.ts";
 
 function codeOf(promise: Promise<unknown>): Promise<unknown> {
@@ -279,6 +279,30 @@ describe("checking", () => {
     expect(await node.check({ repair: "none" }, (one) => found.push(one))).toEqual(result);
     expect(found).toEqual([finding]);
     expect(await codeOf(node.check({ repair: "leaks" }))).toBe("READ_ONLY");
+  });
+
+  test("an image that is opened to be checked is read, repaired and flushed, and nothing else", async () => {
+    const asked: string[] = [];
+    const result = { errors: 0, corruptions: 0, leaks: 0, corruptionsFixed: 0, leaksFixed: 0 };
+    const graph = new BlockGraph({
+      drivers: [
+        labDriver("lab-disk", "protocol", async (_own, { forCheck }) => (asked.push(`file ${forCheck}`), new LabDisk(10))),
+        labDriver("lab", "format", async (_own, context) => {
+          asked.push(`image ${context.forCheck}`);
+          const file = await context.child("file", "data and metadata", labOptions({ driver: "lab-disk" }));
+          const image = new LabFormat(file, undefined, context, {});
+          return Object.assign(image, {
+            check: async ({ repair }: CheckOptions) => (asked.push(repair), await file.write(0, new Uint8Array(1)), result),
+          });
+        }),
+      ],
+    });
+    await using node = await graph.open(labOptions({ driver: "lab" }), { forCheck: true });
+    expect(await node.check({ repair: "all" })).toEqual(result);
+    await readAll(node);
+    await expect(node.write(0, filled(1, 1))).rejects.toThrow("was opened to be checked");
+    await expect(node.resize(20)).rejects.toMatchObject({ code: "READ_ONLY" });
+    expect(asked).toEqual(["image true", "file false", "all"]);
   });
 });
 

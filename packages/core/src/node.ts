@@ -41,6 +41,8 @@ export interface BlockNodeParts {
   readonly kind: DriverKind;
   readonly fileName: string;
   readonly readOnly: boolean;
+  /** Opened to be checked: nothing is written but repairs. */
+  readonly forCheck: boolean;
   readonly discard: "ignore" | "unmap";
   readonly noFlush: boolean;
   readonly image: BlockImage;
@@ -142,7 +144,7 @@ export class BlockNode implements AsyncDisposable {
   /** Throws UNSUPPORTED_FEATURE where the driver cannot; shrinking needs `shrink`. */
   async resize(size: number, options: Partial<ResizeOptions> = {}): Promise<void> {
     const { image } = this.requests;
-    if (this.readOnly) throw new BlockError("READ_ONLY", `${this.fileName} was opened read-only`, { node: this.name });
+    this.requests.checkWritable();
     if (!Number.isSafeInteger(size) || size < 0)
       throw new BlockError("INVALID_OPTION", `${this.fileName}: ${size} is no size in bytes`, { node: this.name });
     if (image.resize === undefined) {

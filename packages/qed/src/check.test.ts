@@ -160,16 +160,18 @@ test.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])(
   },
 );
 
-test("repairing leaks alone changes nothing: QED cannot", async () => {
+test("repairing leaks repairs all, as qemu-img does: QED has no other repair", async () => {
   using directory = new TemporaryDirectory();
   const file = directory.file("image.qed");
   qemuImage(file);
   damageL2(file, 3, 2n ** 40n);
-  const before = readFileSync(file);
+  const theirs = directory.file("theirs.qed");
+  copyFileSync(file, theirs);
+  expect(() => qemuImg("check", "-q", "-f", "qed", "-r", "leaks", theirs)).toThrow(/Command failed/);
   await using graph = hostGraph();
   await using disk = await graph.open(file);
-  expect(await disk.check({ repair: "leaks" })).toMatchObject({ corruptions: 1, leaks: 1, corruptionsFixed: 0, leaksFixed: 0 });
-  expect(readFileSync(file).equals(before)).toBe(true);
+  expect(await disk.check({ repair: "leaks" })).toMatchObject({ corruptions: 0, leaks: 1, corruptionsFixed: 1, leaksFixed: 0 });
+  expect(readFileSync(file).equals(readFileSync(theirs))).toBe(true);
 });
 
 test("a repaired entry is seen by those who have the image open", async () => {
@@ -233,5 +235,24 @@ describe("an image with NEED_CHECK, opened for writing", () => {
     expect(readFileSync(file).equals(image.bytes)).toBe(true);
     await using disk = await graph.open(file, { readOnly: true });
     await disk.read(0, new Uint8Array(100));
+  });
+
+  test("opened to be checked it is left as it is, until a repair finds it sound", async () => {
+    using directory = new TemporaryDirectory();
+    const file = directory.file("image.qed");
+    qemuImage(file);
+    damageL2(file, 3, 2n ** 40n);
+    const image = words(file);
+    image.write(16, 2n);
+    image.save();
+    await using graph = hostGraph();
+    await (await graph.open(file, { forCheck: true }))[Symbol.asyncDispose]();
+    expect(readFileSync(file).equals(image.bytes)).toBe(true);
+    await using disk = await graph.open(file, { forCheck: true });
+    expect(await disk.check({ repair: "none" })).toMatchObject({ corruptions: 1 });
+    expect((await disk.info()).dirty).toBe(true);
+    expect(await disk.check({ repair: "all" })).toMatchObject({ corruptions: 0, corruptionsFixed: 1 });
+    expect((await disk.info()).dirty).toBe(false);
+    expect(words(file).read(16)).toBe(0n);
   });
 });

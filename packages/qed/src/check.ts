@@ -20,8 +20,9 @@ const TWICE: Advice = { meaning: "A write to one changes both.", repair: "None: 
 const LEAKED: Advice = { meaning: "Nothing refers to this space.", repair: "None: copy the image.", risk: "None, but for the space." };
 
 /**
- * Reads the tables from the file; nothing may change them meanwhile. `repair: "all"` clears entries that point nowhere and flushes;
- * clusters that are referenced twice, and leaks, cannot be repaired in QED. Rejects where a repair cannot be written.
+ * Reads the tables from the file; nothing may change them meanwhile. A repair, of leaks too as in QEMU, clears entries that point nowhere,
+ * and NEED_CHECK where nothing is wrong any more; clusters that are referenced twice, and leaks, cannot be repaired in QED. Rejects where a
+ * repair cannot be written.
  */
 export function checkMetadata(file: QedFile, options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {
   return new MetadataCheck(file, options, report).run();
@@ -49,10 +50,24 @@ class MetadataCheck {
     const { l1Offset, tableClusters, clusterSize } = this.#file.geometry;
     this.#claim(l1Offset, tableClusters, "The L1 table");
     await this.#walk("L1 table", l1Offset, (l2Offset, l1Index) => this.#checkL2(l2Offset, l1Index));
-    if (this.#counts.corruptionsFixed > 0) await this.#file.child.flush();
+    if (this.#repairs) await this.#finishRepair();
     if (this.#counts.errors === 0) this.#findLeaks();
     const total = Math.ceil(this.#file.header.imageSize / clusterSize);
     return { ...this.#counts, clusters: { total, allocated: this.#allocated, fragmented: this.#fragmented, compressed: 0 } };
+  }
+
+  get #repairs(): boolean {
+    return this.#options.repair !== "none";
+  }
+
+  /** What the last user left in the host's cache must be on stable storage before the mark goes, and only a file that was written is flushed. */
+  async #finishRepair(): Promise<void> {
+    const { errors, corruptions, corruptionsFixed } = this.#counts;
+    const isSound = errors + corruptions === 0;
+    if (this.#file.needsCheck && isSound) {
+      await this.#file.updateHeader({});
+      await this.#file.setNeedCheck(false);
+    } else if (corruptionsFixed > 0) await this.#file.child.flush();
   }
 
   /** Answers whether the L1 entry may stay. */
@@ -86,7 +101,7 @@ class MetadataCheck {
         const value = piece.entry(index);
         if (value === UNALLOCATED) continue;
         const kept = keep(value, start + index);
-        if (kept === true || (await kept) || this.#options.repair !== "all") continue;
+        if (kept === true || (await kept) || !this.#repairs) continue;
         piece.setRun({ index, count: 1, first: UNALLOCATED, step: 0 });
         cleared = true;
       }
@@ -109,7 +124,7 @@ class MetadataCheck {
   #isValid(offset: number, clusters: number, name: string, entryOffset: number): boolean {
     const problem = this.#file.geometry.problemWith(offset, clusters, this.#fileEnd);
     if (problem === undefined) return true;
-    this.#counts[this.#options.repair === "all" ? "corruptionsFixed" : "corruptions"]++;
+    this.#counts[this.#repairs ? "corruptionsFixed" : "corruptions"]++;
     this.#found("error", `${name} at ${hex(entryOffset)} points to ${problem}`, entryOffset, NOWHERE);
     return false;
   }

@@ -4,7 +4,6 @@ import { type BlockChild, type BlockDriver, BlockError, CoMutex, Guarded, type O
 import { checkMetadata } from "./check.ts";
 import { create, createOptions } from "./create.ts";
 import type { QedOptions } from "./entry.ts";
-import { NEED_CHECK } from "./header.ts";
 import { QedImage } from "./image.ts";
 import { QedFile } from "./qed-file.ts";
 import { QedTables } from "./tables.ts";
@@ -34,19 +33,13 @@ async function openBacking(options: QedOptions, file: QedFile, context: OpenCont
 
 /**
  * Clears autoclear bits: what they speak of goes stale with whoever does not know them. An image with NEED_CHECK is checked and repaired
- * first. Throws `CORRUPT_IMAGE` where that leaves it damaged: writing would make it worse.
+ * first, unless that is what it is opened for. Throws `CORRUPT_IMAGE` where that leaves it damaged: writing would make it worse.
  */
 async function makeWritable(file: QedFile, context: OpenContext): Promise<void> {
-  const { features, autoclearFeatures } = file.header;
-  const unclean = (features & NEED_CHECK) !== 0n;
-  if (unclean) {
-    const { errors, corruptions } = await checkMetadata(file, { repair: "all", signal: context.signal }, () => {});
-    if (errors + corruptions > 0) {
-      const found = `${corruptions} errors that cannot be repaired and ${errors} places that cannot be read`;
-      throw new BlockError("CORRUPT_IMAGE", `${file.child.fileName} was not closed cleanly and has ${found}: open it read-only`);
-    }
-    // What the last user left in the host's cache must be on stable storage before the mark goes, and only a file that was written is flushed.
-    await file.updateHeader({});
-  }
-  if (unclean || autoclearFeatures !== 0n) await file.updateHeader({ features: features & ~NEED_CHECK, autoclearFeatures: 0n });
+  if (file.header.autoclearFeatures !== 0n) await file.updateHeader({ autoclearFeatures: 0n });
+  if (!file.needsCheck || context.forCheck) return;
+  const { errors, corruptions } = await checkMetadata(file, { repair: "all", signal: context.signal }, () => {});
+  if (errors + corruptions === 0) return;
+  const found = `${corruptions} errors that cannot be repaired and ${errors} places that cannot be read`;
+  throw new BlockError("CORRUPT_IMAGE", `${file.child.fileName} was not closed cleanly and has ${found}: open it read-only`);
 }

@@ -19,7 +19,7 @@ import {
 } from "@coblock/core";
 import { checkMetadata } from "./check.ts";
 import { ZERO_CLUSTER } from "./geometry.ts";
-import { NEED_CHECK, sizeProblem } from "./header.ts";
+import { sizeProblem } from "./header.ts";
 import { NeedCheck } from "./need-check.ts";
 import type { QedFile } from "./qed-file.ts";
 import type { QedTables } from "./tables.ts";
@@ -101,9 +101,8 @@ export class QedImage implements MappedImage<QedTables, undefined> {
   }
 
   info(): ImageInfo {
-    const { features, clusterSize } = this.#file.header;
-    const dirty = (features & NEED_CHECK) !== 0n;
-    const { backing } = this.#file;
+    const { backing, needsCheck: dirty } = this.#file;
+    const { clusterSize } = this;
     return backing === undefined ? { clusterSize, dirty } : { clusterSize, dirty, backing };
   }
 

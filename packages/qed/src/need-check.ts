@@ -1,7 +1,6 @@
 /** The NEED_CHECK mark: set before the first change of the metadata, cleared when the image was left alone for a while. */
 
 import { type CoMutex, CoSleep, type OpenContext } from "@coblock/core";
-import { NEED_CHECK } from "./header.ts";
 import type { QedFile } from "./qed-file.ts";
 
 /** From the last allocating write; QEMU waits as long. */
@@ -17,7 +16,7 @@ export class NeedCheck {
   #lastChangeMs = 0;
   /** How many hold the image quiet. */
   #quiet = 0;
-  /** The mark is not to be cleared: the image is read-only, or something failed. */
+  /** The mark is not ours to clear: it was found set, or something failed. A check that finds all well clears it. */
   #stays: boolean;
 
   /** `lock`: the driver lock. */
@@ -25,16 +24,12 @@ export class NeedCheck {
     this.#file = file;
     this.#lock = lock;
     this.#context = context;
-    this.#stays = context.readOnly;
-  }
-
-  get isSet(): boolean {
-    return (this.#file.header.features & NEED_CHECK) !== 0n;
+    this.#stays = file.needsCheck;
   }
 
   /** Under the driver lock: the mark is on stable storage when this returns, so no changed metadata can be there before it. */
   async set(): Promise<void> {
-    if (!this.isSet) await this.#file.updateHeader({ features: this.#file.header.features | NEED_CHECK });
+    if (!this.#file.needsCheck) await this.#file.setNeedCheck(true);
   }
 
   /** An allocating write ended: the wait begins anew. */
@@ -69,7 +64,7 @@ export class NeedCheck {
   }
 
   get #mayRun(): boolean {
-    return this.isSet && this.#quiet === 0 && !this.#stays;
+    return this.#file.needsCheck && this.#quiet === 0 && !this.#stays;
   }
 
   async #run(): Promise<void> {
@@ -84,11 +79,11 @@ export class NeedCheck {
 
   /** What the metadata leads to, then the cleared mark, each on stable storage; with no allocating write beside. */
   async #clear(): Promise<void> {
-    if (!this.isSet || this.#stays) return;
+    if (!this.#file.needsCheck || this.#stays) return;
     const section = async (): Promise<void> => {
       await this.#file.child.flush();
       using _held = await this.#lock.lock({ who: "clearing NEED_CHECK" });
-      if (!this.#stays) await this.#file.updateHeader({ features: this.#file.header.features & ~NEED_CHECK });
+      if (!this.#stays) await this.#file.setNeedCheck(false);
     };
     try {
       await this.#context.exclusive(section, { block: "allocations" });

@@ -31,6 +31,17 @@ export class QedFile {
     return this.#header;
   }
 
+  /** NEED_CHECK is set. */
+  get needsCheck(): boolean {
+    return (this.#header.features & NEED_CHECK) !== 0n;
+  }
+
+  /** Nothing of the metadata can be inconsistent from now on, or it can. On stable storage when this returns. */
+  async setNeedCheck(needed: boolean): Promise<void> {
+    const others = this.#header.features & ~NEED_CHECK;
+    await this.updateHeader({ features: needed ? others | NEED_CHECK : others });
+  }
+
   /** Writes the changed fields and flushes. The bytes behind the known fields may belong to features yet unknown: they stay. */
   async updateHeader(change: Partial<Pick<QedHeader, "features" | "autoclearFeatures" | "imageSize">>): Promise<void> {
     const next = { ...this.#header, ...change };

@@ -332,7 +332,11 @@ const TIMER: readonly Mutation[] = [
     scenario: "qed-timer-drain",
     by: "exhaustive",
     edits: [
-      { file: NEED_CHECK, find: "return this.isSet && this.#quiet === 0 && !this.#stays;", replace: "return this.isSet && !this.#stays;" },
+      {
+        file: NEED_CHECK,
+        find: "return this.#file.needsCheck && this.#quiet === 0 && !this.#stays;",
+        replace: "return this.#file.needsCheck && !this.#stays;",
+      },
       { file: NEED_CHECK, find: "    await this.#coroutine;\n    await this.#clear();\n", replace: "" },
     ],
     found: /drained/u,

@@ -46,7 +46,7 @@ export const command: Command = defineCommand({
     await using graph = session.createGraph();
     await using image = await openImage(
       graph,
-      { name, format, imageOptions, forceShare, writable: repair !== "none", alone: true },
+      { name, format, imageOptions, forceShare, writable: repair !== "none", forCheck: true, alone: true },
       session,
     );
     const first = await check(image, { repair, explain }, session);

@@ -13,6 +13,7 @@ export function bareContext(overrides: Partial<OpenContext> = {}): OpenContext {
     nodeName: "node",
     fileName: "file",
     readOnly: false,
+    forCheck: false,
     probed: false,
     discard: "unmap",
     access: { write: true, resize: true, shareWrite: false, shareResize: false, force: false },

@@ -28,6 +28,7 @@ export interface CreateOptions {
 const CREATION: Place = {
   level: "protocol",
   readOnly: false,
+  forCheck: false,
   discard: "unmap",
   noFlush: false,
   access: { write: true, resize: true, shareWrite: false, shareResize: false, force: false },

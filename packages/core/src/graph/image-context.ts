@@ -25,6 +25,7 @@ export interface ImageContextParts {
 export class ImageContext implements OpenContext {
   readonly nodeName: string;
   readonly readOnly: boolean;
+  readonly forCheck: boolean;
   readonly probed: boolean;
   readonly discard: "ignore" | "unmap";
   readonly access: Access;
@@ -40,6 +41,7 @@ export class ImageContext implements OpenContext {
     this.#parts = parts;
     this.nodeName = parts.name;
     this.readOnly = parts.place.readOnly;
+    this.forCheck = parts.place.forCheck;
     this.probed = parts.probed;
     this.discard = parts.place.discard;
     this.access = parts.place.access;
@@ -128,12 +130,20 @@ export class ImageContext implements OpenContext {
     const { place } = this.#parts;
     if (role === "backing") {
       const ancestry = [...place.ancestry, { identity: this.children.get("file")?.node.identity, fileName: this.fileName }];
-      return { ...place, level: "format", readOnly: true, ancestry, access: { ...place.access, write: false, resize: false } };
+      return {
+        ...place,
+        level: "format",
+        readOnly: true,
+        forCheck: false,
+        ancestry,
+        access: { ...place.access, write: false, resize: false },
+      };
     }
     // The metadata of a format that is open must not change under it.
     const shares = this.#parts.kind !== "format" || !role.includes("metadata");
     const access = { ...place.access, shareWrite: place.access.shareWrite && shares, shareResize: place.access.shareResize && shares };
-    return { ...place, level: role === "filtered" ? "format" : "protocol", access };
+    const filtered = role === "filtered";
+    return { ...place, level: filtered ? "format" : "protocol", forCheck: place.forCheck && filtered, access };
   }
 
   /** Asked before a file is opened by its name, and again when it is known which file that is. */

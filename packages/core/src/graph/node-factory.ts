@@ -17,6 +17,8 @@ export interface Place {
   /** What a plain string means: a file to be probed for its format, or the file itself. */
   readonly level: "format" | "protocol";
   readonly readOnly: boolean;
+  /** To be checked: see `OpenContext.forCheck`. */
+  readonly forCheck: boolean;
   readonly discard: "ignore" | "unmap";
   /** Flushes do not go to the disk. */
   readonly noFlush: boolean;
@@ -133,6 +135,7 @@ export class NodeFactory {
       kind: driver.kind,
       fileName: context.children.get("file")?.fileName ?? ownFileName(parts.options) ?? name,
       readOnly: place.readOnly,
+      forCheck: place.forCheck,
       discard: place.discard,
       noFlush: place.noFlush,
       image: mapped ? new MappingEngine(image, services, place.readOnly) : image,

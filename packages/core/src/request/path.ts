@@ -17,6 +17,7 @@ export interface RequestPathOptions {
   readonly name: string;
   readonly image: BlockImage;
   readonly readOnly: boolean;
+  readonly forCheck: boolean;
   readonly discard: "ignore" | "unmap";
   /** A flush ends here. */
   readonly noFlush: boolean;
@@ -31,6 +32,8 @@ export class RequestPath {
   readonly image: BlockImage;
   readonly #name: string;
   readonly #readOnly: boolean;
+  /** Why writes are refused. */
+  readonly #refusal: string | undefined;
   readonly #discard: "ignore" | "unmap";
   readonly #clock: Clock;
   readonly #alignment: number;
@@ -42,6 +45,7 @@ export class RequestPath {
     this.#name = options.name;
     this.image = options.image;
     this.#readOnly = options.readOnly;
+    this.#refusal = options.readOnly ? "was opened read-only" : options.forCheck ? "was opened to be checked" : undefined;
     this.#discard = options.discard;
     this.#clock = options.clock;
     this.#alignment = options.image.limits.requestAlignment;
@@ -49,6 +53,11 @@ export class RequestPath {
     this.gate = new RequestGate(options.name);
     this.#flushes = new FlushShare(() => (options.noFlush ? undefined : this.image.flush?.()));
     assert(this.#maxTransfer > 0, `${options.name}: maxTransfer is below the alignment`);
+  }
+
+  /** Throws READ_ONLY where the image may not be changed. */
+  checkWritable(): void {
+    if (this.#refusal !== undefined) throw new BlockError("READ_ONLY", `${this.#name} ${this.#refusal}`, { node: this.#name });
   }
 
   /** From now on every request fails with `error`. The first call counts. */
@@ -73,7 +82,7 @@ export class RequestPath {
 
   /** `grow`: a child of a format may write past the end of a growable image. */
   write(offset: number, from: Uint8Array, options: IoOptions | undefined, grow: boolean): MaybePromise<void> {
-    this.#checkWritable();
+    this.checkWritable();
     this.#checkRange("write", offset, from.length, this.#end(grow));
     if (from.length === 0) return undefined;
     if (options?.forceUnitAccess === true || !this.#direct(offset, from.length, options)) {
@@ -89,7 +98,7 @@ export class RequestPath {
   }
 
   writeZeroes(offset: number, length: number, options: ZeroOptions | undefined, grow: boolean): MaybePromise<void> {
-    this.#checkWritable();
+    this.checkWritable();
     this.#checkRange("write zeroes", offset, length, this.#end(grow));
     if (length === 0) return undefined;
     const mayUnmap = options?.mayUnmap === true && this.#discard === "unmap";
@@ -97,7 +106,7 @@ export class RequestPath {
   }
 
   discard(offset: number, length: number, options: IoOptions | undefined): MaybePromise<void> {
-    this.#checkWritable();
+    this.checkWritable();
     this.#checkRange("discard", offset, length, this.image.size);
     const unit = Math.max(this.image.limits.discardAlignment ?? 1, this.#alignment);
     const start = alignUp(offset, unit);
@@ -108,7 +117,7 @@ export class RequestPath {
 
   /** One unit of a format that compresses; where the image has no such thing, a plain write. */
   writeCompressed(offset: number, from: Uint8Array, options: IoOptions | undefined): MaybePromise<void> {
-    this.#checkWritable();
+    this.checkWritable();
     this.#checkRange("write", offset, from.length, this.image.size);
     const { writeCompressed } = this.image;
     if (writeCompressed === undefined || from.length === 0 || !this.#aligned(offset, from.length))
@@ -136,7 +145,7 @@ export class RequestPath {
 
   /** A write that the gate does not hold back: for whoever has closed it. */
   async writeInside(offset: number, from: Uint8Array): Promise<void> {
-    this.#checkWritable();
+    this.checkWritable();
     this.#checkRange("write", offset, from.length, this.image.size);
     try {
       await this.#writeAny(offset, from, undefined);
@@ -158,10 +167,6 @@ export class RequestPath {
     const found = this.image[method];
     if (found === undefined) throw new BlockError("READ_ONLY", `${this.#name}: its driver cannot write`, { node: this.#name });
     return found;
-  }
-
-  #checkWritable(): void {
-    if (this.#readOnly) throw new BlockError("READ_ONLY", `${this.#name} was opened read-only`, { node: this.#name });
   }
 
   /** The beginning of every request, in the turn in which it also looks at the gate and at the others. */
