@@ -72,7 +72,6 @@ class MetadataCheck {
 
   /** Answers whether the L1 entry may stay. */
   async #checkL2(l2Offset: number, l1Index: number): Promise<boolean> {
-    this.#options.signal?.throwIfAborted();
     const { l1Offset, tableClusters, clusterSize } = this.#file.geometry;
     if (!this.#isValid(l2Offset, tableClusters, `L1 entry ${l1Index}`, l1Offset + l1Index * 8)) return false;
     if (!this.#claim(l2Offset, tableClusters, `The L2 table of L1 entry ${l1Index}`)) return true;
@@ -110,6 +109,7 @@ class MetadataCheck {
   }
 
   async #readPiece(name: string, offset: number, entries: number): Promise<Table | undefined> {
+    this.#options.signal?.throwIfAborted();
     const piece = new Table(entries);
     try {
       await this.#file.child.read(offset, piece.bytes);

@@ -34,3 +34,13 @@ test("agrees with a set", () => {
   const free = [...map.gaps(0, 100_000)].flatMap(({ start, end }) => Array.from({ length: end - start }, (_, index) => start + index));
   expect(free).toEqual(Array.from({ length: 100_000 }, (_, cluster) => cluster).filter((cluster) => !used.has(cluster)));
 });
+
+test("memory grows with the set, wherever its clusters are", () => {
+  const before = process.memoryUsage().arrayBuffers;
+  const map = new ClusterMap();
+  for (let index = 0; index < 50_000; index++) map.add(index * 2 ** 20 + (index % 7));
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 20);
+  const gaps = [...map.gaps(0, 50_000 * 2 ** 20)];
+  expect(gaps.length).toBe(50_000);
+  expect(gaps.at(-1)).toEqual({ start: 49_999 * 2 ** 20 + 6, end: 50_000 * 2 ** 20 });
+});

@@ -6,7 +6,7 @@ export interface QedOptions {
   readonly file: NodeOptions;
   /** Instead of the backing file that the image names; `null`: none. */
   readonly backing?: NodeOptions | null;
-  /** Bytes of L2 tables to keep in memory, at least one table. Default 50 tables. */
+  /** Bytes of L2 tables to keep in memory, in slices of at most 256 KiB; at least one slice. Default 50 slices, with the usual geometry 50 tables. */
   readonly l2CacheSize?: number;
 }
 

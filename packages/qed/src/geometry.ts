@@ -8,6 +8,9 @@ export const UNALLOCATED = 0;
 /** L2 entry: reads as zeros and hides the backing file. No space belongs to it. */
 export const ZERO_CLUSTER = 1;
 
+/** Bytes. With the usual geometry a slice is a table. */
+const LARGEST_SLICE = 256 * 1024;
+
 /** All exact: at most 2^53, and powers of two but for the header's length. */
 export class Geometry {
   readonly clusterSize: number;
@@ -20,6 +23,10 @@ export class Geometry {
   readonly tableEntries: number;
   /** Guest bytes that one L2 table maps. */
   readonly tableSpan: number;
+  /** Bytes of a slice of an L2 table: the part that is read and kept at a time, for a table may have a gigabyte. */
+  readonly sliceLength: number;
+  /** Guest bytes that one slice maps. */
+  readonly sliceSpan: number;
 
   constructor(header: QedHeader) {
     this.clusterSize = header.clusterSize;
@@ -29,6 +36,14 @@ export class Geometry {
     this.tableLength = header.tableClusters * header.clusterSize;
     this.tableEntries = this.tableLength / 8;
     this.tableSpan = this.tableEntries * header.clusterSize;
+    this.sliceLength = Math.min(this.tableLength, LARGEST_SLICE);
+    this.sliceSpan = (this.sliceLength / 8) * header.clusterSize;
+  }
+
+  /** Which L1 entry leads to the guest `offset`, and bytes from the start of the L2 table to the slice with its entry. */
+  addressOf(offset: number): { readonly l1Index: number; readonly sliceStart: number } {
+    const sliceStart = Math.floor((offset % this.tableSpan) / this.sliceSpan) * this.sliceLength;
+    return { l1Index: Math.floor(offset / this.tableSpan), sliceStart };
   }
 
   /** The part of a file of `fileSize` bytes that is whole clusters: one that is there in part is no cluster of it. */

@@ -59,7 +59,7 @@ export class QedImage implements MappedImage<QedTables, undefined> {
   }
 
   async allocate(tables: QedTables, { offset, length: asked }: AllocationRequest): Promise<Allocation<undefined>> {
-    const length = Math.min(asked, tables.bytesLeftInTable(offset));
+    const length = Math.min(asked, tables.bytesLeftInSlice(offset));
     const childOffset = await tables.append(length / this.clusterSize);
     return { offset, length, child: this.#file.child, childOffset, readsZero: true, ticket: undefined };
   }
@@ -78,7 +78,7 @@ export class QedImage implements MappedImage<QedTables, undefined> {
     if (run.kind === "wait") return run;
     if (run.kind === "data") return 0;
     if (run.kind === "zero") return run.length;
-    const changed = Math.min(run.length, tables.bytesLeftInTable(offset));
+    const changed = Math.min(run.length, tables.bytesLeftInSlice(offset));
     await this.#changeMetadata(() => tables.publish({ offset, length: changed, first: ZERO_CLUSTER }));
     return changed;
   }

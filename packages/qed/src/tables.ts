@@ -18,20 +18,20 @@ import { SECTOR_SIZE } from "./header.ts";
 import type { QedFile } from "./qed-file.ts";
 import { type EntryRun, Table } from "./table.ts";
 
-/** L2 tables kept in memory where the caller does not say; with the usual geometry they map 100 GiB. */
-const DEFAULT_CACHED_TABLES = 50;
+/** Slices kept in memory where the caller does not say: 12.5 MiB at the most. With the usual geometry they are tables, and map 100 GiB. */
+const DEFAULT_CACHED_SLICES = 50;
 
 /**
  * The state behind the driver lock. Tables are written through: memory changes when the disk has, and no table is ever dirty; what a write
- * that failed left there is asked of the disk. Of each table only the entries that the image can use are read and kept, so a header that
- * promises tables of a gigabyte costs nothing.
+ * that failed left there is asked of the disk. L2 tables are read and kept in slices, and of all tables only entries that the image can
+ * use, so a header that promises tables of a gigabyte costs nothing.
  */
 export class QedTables {
   readonly #child: BlockChild;
   readonly #geometry: Geometry;
   readonly #l2: TableCache<Table>;
   #l1: Table = new Table(0);
-  #l2Entries = 0;
+  #sliceEntries = 0;
   /** Where the next cluster goes: the whole clusters of the file, and what was handed out since. */
   #fileEnd: number;
 
@@ -40,8 +40,8 @@ export class QedTables {
     this.#child = child;
     this.#geometry = geometry;
     this.#fileEnd = geometry.wholeClusters(child.size);
-    const capacity = l2CacheSize === undefined ? DEFAULT_CACHED_TABLES : Math.max(1, Math.floor(l2CacheSize / geometry.tableLength));
-    this.#l2 = new TableCache({ name: "QED L2 tables", lock, capacity, load: (offset) => this.#loadL2(offset) });
+    const capacity = l2CacheSize === undefined ? DEFAULT_CACHED_SLICES : Math.max(1, Math.floor(l2CacheSize / geometry.sliceLength));
+    this.#l2 = new TableCache({ name: "QED L2 tables", lock, capacity, load: (offset) => this.#loadSlice(offset) });
   }
 
   /** Of the L2 cache, for `graph.inspect()`. */
@@ -49,7 +49,7 @@ export class QedTables {
     return this.#l2.statistics;
   }
 
-  /** `lock`: the driver lock. `l2CacheSize`: bytes; at least one table is kept. */
+  /** `lock`: the driver lock. `l2CacheSize`: bytes; at least one slice is kept. */
   static async read(file: QedFile, lock: CoMutex, l2CacheSize: number | undefined): Promise<QedTables> {
     const tables = new QedTables(file, lock, l2CacheSize);
     using _held = await lock.lock();
@@ -59,44 +59,50 @@ export class QedTables {
 
   /** Reads the tables anew: the image gets another size, or was repaired. If that fails, all stays as it was. */
   async reload(imageSize: number): Promise<void> {
-    const { tableSpan, tableEntries, clusterSize, l1Offset } = this.#geometry;
+    const { tableSpan, sliceLength, clusterSize, l1Offset } = this.#geometry;
     const l1 = new Table(Math.ceil(imageSize / tableSpan));
     await this.#child.read(l1Offset, l1.bytes);
     this.#l1 = l1;
-    this.#l2Entries = Math.min(tableEntries, Math.ceil(imageSize / clusterSize));
+    this.#sliceEntries = Math.min(sliceLength / 8, Math.ceil(imageSize / clusterSize));
     this.#l2.clear();
   }
 
-  /** Joins neighbours of one kind up to the end of an L2 table, and empty L1 entries. Throws `CORRUPT_IMAGE` for an entry that points nowhere. */
+  /** Joins neighbours of one kind up to the end of a slice, and empty L1 entries. Throws `CORRUPT_IMAGE` for an entry that points nowhere. */
   lookup(offset: number, length: number, intent: Intent): Mapping | Wait {
-    const { tableSpan, clusterSize } = this.#geometry;
-    const l1Index = Math.floor(offset / tableSpan);
-    const inTable = offset - l1Index * tableSpan;
+    const { clusterSize, sliceSpan } = this.#geometry;
+    const { l1Index, sliceStart } = this.#geometry.addressOf(offset);
     const tableOffset = this.#l2Offset(l1Index);
-    if (tableOffset === UNALLOCATED) {
-      const limit = Math.min(Math.ceil((inTable + length) / tableSpan), this.#l1.entries - l1Index);
-      return { kind: "unallocated", length: Math.min(length, this.#l1.runLength(l1Index, limit, 0) * tableSpan - inTable) };
-    }
-    const found = this.#l2.get(tableOffset, intent);
+    if (tableOffset === UNALLOCATED) return this.#lookupWithoutTable(l1Index, offset, length);
+    const found = this.#l2.get(tableOffset + sliceStart, intent);
     if (found.kind === "wait") return found;
     const { table } = found;
-    const l2Index = Math.floor(inTable / clusterSize);
-    const inCluster = inTable - l2Index * clusterSize;
-    const limit = Math.min(Math.ceil((inCluster + length) / clusterSize), table.entries - l2Index);
-    const first = table.entry(l2Index);
+    const index = Math.floor((offset % sliceSpan) / clusterSize);
+    const inCluster = offset % clusterSize;
+    const limit = Math.min(Math.ceil((inCluster + length) / clusterSize), table.entries - index);
+    const first = table.entry(index);
     if (first === UNALLOCATED || first === ZERO_CLUSTER) {
-      const run = table.runLength(l2Index, limit, 0) * clusterSize - inCluster;
+      const run = table.runLength(index, limit, 0) * clusterSize - inCluster;
       return { kind: first === ZERO_CLUSTER ? "zero" : "unallocated", length: Math.min(length, run) };
     }
     const problem = this.#geometry.problemWith(first, 1, this.#fileEnd);
-    if (problem !== undefined) throw this.#corrupt(`L2 entry ${l2Index} (L1 entry ${l1Index})`, tableOffset + l2Index * 8, problem, offset);
-    const run = table.runLength(l2Index, Math.min(limit, (this.#fileEnd - first) / clusterSize), clusterSize) * clusterSize - inCluster;
+    if (problem !== undefined) {
+      const entryStart = sliceStart + index * 8;
+      throw this.#corrupt(`L2 entry ${entryStart / 8} (L1 entry ${l1Index})`, tableOffset + entryStart, problem, offset);
+    }
+    const run = table.runLength(index, Math.min(limit, (this.#fileEnd - first) / clusterSize), clusterSize) * clusterSize - inCluster;
     return { kind: "data", length: Math.min(length, run), child: this.#child, childOffset: first + inCluster, writable: true };
   }
 
-  /** Bytes from `offset` to the end of what its L2 table maps. */
-  bytesLeftInTable(offset: number): number {
-    return this.#geometry.tableSpan - (offset % this.#geometry.tableSpan);
+  #lookupWithoutTable(l1Index: number, offset: number, length: number): Mapping {
+    const { tableSpan } = this.#geometry;
+    const inTable = offset % tableSpan;
+    const limit = Math.min(Math.ceil((inTable + length) / tableSpan), this.#l1.entries - l1Index);
+    return { kind: "unallocated", length: Math.min(length, this.#l1.runLength(l1Index, limit, 0) * tableSpan - inTable) };
+  }
+
+  /** Guest bytes from `offset` to the end of what its slice maps. */
+  bytesLeftInSlice(offset: number): number {
+    return this.#geometry.sliceSpan - (offset % this.#geometry.sliceSpan);
   }
 
   /**
@@ -126,42 +132,43 @@ export class QedTables {
   }
 
   /**
-   * Maps guest clusters within one L2 table, in crash order: to the consecutive clusters from `first` on, or to the marker `ZERO_CLUSTER`.
+   * Maps guest clusters within one slice, in crash order: to the consecutive clusters from `first` on, or to the marker `ZERO_CLUSTER`.
    * They hold no data so far, and the data that they get is written.
    */
   async publish({ offset, length, first }: Readonly<Record<"offset" | "length" | "first", number>>): Promise<void> {
-    const { tableSpan, clusterSize } = this.#geometry;
-    const l1Index = Math.floor(offset / tableSpan);
-    const index = (offset - l1Index * tableSpan) / clusterSize;
+    const { sliceSpan, clusterSize } = this.#geometry;
+    const { l1Index, sliceStart } = this.#geometry.addressOf(offset);
+    const index = (offset % sliceSpan) / clusterSize;
     const run: EntryRun = { index, count: length / clusterSize, first, step: first === ZERO_CLUSTER ? 0 : clusterSize };
     const tableOffset = this.#l2Offset(l1Index);
-    if (tableOffset === UNALLOCATED) return this.#publishNewTable(l1Index, run);
-    const cached = await this.#l2.fetch(tableOffset);
+    if (tableOffset === UNALLOCATED) return this.#publishNewTable(l1Index, sliceStart, run);
+    const sliceOffset = tableOffset + sliceStart;
+    const cached = await this.#l2.fetch(sliceOffset);
     try {
-      // A table whose write is in flight must stay the only one of its kind.
+      // A slice whose write is in flight must stay the only one of its kind.
       using _pin = this.#l2.pin(cached);
       await this.#child.event("l2_update");
-      await this.#writeRun(tableOffset, cached.table, run);
+      await this.#writeRun(sliceOffset, cached.table, run);
     } catch (error) {
       // How much of it was written is known to the disk alone: the next lookup asks it.
-      this.#l2.drop(tableOffset);
+      this.#l2.drop(sliceOffset);
       throw error;
     }
   }
 
-  /** The table must be on stable storage before the L1 entry that leads to it can be. */
-  async #publishNewTable(l1Index: number, run: EntryRun): Promise<void> {
-    const table = new Table(this.#l2Entries);
-    table.setRun(run);
+  /** The table must be on stable storage before the L1 entry that leads to it can be. Its other slices read as zeros: they were never written. */
+  async #publishNewTable(l1Index: number, sliceStart: number, run: EntryRun): Promise<void> {
+    const slice = new Table(this.#sliceEntries);
+    slice.setRun(run);
     await this.#child.event("l2_alloc_write");
     const offset = await this.append(this.#geometry.tableClusters);
     await this.#child.event("l2_update");
-    await this.#child.write(offset, table.bytes);
+    await this.#child.write(offset + sliceStart, slice.bytes);
     await this.extendTo(offset + this.#geometry.tableLength);
     await this.#child.flush();
     await this.#child.event("l1_update");
     await this.#writeL1Entry(l1Index, offset);
-    await this.#l2.insert(offset, table);
+    await this.#l2.insert(offset + sliceStart, slice);
   }
 
   /** Where that fails, memory takes over what the disk has. */
@@ -205,8 +212,8 @@ export class QedTables {
     return offset;
   }
 
-  #loadL2(offset: number): Table | Promise<Table> {
-    const table = new Table(this.#l2Entries);
+  #loadSlice(offset: number): Table | Promise<Table> {
+    const table = new Table(this.#sliceEntries);
     const read = (): MaybePromise<void> => this.#child.read(offset, table.bytes);
     const suspended = this.#child.event("l2_load");
     const pending = suspended === undefined ? read() : suspended.then(read);

@@ -286,7 +286,7 @@ const FAILURES: readonly Mutation[] = [
         find: "    const sectors = table.sectorsWith(run);\n",
         replace: "    const sectors = table.sectorsWith(run);\n    table.bytes.set(sectors.bytes, sectors.offset);\n",
       },
-      { file: TABLES, find: "      this.#l2.drop(tableOffset);\n", replace: "" },
+      { file: TABLES, find: "      this.#l2.drop(sliceOffset);\n", replace: "" },
     ],
     found: /at offset \d+ there is/u,
   },
@@ -295,7 +295,7 @@ const FAILURES: readonly Mutation[] = [
     about: "after a write of an L2 table that failed, memory goes on as if nothing of it were on the disk",
     scenario: "qed-short-table",
     by: "exhaustive",
-    edits: [{ file: TABLES, find: "      this.#l2.drop(tableOffset);\n", replace: "" }],
+    edits: [{ file: TABLES, find: "      this.#l2.drop(sliceOffset);\n", replace: "" }],
     found: /disk opened again: at offset \d+ there is/u,
   },
   {
