@@ -8,6 +8,7 @@ import type { WaitOptions } from "./coroutine/held.ts";
 import type { Offload } from "./coroutine/offload.ts";
 import type { BlockError } from "./errors.ts";
 import type { DriverOptions, NodeOptions } from "./options.ts";
+import type { ImageSnapshots } from "./snapshots.ts";
 
 /** Inside the request path only: done already, or a promise. Drivers may throw synchronously or reject. */
 export type MaybePromise<T> = T | Promise<T>;
@@ -111,6 +112,8 @@ export interface ImageBasics extends AsyncDisposable {
   quiesce?(): Promise<AsyncDisposable>;
   /** Prepare, then commit or abort: nothing is half applied. Called in exclusive mode. */
   reopen?(options: object): Promise<{ commit(): Promise<void>; abort(): Promise<void> }>;
+  /** Present where the format keeps snapshots inside the image. */
+  readonly snapshots?: ImageSnapshots;
   /** Never opens another file. */
   info?(): MaybePromise<ImageInfo>;
   /** Counters and state for `graph.inspect()`. */

@@ -13,6 +13,7 @@ export { BlockNode, type DrainedNode } from "./node.ts";
 export type { CommonOptions, DescribedNode, DriverOptions, NodeOptions } from "./options.ts";
 export type { RequestKind } from "./request/tracker.ts";
 export type { RequestTrace } from "./request/trace.ts";
+export { findSnapshot, type ImageSnapshots, type NodeSnapshots, type SnapshotSelector } from "./snapshots.ts";
 
 export { alignDown, alignUp, isPowerOfTwo } from "./binary/align.ts";
 export { isZero, MAX_ZEROS, zeros } from "./binary/zeros.ts";

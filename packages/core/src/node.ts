@@ -24,6 +24,7 @@ import { Failures } from "./failures.ts";
 import { readableOf } from "./readable.ts";
 import { RequestPath } from "./request/path.ts";
 import type { TurnBudget } from "./request/turn-budget.ts";
+import { NodeSnapshots } from "./snapshots.ts";
 
 /** The drainer's own way in while everyone else waits; disposing lets the others go on. */
 export interface DrainedNode extends AsyncDisposable {
@@ -69,6 +70,8 @@ export class BlockNode implements AsyncDisposable {
   readonly requests: RequestPath;
   /** @internal In the order of opening, over all graphs. */
   readonly serial: number = nextSerial++;
+  /** The snapshots inside the image, where its format has them. */
+  readonly snapshots: NodeSnapshots;
   /** @internal Nodes above that hold this one as a child. */
   readonly parents: Set<BlockNode> = new Set();
   readonly #parts: BlockNodeParts;
@@ -86,6 +89,12 @@ export class BlockNode implements AsyncDisposable {
     this.children = parts.children;
     this.requests = new RequestPath({ ...parts, noFlush: parts.noFlush && parts.kind === "protocol" });
     this.#exclusive = new CoMutex(`${parts.name} exclusive`, parts.clock);
+    this.snapshots = new NodeSnapshots({
+      ...parts,
+      nodeName: parts.name,
+      snapshots: parts.image.snapshots,
+      exclusive: (section) => this.exclusive(section),
+    });
   }
 
   /** Bytes, now. */

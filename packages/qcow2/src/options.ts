@@ -1,6 +1,6 @@
 /** What a qcow2 image is opened with. */
 
-import type { NodeOptions } from "@coblock/core";
+import type { NodeOptions, SnapshotSelector } from "@coblock/core";
 
 declare module "@coblock/core" {
   interface DriverOptions {
@@ -15,10 +15,19 @@ export interface Qcow2Options {
   readonly backing?: NodeOptions | null;
   /** External data file. Absent: what the image names. `null`: none; then the guest's data cannot be read. */
   readonly dataFile?: NodeOptions | null;
+  /** Shows the disk as this internal snapshot has it; read-only. */
+  readonly snapshot?: SnapshotSelector;
   /** Bytes of L2 tables kept in memory. Default: what covers the disk, at most 32 MiB; never less than 2 tables. */
   readonly l2CacheSize?: number;
   /** Bytes of refcount blocks kept in memory. Default: what covers the disk, at most 8 MiB; never less than 4 blocks. */
   readonly refcountCacheSize?: number;
 }
 
-export const OPTION_NAMES: readonly (keyof Qcow2Options)[] = ["file", "backing", "dataFile", "l2CacheSize", "refcountCacheSize"];
+export const OPTION_NAMES: readonly (keyof Qcow2Options)[] = [
+  "file",
+  "backing",
+  "dataFile",
+  "snapshot",
+  "l2CacheSize",
+  "refcountCacheSize",
+];

@@ -33,6 +33,10 @@ export class SimulatedClock implements Clock {
     return this.#nowMs;
   }
 
+  wallTime(): number {
+    return this.#nowMs;
+  }
+
   schedule(durationMs: number, run: () => void, options?: TimerOptions): Disposable {
     assert(durationMs >= 0, `a timer of ${durationMs} ms`);
     const timer = new SimulatedTimer(this.#nowMs + durationMs, run, options?.background === true, (ended) => this.#remove(ended));

@@ -15,6 +15,10 @@ export class SystemClock implements Clock {
     return performance.now();
   }
 
+  wallTime(): number {
+    return Date.now();
+  }
+
   schedule(durationMs: number, run: () => void, options?: TimerOptions): Disposable {
     assert(durationMs >= 0, `a timer of ${durationMs} ms`);
     return new SystemTimer(durationMs, run, options?.background === true);

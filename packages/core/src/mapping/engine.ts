@@ -20,6 +20,7 @@ import type {
   ZeroOptions,
 } from "../driver.ts";
 import { Failures } from "../failures.ts";
+import type { ImageSnapshots } from "../snapshots.ts";
 import { AddressLookup } from "./address-lookup.ts";
 import type { AllocationSlots } from "./allocation-slots.ts";
 import type { ImageServices } from "./image-services.ts";
@@ -51,6 +52,7 @@ export class MappingEngine implements BlockImage {
   readonly limits: ImageLimits;
   /** Present where the format has them. */
   readonly resize?: (size: number, options: ResizeOptions) => Promise<void>;
+  readonly snapshots?: ImageSnapshots;
   readonly check?: (options: CheckOptions, report: (finding: Finding) => void) => Promise<CheckResult>;
 
   constructor(image: MappedImage, services: ImageServices, readOnly: boolean) {
@@ -81,6 +83,7 @@ export class MappingEngine implements BlockImage {
     this.limits = { ...image.limits, zeroAlignment: image.clusterSize };
     services.attach(image.storage);
     if (image.resize !== undefined) this.resize = (size, options) => this.#resize(size, options);
+    if (image.snapshots !== undefined) this.snapshots = this.#settledBefore(image.snapshots);
     if (image.check !== undefined) this.check = (options, report) => this.#check(options, report);
   }
 
@@ -181,9 +184,27 @@ export class MappingEngine implements BlockImage {
 
   /** In exclusive mode: everything is out before, so that the format sees its file as it is. */
   async #resize(size: number, options: ResizeOptions): Promise<void> {
+    await this.#settleBeforeChange();
+    await this.#image.resize?.(size, options);
+  }
+
+  /** In exclusive mode, as resize is. */
+  #settledBefore(snapshots: ImageSnapshots): ImageSnapshots {
+    const settled = async <T>(change: () => Promise<T>): Promise<T> => {
+      await this.#settleBeforeChange();
+      return change();
+    };
+    return {
+      list: () => snapshots.list(),
+      create: (name) => settled(() => snapshots.create(name)),
+      apply: (selector) => settled(() => snapshots.apply(selector)),
+      delete: (selector) => settled(() => snapshots.delete(selector)),
+    };
+  }
+
+  async #settleBeforeChange(): Promise<void> {
     await this.#writer.prepare();
     await this.#flushAndSettle();
-    await this.#image.resize?.(size, options);
   }
 
   async #check(options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {

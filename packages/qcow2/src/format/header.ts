@@ -12,13 +12,15 @@ export const FIXED_HEADER_LENGTH: number = V3_HEADER_LENGTH;
 const V3_MINIMUM_LENGTH = 104;
 const COMPRESSION_TYPE_AT = 104;
 
-/** Where fields lie that are changed in place. The switches of a table are one write of 12 bytes each. */
+/** Where fields lie that are changed in place. The switches of a table are one write each, within one sector. */
 export const HEADER_AT = {
   size: 24,
   /** u32 entries, u64 offset. */
   l1: 36,
   /** u64 offset, u32 clusters. */
   refcountTable: 48,
+  /** u32 count, u64 offset. */
+  snapshots: 60,
   incompatible: 72,
   autoclear: 88,
 } as const;
@@ -87,8 +89,8 @@ function decodeCommon(view: DataView) {
     l1Offset: readNumber64(view, HEADER_AT.l1 + 4, "L1 table offset"),
     refcountTableOffset: readNumber64(view, HEADER_AT.refcountTable, "refcount table offset"),
     refcountTableClusters: view.getUint32(HEADER_AT.refcountTable + 8),
-    snapshotCount: view.getUint32(60),
-    snapshotsOffset: readNumber64(view, 64, "snapshot table offset"),
+    snapshotCount: view.getUint32(HEADER_AT.snapshots),
+    snapshotsOffset: readNumber64(view, HEADER_AT.snapshots + 4, "snapshot table offset"),
   };
 }
 
@@ -117,8 +119,7 @@ export function encodeHeader(header: Header): Uint8Array {
   view.setUint32(32, header.cryptMethod);
   bytes.set(encodeL1Switch(header.l1Entries, header.l1Offset), HEADER_AT.l1);
   bytes.set(encodeRefcountTableSwitch(header.refcountTableOffset, header.refcountTableClusters), HEADER_AT.refcountTable);
-  view.setUint32(60, header.snapshotCount);
-  writeNumber64(view, 64, header.snapshotsOffset);
+  bytes.set(encodeSnapshotsSwitch(header.snapshotCount, header.snapshotsOffset), HEADER_AT.snapshots);
   if (header.version === 2) return bytes;
   view.setBigUint64(HEADER_AT.incompatible, header.incompatible);
   view.setBigUint64(80, header.compatible);
@@ -133,6 +134,23 @@ export function encodeHeader(header: Header): Uint8Array {
 export function encodeL1Switch(entries: number, offset: number): Uint8Array {
   const bytes = new Uint8Array(12);
   viewOf(bytes).setUint32(0, entries);
+  writeNumber64(viewOf(bytes), 4, offset);
+  return bytes;
+}
+
+/** The 24 bytes at `HEADER_AT.size`: all that makes another disk of an image, in one write. */
+export function encodeDiskSwitch(disk: Pick<Header, "size" | "cryptMethod" | "l1Entries" | "l1Offset">): Uint8Array {
+  const bytes = new Uint8Array(24);
+  writeNumber64(viewOf(bytes), 0, disk.size);
+  viewOf(bytes).setUint32(8, disk.cryptMethod);
+  bytes.set(encodeL1Switch(disk.l1Entries, disk.l1Offset), HEADER_AT.l1 - HEADER_AT.size);
+  return bytes;
+}
+
+/** The 12 bytes at `HEADER_AT.snapshots`. */
+export function encodeSnapshotsSwitch(count: number, offset: number): Uint8Array {
+  const bytes = new Uint8Array(12);
+  viewOf(bytes).setUint32(0, count);
   writeNumber64(viewOf(bytes), 4, offset);
   return bytes;
 }

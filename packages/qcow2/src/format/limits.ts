@@ -7,6 +7,8 @@ export const MAX_L1_BYTES: number = 32 * MIB;
 export const MAX_REFCOUNT_TABLE_BYTES: number = 8 * MIB;
 export const MAX_SNAPSHOTS = 65_536;
 export const MAX_SNAPSHOT_EXTRA_BYTES = 1024;
+/** QEMU has no room for longer ones. */
+export const MAX_SNAPSHOT_NAME_BYTES = 255;
 export const MAX_SNAPSHOT_TABLE_BYTES: number = 64 * MIB;
 export const MAX_BITMAPS = 65_535;
 export const MAX_BITMAP_DIRECTORY_BYTES: number = 1024 * 65_535;

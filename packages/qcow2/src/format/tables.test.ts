@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { decodeBitmapDirectory } from "./bitmap-directory.ts";
 import { clusterOf, clustersFor, geometryOf, l1EntriesFor, l1IndexOf, l2IndexOf } from "./geometry.ts";
-import { decodeSnapshotTable } from "./snapshot-table.ts";
+import { decodeSnapshotTable, encodeSnapshotTable } from "./snapshot-table.ts";
 
 describe("addresses", () => {
   const geometry = geometryOf({ version: 3, clusterBits: 16, refcountOrder: 4, incompatible: 0n });
@@ -68,7 +68,7 @@ describe("the snapshot table", () => {
     const second = entry("22", "s", Buffer.concat([extra24, Buffer.alloc(8)]));
     const table = decodeSnapshotTable(Buffer.concat([first, second, Buffer.alloc(100)]), 2, 0);
     expect(table?.length).toBe(first.length + second.length);
-    expect(table?.snapshots[0]).toEqual({
+    expect(table?.snapshots[0]).toMatchObject({
       id: "1",
       name: "before upgrade",
       l1Offset: 0x5_0000,
@@ -81,6 +81,22 @@ describe("the snapshot table", () => {
       icount: undefined,
     });
     expect(table?.snapshots[1]).toMatchObject({ id: "22", name: "s", vmStateSize: 2 ** 32, diskSize: 2 ** 30, icount: 255n });
+  });
+
+  it("is written with all extra data that is understood; text and what is not understood stay byte for byte", () => {
+    const bare = aligned(entry("1", "before upgrade", Buffer.alloc(0)));
+    const full = Buffer.concat([entry("7", "", Buffer.concat([extra24, Buffer.from("unknown")])), Buffer.from([0xff, 0x80])]);
+    full.writeUInt16BE(2, 14);
+    const table = decodeSnapshotTable(Buffer.concat([bare, full]), 2, 0);
+    const written = Buffer.from(encodeSnapshotTable(table?.snapshots ?? [], 12_345));
+    const firstLength = 40 + 24 + "1before upgrade".length;
+    expect(written.readUInt32BE(36)).toBe(24);
+    expect([written.readBigUInt64BE(40), written.readBigUInt64BE(48), written.readBigInt64BE(56)]).toEqual([77n, 12_345n, -1n]);
+    expect(written.subarray(64, firstLength).toString()).toBe("1before upgrade");
+    // The state is longer than the short field can tell: there it is none.
+    full.writeUInt32BE(0, 32);
+    expect(written.subarray(Math.ceil(firstLength / 8) * 8)).toEqual(full);
+    expect(decodeSnapshotTable(written, 2, 0)?.length).toBe(written.length);
   });
 
   it("asks for more bytes where it is cut", () => {

@@ -30,6 +30,7 @@ import { ClusterCodec } from "./cluster-codec.ts";
 import type { Description } from "./description.ts";
 import { describeImage } from "./info.ts";
 import { lookup, type LookupParts } from "./lookup.ts";
+import { Qcow2Snapshots, type SnapshotOwner } from "../snapshots/snapshots.ts";
 import { prepareWrite } from "./prepare-write.ts";
 import { resizeImage } from "./resize.ts";
 
@@ -53,17 +54,21 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   readonly state: Guarded<Metadata>;
   readonly backing: BlockChild | undefined;
   readonly storage: readonly BlockChild[];
+  readonly snapshots: Qcow2Snapshots;
   readonly compressionUnit?: number;
   readonly encode?: (unit: Uint8Array) => Promise<Uint8Array | undefined>;
   readonly #parts: Qcow2ImageParts;
   readonly #lookup: LookupParts;
+  #description: Description;
   #size: number;
 
   constructor(parts: Qcow2ImageParts) {
     const { geometry, file, data, backing, context, unreadable, description } = parts;
     const codec = new ClusterCodec(context, description.header.compressionType);
     this.#parts = parts;
+    this.#description = description;
     this.#size = parts.size;
+    this.snapshots = new Qcow2Snapshots(this.#snapshotOwner());
     this.#lookup = { geometry, data, codec, unreadable };
     this.clusterSize = geometry.clusterSize;
     this.subclusterSize = geometry.subclusterSize;
@@ -85,7 +90,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   }
 
   prepareWrite(metadata: Metadata): Promise<void> {
-    return prepareWrite(metadata, this.#parts.description);
+    return prepareWrite(metadata, this.#description);
   }
 
   allocate(metadata: Metadata, request: AllocationRequest): Promise<Allocation<Ticket> | Wait> {
@@ -122,7 +127,13 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
 
   async resize(size: number, options: ResizeOptions): Promise<void> {
     this.#size = await resizeImage(
-      { ...this.#parts, currentSize: this.#size, lookup: this.#lookup, clear: (metadata) => this.#clearParts(metadata) },
+      {
+        ...this.#parts,
+        description: this.#description,
+        currentSize: this.#size,
+        lookup: this.#lookup,
+        clear: (metadata) => this.#clearParts(metadata),
+      },
       size,
       options,
     );
@@ -135,7 +146,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   }
 
   info(): ImageInfo {
-    return describeImage(this.#parts.description);
+    return describeImage(this.#description);
   }
 
   inspect(): object {
@@ -151,9 +162,30 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     return Promise.resolve();
   }
 
+  #snapshotOwner(): SnapshotOwner {
+    const { state, geometry, context } = this.#parts;
+    const description = (): Description => this.#description;
+    const size = (): number => this.#size;
+    return {
+      state,
+      geometry,
+      context,
+      get description() {
+        return description();
+      },
+      get size() {
+        return size();
+      },
+      changed: (changed, newSize) => {
+        this.#description = changed;
+        this.#size = newSize;
+      },
+    };
+  }
+
   #clearParts(metadata: Metadata): ClearParts {
-    const { description, backing } = this.#parts;
-    const { header } = description;
+    const { header } = this.#description;
+    const { backing } = this.#parts;
     return {
       metadata,
       writable: writableOf(metadata),

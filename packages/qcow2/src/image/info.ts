@@ -6,6 +6,7 @@ import { CORRUPT, DIRTY, EXTENDED_L2, EXTERNAL_DATA_FILE, LAZY_REFCOUNTS, RAW_EX
 import type { Snapshot } from "../format/snapshot-table.ts";
 import type { Description } from "./description.ts";
 
+/** From the image file alone. */
 export function describeImage(description: Description): ImageInfo {
   const { header, extensions, backingName, snapshots } = description;
   return {
@@ -51,6 +52,15 @@ function describeBitmap({ name, flags, granularity }: Bitmap): object {
   return { flags: names, name, granularity };
 }
 
-function describeSnapshot({ id, name, vmStateSize, dateSeconds, dateNanoseconds, vmClockNanoseconds, icount }: Snapshot): SnapshotInfo {
+/** A snapshot as `info` and `snapshots.list` tell it. */
+export function describeSnapshot({
+  id,
+  name,
+  vmStateSize,
+  dateSeconds,
+  dateNanoseconds,
+  vmClockNanoseconds,
+  icount,
+}: Snapshot): SnapshotInfo {
   return { id, name, vmStateSize, dateSeconds, dateNanoseconds, vmClockNanoseconds, ...(icount === undefined ? {} : { icount }) };
 }

@@ -8,6 +8,8 @@ import { openMetadata } from "../metadata/open-metadata.ts";
 import type { Qcow2Options } from "../options.ts";
 import type { Description } from "./description.ts";
 import { Qcow2Image } from "./image.ts";
+import { checkSnapshotL1, sizeOf } from "../snapshots/snapshot-l1.ts";
+import { selectedSnapshot } from "../snapshots/snapshots.ts";
 import { readBitmaps, readHeader, readSnapshots } from "./read-header.ts";
 
 const SECTOR = 512;
@@ -21,9 +23,18 @@ export async function openImage(options: Qcow2Options, context: OpenContext): Pr
   const { snapshots, length: snapshotTableLength } = await readSnapshots(file, header);
   const description: Description = { ...imageHeader, snapshots, snapshotTableLength, bitmaps: await readBitmaps(file, imageHeader) };
   const geometry = geometryOf(header);
-  const size = header.size - (header.size % SECTOR);
+  const shown = shownDisk(options, description, context);
+  const size = shown.size - (shown.size % SECTOR);
   const { l2CacheSize, refcountCacheSize } = options;
-  const state = await openMetadata({ file, geometry, places: description, context, size, l2CacheSize, refcountCacheSize });
+  const state = await openMetadata({
+    file,
+    geometry,
+    places: { ...description, header: shown },
+    context,
+    size,
+    l2CacheSize,
+    refcountCacheSize,
+  });
   const data = geometry.externalData ? await openDataFile(options, description, context) : file;
   const backing = await openBacking(options, description, context);
   const unreadable = data instanceof BlockError ? data : encrypted(header, context);
@@ -38,6 +49,20 @@ export async function openImage(options: Qcow2Options, context: OpenContext): Pr
     size,
     unreadable,
   });
+}
+
+/** The header, as it was when the snapshot was made that shall be shown. */
+function shownDisk({ snapshot: selector }: Qcow2Options, description: Description, context: OpenContext): Header {
+  const { header } = description;
+  if (selector === undefined) return header;
+  if (!context.readOnly)
+    throw new BlockError("INVALID_OPTION", `${context.fileName}: a snapshot can be opened read-only alone; apply it to write to it`, {
+      node: context.nodeName,
+    });
+  const snapshot = selectedSnapshot({ description, context }, selector);
+  const size = sizeOf(snapshot, header.size);
+  checkSnapshotL1(snapshot, geometryOf(header), size, context.fileName);
+  return { ...header, size, l1Offset: snapshot.l1Offset, l1Entries: snapshot.l1Entries };
 }
 
 /** What this version does not write to, each with its reason. */

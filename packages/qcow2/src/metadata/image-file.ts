@@ -2,7 +2,15 @@
 
 import { BlockError, hex, type BlockChild, type BlockEvent, type MaybePromise, type OpenContext } from "@coblock/core";
 import { CORRUPT } from "../format/features.ts";
-import { encodeFeatures, encodeL1Switch, encodeRefcountTableSwitch, type Header, HEADER_AT } from "../format/header.ts";
+import {
+  encodeDiskSwitch,
+  encodeFeatures,
+  encodeL1Switch,
+  encodeRefcountTableSwitch,
+  encodeSnapshotsSwitch,
+  type Header,
+  HEADER_AT,
+} from "../format/header.ts";
 import { bytesOf64 } from "../format/words.ts";
 import type { TableBytes } from "./table-bytes.ts";
 
@@ -87,6 +95,16 @@ export class ImageFile {
     await this.child.flush();
   }
 
+  /** Points the header to another snapshot table. Where that fails, the image fails: nobody knows which one the disk has. */
+  switchSnapshots(count: number, offset: number): Promise<void> {
+    return this.#switchOrFail(HEADER_AT.snapshots, encodeSnapshotsSwitch(count, offset));
+  }
+
+  /** Makes another disk of the image, with its size and L1 table. Where that fails, the image fails. */
+  switchDisk(disk: Pick<Header, "size" | "cryptMethod" | "l1Entries" | "l1Offset">): Promise<void> {
+    return this.#switchOrFail(HEADER_AT.size, encodeDiskSwitch(disk));
+  }
+
   async setSize(size: number): Promise<void> {
     await this.child.write(HEADER_AT.size, bytesOf64(size));
     await this.child.flush();
@@ -99,6 +117,12 @@ export class ImageFile {
     await this.child.write(HEADER_AT.autoclear, encodeFeatures(left));
     await this.child.flush();
     this.#autoclear = left;
+  }
+
+  /** Refcounts have no room for another owner. */
+  tooManyReferences(cluster: number, bits: number): BlockError {
+    const message = `${this.#context.fileName}: cluster ${cluster} would have more references than refcounts of ${bits} bits can hold`;
+    return new BlockError("OUT_OF_RANGE", message, { node: this.#context.nodeName });
   }
 
   /** An error of this image. */
@@ -131,5 +155,17 @@ export class ImageFile {
       }
     }
     throw error;
+  }
+
+  async #switchOrFail(at: number, bytes: Uint8Array): Promise<void> {
+    try {
+      await this.child.write(at, bytes);
+      await this.child.flush();
+    } catch (cause) {
+      const message = `${this.#context.fileName}: the header could not be changed, and what is on disk is not known until it is opened anew`;
+      const error = new BlockError("IO", message, { node: this.#context.nodeName, offset: at, cause });
+      this.#context.fail(error);
+      throw error;
+    }
   }
 }

@@ -130,10 +130,17 @@ function mapMetadata(
   map.place("snapshot table", header.snapshotsOffset, snapshotTableLength);
   if (extensions.bitmaps !== undefined && bitmaps.length > 0)
     map.place("bitmap directory", extensions.bitmaps.directoryOffset, extensions.bitmaps.directoryLength);
-  map.placeInactiveL1(snapshots.map(({ l1Offset, l1Entries }) => ({ offset: l1Offset, length: Math.min(l1Entries * 8, MAX_L1_BYTES) })));
+  map.placeInactiveL1(inactiveL1Tables(snapshots));
   for (let index = 0; index < l1.entries; index++) {
     const offset = offsetOf(l1.table.high(index), l1.table.low(index));
     if (offset !== 0) map.addL2Table(offset);
   }
   return map;
+}
+
+/** Where the L1 tables of snapshots lie, for the map of metadata; a damaged entry claims no more than a table may be long. */
+export function inactiveL1Tables(
+  snapshots: readonly Pick<Snapshot, "l1Offset" | "l1Entries">[],
+): { readonly offset: number; readonly length: number }[] {
+  return snapshots.map(({ l1Offset, l1Entries }) => ({ offset: l1Offset, length: Math.min(l1Entries * 8, MAX_L1_BYTES) }));
 }

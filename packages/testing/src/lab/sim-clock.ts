@@ -24,6 +24,10 @@ export class SimClock implements Clock, LastResort {
     return this.#nowMs;
   }
 
+  wallTime(): number {
+    return this.now();
+  }
+
   /** Timers that have neither fired nor been cancelled. */
   get timerCount(): number {
     return this.#timers.length;

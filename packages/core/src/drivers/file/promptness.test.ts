@@ -14,6 +14,10 @@ class SteppedClock implements Clock {
     return this.nowMs;
   }
 
+  wallTime(): number {
+    return this.nowMs;
+  }
+
   schedule(durationMs: number, run: () => void): Disposable {
     return this.#clock.schedule(durationMs, run);
   }

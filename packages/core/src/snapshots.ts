@@ -1,0 +1,82 @@
+/** Snapshots that an image keeps inside itself: what a format does for them, and how its users reach it. */
+
+import type { SnapshotInfo } from "./driver.ts";
+import { BlockError } from "./errors.ts";
+
+/** Which snapshot: its ID, or else its name; or the first that fits all that is given. */
+export type SnapshotSelector = string | { readonly id?: string; readonly name?: string };
+
+/**
+ * Part of an image whose format has snapshots. All but `list` are called in exclusive mode, with all metadata written out and the image
+ * prepared for writing; each is on stable storage when it is done. A snapshot that is not there: NOT_FOUND. A failure before the
+ * change is on disk leaves everything as it was, but for leaked space; where it is not known what is on disk, the image calls `fail`.
+ */
+export interface ImageSnapshots {
+  list(): readonly SnapshotInfo[];
+  /** Freezes the disk as it is now. */
+  create(name: string): Promise<SnapshotInfo>;
+  /** Makes the disk, with its size, what it was. */
+  apply(selector: SnapshotSelector): Promise<void>;
+  delete(selector: SnapshotSelector): Promise<SnapshotInfo>;
+}
+
+/** The snapshot that `selector` means: by ID first where it is a text, as QEMU does. */
+export function findSnapshot<Item extends Pick<SnapshotInfo, "id" | "name">>(
+  snapshots: readonly Item[],
+  selector: SnapshotSelector,
+): Item | undefined {
+  if (typeof selector === "string") return snapshots.find(({ id }) => id === selector) ?? snapshots.find(({ name }) => name === selector);
+  const { id, name } = selector;
+  if (id === undefined && name === undefined) return undefined;
+  return snapshots.find((each) => (id === undefined || each.id === id) && (name === undefined || each.name === name));
+}
+
+/** What the snapshots of a node need of it. */
+export interface NodeSnapshotsParts {
+  readonly fileName: string;
+  readonly driver: string;
+  readonly nodeName: string;
+  readonly readOnly: boolean;
+  readonly snapshots: ImageSnapshots | undefined;
+  exclusive<T>(section: () => Promise<T>): Promise<T>;
+}
+
+/**
+ * The snapshots inside a node's image. Every change waits until no request is in flight, and requests wait for it. Rejects with
+ * UNSUPPORTED_FEATURE where the driver has no snapshots, READ_ONLY, NOT_FOUND.
+ */
+export class NodeSnapshots {
+  readonly #parts: NodeSnapshotsParts;
+
+  constructor(parts: NodeSnapshotsParts) {
+    this.#parts = parts;
+  }
+
+  /** In the order in which they were made; none where the driver has no snapshots. */
+  list(): readonly SnapshotInfo[] {
+    return this.#parts.snapshots?.list() ?? [];
+  }
+
+  /** Freezes the disk as it is now. Names need not differ; the ID that it gets does. */
+  async create(name: string): Promise<SnapshotInfo> {
+    return this.#change((snapshots) => snapshots.create(name));
+  }
+
+  /** Makes the disk, with its size, what it was when the snapshot was made. */
+  async apply(selector: SnapshotSelector): Promise<void> {
+    return this.#change((snapshots) => snapshots.apply(selector));
+  }
+
+  /** Answers what is gone. */
+  async delete(selector: SnapshotSelector): Promise<SnapshotInfo> {
+    return this.#change((snapshots) => snapshots.delete(selector));
+  }
+
+  #change<T>(change: (snapshots: ImageSnapshots) => Promise<T>): Promise<T> {
+    const { fileName, driver, nodeName, readOnly, snapshots, exclusive } = this.#parts;
+    if (snapshots === undefined)
+      throw new BlockError("UNSUPPORTED_FEATURE", `${fileName}: driver '${driver}' has no snapshots`, { node: nodeName });
+    if (readOnly) throw new BlockError("READ_ONLY", `${fileName} was opened read-only`, { node: nodeName });
+    return exclusive(() => change(snapshots));
+  }
+}

@@ -1,0 +1,42 @@
+/** Another list of snapshots: written whole to new space, then switched to in one write of the header. */
+
+import { BlockError } from "@coblock/core";
+import { clustersFor } from "../format/geometry.ts";
+import { MAX_SNAPSHOT_TABLE_BYTES } from "../format/limits.ts";
+import { encodeSnapshotTable, type Snapshot } from "../format/snapshot-table.ts";
+import { inactiveL1Tables } from "../metadata/open-metadata.ts";
+import type { NewTables } from "./new-tables.ts";
+import type { SnapshotChange } from "./snapshots.ts";
+
+/** A table that is written, and that the header does not know of. */
+export interface WrittenList {
+  readonly snapshots: readonly Snapshot[];
+  /** 0 where there is none, as there are no snapshots. */
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Throws INVALID_OPTION where the table would be too long. */
+export async function writeList({ owner }: SnapshotChange, tables: NewTables, snapshots: readonly Snapshot[]): Promise<WrittenList> {
+  if (snapshots.length === 0) return { snapshots, offset: 0, length: 0 };
+  const bytes = encodeSnapshotTable(snapshots, owner.size);
+  if (bytes.length > MAX_SNAPSHOT_TABLE_BYTES)
+    throw new BlockError("INVALID_OPTION", `the snapshot table would be ${bytes.length} bytes long, more than ${MAX_SNAPSHOT_TABLE_BYTES}`);
+  const offset = await tables.allocate(bytes.length);
+  await tables.write(offset, bytes);
+  return { snapshots, offset, length: bytes.length };
+}
+
+/** To be called when all that the list leads to is on stable storage. Where it fails, nobody knows which list the disk has. */
+export async function switchList(change: SnapshotChange, { snapshots, offset, length }: WrittenList): Promise<void> {
+  const { owner, metadata, writable } = change;
+  const { description, context } = owner;
+  await metadata.file.switchSnapshots(snapshots.length, offset);
+  const { snapshotsOffset } = description.header;
+  const oldLength = clustersFor(metadata.geometry, description.snapshotTableLength) * metadata.geometry.clusterSize;
+  if (oldLength > 0) context.retire({ child: metadata.file.child, childOffset: snapshotsOffset, length: oldLength });
+  writable.map.place("snapshot table", offset, length);
+  writable.map.placeInactiveL1(inactiveL1Tables(snapshots));
+  const header = { ...description.header, snapshotCount: snapshots.length, snapshotsOffset: offset };
+  owner.changed({ ...description, header, snapshots, snapshotTableLength: length }, owner.size);
+}
