@@ -15,6 +15,16 @@ describe("imageOptionsOf", () => {
       "driver=qcow2,file.filename=a,backing.driver=raw,backing.file.filename=b",
       { driver: "qcow2", file: { driver: "file", filename: "a" }, backing: { driver: "raw", file: { driver: "file", filename: "b" } } },
     ],
+    [
+      "driver=qcow2,file.filename=a,l2-cache-size=1M,l2-cache-entry-size=4k,cache-clean-interval=1",
+      {
+        driver: "qcow2",
+        file: { driver: "file", filename: "a" },
+        l2CacheSize: 2 ** 20,
+        l2CacheEntrySize: 4096,
+        cacheCleanInterval: 1,
+      },
+    ],
     ["filename=a", "a"],
     ["file.filename=a", "a"],
   ])("%s", (text, options) => expect(JSON.parse(JSON.stringify(imageOptionsOf(text)))).toEqual(options));

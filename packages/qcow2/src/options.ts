@@ -9,7 +9,7 @@ declare module "@coblock/core" {
 }
 
 /** What a qcow2 node is opened with. */
-export interface Qcow2Options {
+export interface Qcow2Options extends CacheOptions {
   readonly file: NodeOptions;
   /** Absent: what the image names. `null`: none, whatever the image names. */
   readonly backing?: NodeOptions | null;
@@ -17,17 +17,29 @@ export interface Qcow2Options {
   readonly dataFile?: NodeOptions | null;
   /** Shows the disk as this internal snapshot has it; read-only. */
   readonly snapshot?: SnapshotSelector;
-  /** Bytes of L2 tables kept in memory. Default: what covers the disk, at most 32 MiB; never less than 2 tables. */
-  readonly l2CacheSize?: number;
-  /** Bytes of refcount blocks kept in memory. Default: what covers the disk, at most 8 MiB; never less than 4 blocks. */
-  readonly refcountCacheSize?: number;
 }
 
-export const OPTION_NAMES: readonly (keyof Qcow2Options)[] = [
-  "file",
-  "backing",
-  "dataFile",
-  "snapshot",
+/** What is kept of an image's tables, and for how long: QEMU's options of these names. */
+export interface CacheOptions {
+  /** Bytes of L2 tables and refcount blocks together. With one of the two below it says the other; not with both. */
+  readonly cacheSize?: number;
+  /** Bytes of L2 tables kept in memory. Default 32 MiB, and never more than what covers the disk; at least two slices. */
+  readonly l2CacheSize?: number;
+  /** Bytes of L2 table that are loaded and kept as one: a power of two from 512 to the cluster size. Default a cluster; where the cache does not cover the disk at most 4096. */
+  readonly l2CacheEntrySize?: number;
+  /** Bytes of refcount blocks kept in memory. Default and least: four blocks. */
+  readonly refcountCacheSize?: number;
+  /** Seconds after which tables that nobody used are dropped; 0: never. Default 600. */
+  readonly cacheCleanInterval?: number;
+}
+
+/** Those that can be changed while the image is open. */
+const CACHE_OPTION_NAMES: readonly (keyof CacheOptions)[] = [
+  "cacheSize",
   "l2CacheSize",
+  "l2CacheEntrySize",
   "refcountCacheSize",
+  "cacheCleanInterval",
 ];
+
+export const OPTION_NAMES: readonly (keyof Qcow2Options)[] = ["file", "backing", "dataFile", "snapshot", ...CACHE_OPTION_NAMES];

@@ -279,14 +279,14 @@ describe("TableCache forgets", () => {
     for (const offset of [1, 2, 3, 4]) cache.get(offset);
     cache.markDirty(expectTable(cache.get(3)));
     const pin = cache.pin(expectTable(cache.get(4)));
-    const lastRound = cache.uses;
+    expect(cache.evictUnused()).toBe(0);
     cache.get(2);
     cache.get(1, "status");
-    expect(cache.evictUnused(({ lastUse }) => lastUse > lastRound)).toBe(1);
+    expect(cache.evictUnused()).toBe(1);
     expect([1, 2, 3, 4].filter((offset) => cache.find(offset) !== undefined)).toEqual([2, 3, 4]);
-    expect(cache.evictUnused(() => false)).toBe(1);
+    expect(cache.evictUnused()).toBe(1);
     pin[Symbol.dispose]();
-    expect(cache.evictUnused(() => false)).toBe(1);
+    expect(cache.evictUnused()).toBe(1);
     expect(cache.statistics).toMatchObject({ evictions: 3, entries: 1 });
   });
 
@@ -332,7 +332,7 @@ describe("TableCache and its lock", () => {
       () => cache.markClean(entry),
       () => cache.dirtyEntries(),
       () => cache.drop(1),
-      () => cache.evictUnused(() => false),
+      () => cache.evictUnused(),
       () => cache.clear(),
       () => cache.setCapacity(2),
     ];

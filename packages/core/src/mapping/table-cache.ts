@@ -15,8 +15,6 @@ export interface CachedTable<Table> {
   /** Memory knows more than the disk. */
   readonly dirty: boolean;
   readonly pins: number;
-  /** The cache's `uses` when it was used last. */
-  readonly lastUse: number;
 }
 
 /** What a cache needs of its driver. */
@@ -72,6 +70,8 @@ export class TableCache<Table> {
   #capacity: number;
   #awaitedCount = 0;
   #uses = 0;
+  /** `#uses` at the last `evictUnused`. */
+  #usesBefore = 0;
   #hits = 0;
   #misses = 0;
   #evictions = 0;
@@ -86,11 +86,6 @@ export class TableCache<Table> {
 
   get statistics(): TableCacheStatistics {
     return { hits: this.#hits, misses: this.#misses, evictions: this.#evictions, overshoot: this.#overshoot, entries: this.#entries.size };
-  }
-
-  /** Counts the uses of tables: what a cache cleaner remembers of its last round, to compare with `lastUse`. */
-  get uses(): number {
-    return this.#uses;
   }
 
   /**
@@ -192,11 +187,12 @@ export class TableCache<Table> {
     this.#remove(entry);
   }
 
-  /** Evicts every clean, unpinned table that `keep` does not hold; answers how many. */
-  evictUnused(keep: (entry: CachedTable<Table>) => boolean): number {
+  /** One round of a cache cleaner: evicts every clean, unpinned table that was not used since the last round; answers how many. */
+  evictUnused(): number {
     this.#assertLocked();
     const before = this.#evictions;
-    for (const entry of this.#entries.values()) if (isIdle(entry) && !keep(entry)) this.#evict(entry);
+    for (const entry of this.#entries.values()) if (isIdle(entry) && entry.lastUse <= this.#usesBefore) this.#evict(entry);
+    this.#usesBefore = this.#uses;
     return this.#evictions - before;
   }
 
@@ -364,6 +360,7 @@ class Entry<Table> implements CachedTable<Table>, RecencyLinks<Entry<Table>> {
   pins = 0;
   /** Loaded for requests of which none has come back yet. */
   awaited = false;
+  /** The cache's count of uses when it was used last. */
   lastUse: number;
   older: Entry<Table> | undefined;
   newer: Entry<Table> | undefined;

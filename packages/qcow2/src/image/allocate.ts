@@ -2,7 +2,6 @@
 
 import { assert, type Allocation, type AllocationRequest, type BlockChild, type Wait } from "@coblock/core";
 import { compressedEntryFor, EMPTY, entryFor, isCopied, maxCompressedOffset } from "../format/entries.ts";
-import { l1IndexOf, l2IndexOf } from "../format/geometry.ts";
 import type { ClusterRun } from "../metadata/free-runs.ts";
 import { hostOffsetAt, type L2Place } from "../metadata/l2-entry.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
@@ -13,9 +12,7 @@ import { ALL_SUBCLUSTERS, SUBCLUSTERS, subclusterBits, subclustersAt } from "./s
 /** What `link` and `abandon` need to know of an allocation. */
 export interface Ticket {
   readonly l2: WritableL2;
-  readonly l1Index: number;
-  /** Entries [index, index + count). */
-  readonly index: number;
+  /** Entries from `l2.index` on. */
   readonly count: number;
   /** Bytes of the host cluster of the first entry. */
   readonly host: number;
@@ -31,41 +28,34 @@ export interface AllocateParts {
   readonly data: BlockChild;
 }
 
-/** What one allocation can serve, in entries of one L2 table. */
+/** What one allocation can serve, in entries of one slice of an L2 table. */
 interface Stretch {
   readonly kind: "new" | "replace" | "own";
   readonly count: number;
 }
 
-/** Room for whole (sub)clusters, or for one compressed one; serves a prefix that lies in one L2 table and in one row of clusters. */
+/** Room for whole (sub)clusters, or for one compressed one; serves a prefix that lies in one slice of an L2 table and in one row of clusters. */
 export async function allocate(parts: AllocateParts, request: AllocationRequest): Promise<Allocation<Ticket> | Wait> {
   const { metadata, writable } = parts;
-  const l1Index = l1IndexOf(metadata.geometry, request.offset);
-  const l2 = await writableL2(metadata, writable, l1Index);
+  const l2 = await writableL2(metadata, writable, request.offset);
   if (l2.kind === "wait") return l2;
   try {
     return await (request.storedLength === undefined
-      ? allocateClusters(parts, l2, l1Index, request)
-      : allocatePacked(parts, l2, l1Index, request, request.storedLength));
+      ? allocateClusters(parts, l2, request)
+      : allocatePacked(parts, l2, request, request.storedLength));
   } catch (error) {
     l2.pin[Symbol.dispose]();
     throw error;
   }
 }
 
-async function allocateClusters(
-  parts: AllocateParts,
-  l2: WritableL2,
-  l1Index: number,
-  { offset, length }: AllocationRequest,
-): Promise<Allocation<Ticket>> {
+async function allocateClusters(parts: AllocateParts, l2: WritableL2, { offset, length }: AllocationRequest): Promise<Allocation<Ticket>> {
   const { metadata, data } = parts;
-  const { geometry, file } = metadata;
+  const { geometry } = metadata;
   const { clusterSize } = geometry;
-  const index = l2IndexOf(geometry, offset);
+  const { place, index } = l2;
   const start = offset - (offset % clusterSize);
-  const wanted = Math.min(Math.ceil((offset + length - start) / clusterSize), geometry.l2Entries - index);
-  const place: L2Place = { file, geometry, table: l2.entry.table, l1Index, l2Offset: l2.entry.offset };
+  const wanted = Math.min(Math.ceil((offset + length - start) / clusterSize), metadata.l2.sliceEntries - index);
   const stretch = stretchAt(place, index, wanted);
   const sizeBefore = data.size;
   const { host, count } = await findSpace(parts, place, index, start, stretch);
@@ -78,7 +68,7 @@ async function allocateClusters(
     child: data,
     childOffset: host + (first - start),
     readsZero: stretch.kind !== "own" && host >= sizeBefore,
-    ticket: { l2, l1Index, index, count, host, space: stretch.kind === "own" || geometry.externalData ? "own" : "fresh", storedLength: 0 },
+    ticket: { l2, count, host, space: stretch.kind === "own" || geometry.externalData ? "own" : "fresh", storedLength: 0 },
   };
 }
 
@@ -125,7 +115,6 @@ function isNextInRow(place: L2Place, index: number, count: number): boolean {
 async function allocatePacked(
   { metadata, writable, data }: AllocateParts,
   l2: WritableL2,
-  l1Index: number,
   { offset, length }: AllocationRequest,
   storedLength: number,
 ): Promise<Allocation<Ticket>> {
@@ -142,23 +131,22 @@ async function allocatePacked(
     child: data,
     childOffset,
     readsZero: false,
-    ticket: { l2, l1Index, index: l2IndexOf(geometry, offset), count: 1, host: childOffset, space: "packed", storedLength },
+    ticket: { l2, count: 1, host: childOffset, space: "packed", storedLength },
   };
 }
 
 /** Shows the new space in the L2 table, and gives up what the entries owned; where that cannot be found out, the space goes back. */
 export async function link(parts: AllocateParts, allocation: Allocation<Ticket>): Promise<void> {
   const { metadata, writable } = parts;
-  const { l2, l1Index, index, count, space } = allocation.ticket;
+  const { l2, count, space } = allocation.ticket;
+  const { place, index } = l2;
   using _pin = l2.pin;
-  const { table, offset } = l2.entry;
-  const place: L2Place = { file: metadata.file, geometry: metadata.geometry, table, l1Index, l2Offset: offset };
   try {
     if (space === "packed") await metadata.file.event("l2_update_compressed");
     const indices = space === "own" ? [] : Array.from({ length: count }, (_, step) => index + step);
     const drops = await planDrops(writable.references, place, indices);
     for (let step = 0; step < count; step++) setEntry(place, allocation, step);
-    metadata.l2.markDirty(l2.entry);
+    metadata.l2.slices.markDirty(l2.slice);
     writable.references.commit(drops);
   } catch (error) {
     await giveBack(parts, allocation.ticket);
@@ -179,9 +167,9 @@ async function giveBack({ metadata, writable }: AllocateParts, { host, count, sp
 
 function setEntry(place: L2Place, allocation: Allocation<Ticket>, step: number): void {
   const { geometry, table } = place;
-  const { host, index, space, storedLength } = allocation.ticket;
+  const { l2, host, space, storedLength } = allocation.ticket;
   const { clusterSize, clusterBits } = geometry;
-  const at = index + step;
+  const at = l2.index + step;
   const entry = space === "packed" ? compressedEntryFor(host, storedLength, clusterBits) : entryFor(host + step * clusterSize, true);
   if (!geometry.extendedL2) return table.set(at, entry);
   const bitmap = space === "packed" ? EMPTY : subclustersWith(place, allocation, at, step);

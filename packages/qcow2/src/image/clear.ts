@@ -1,4 +1,4 @@
-/** Zeros and holes without data: whole clusters become "reads as zeros" or "not allocated", one L2 table at a time. */
+/** Zeros and holes without data: whole clusters become "reads as zeros" or "not allocated", one slice of an L2 table at a time. */
 
 import type { Wait } from "@coblock/core";
 import { EMPTY, type Entry, type L2Kind, ZERO_LOW } from "../format/entries.ts";
@@ -57,15 +57,15 @@ async function changeClusters(
   { offset, length, skipsHoles }: ClearRange,
   decide: (kind: L2Kind) => Change,
 ): Promise<number | Wait> {
-  const { geometry, l1, l2, file } = metadata;
-  const l1Index = l1IndexOf(geometry, offset);
-  const index = l2IndexOf(geometry, offset);
-  const count = Math.min(Math.ceil(length / geometry.clusterSize), geometry.l2Entries - index);
-  if (skipsHoles && l1.l2Offset(l1Index) === 0) return count * geometry.clusterSize;
-  const found = await writableL2(metadata, writable, l1Index);
+  const { geometry, l1, l2 } = metadata;
+  const clusters = Math.ceil(length / geometry.clusterSize);
+  if (skipsHoles && l1.l2Offset(l1IndexOf(geometry, offset)) === 0)
+    return Math.min(clusters, geometry.l2Entries - l2IndexOf(geometry, offset)) * geometry.clusterSize;
+  const found = await writableL2(metadata, writable, offset);
   if (found.kind === "wait") return found;
   using _pin = found.pin;
-  const place: L2Place = { file, geometry, table: found.entry.table, l1Index, l2Offset: found.entry.offset };
+  const { place, index } = found;
+  const count = Math.min(clusters, l2.sliceEntries - index);
   const changes: { readonly index: number; readonly entry: NewEntry }[] = [];
   const given: number[] = [];
   for (let at = index; at < index + count; at++) {
@@ -77,7 +77,7 @@ async function changeClusters(
   }
   const drops = await planDrops(writable.references, place, given);
   for (const { index: at, entry } of changes) setEntry(place, at, entry);
-  if (changes.length > 0) l2.markDirty(found.entry);
+  if (changes.length > 0) l2.slices.markDirty(found.slice);
   writable.references.commit(drops);
   return count * geometry.clusterSize;
 }

@@ -1,6 +1,7 @@
 /** Guest bytes read and written by the format itself, in exclusive mode and under the driver lock: for resize and preallocation. */
 
 import { alignDown, alignUp, assert, type Allocation, type BlockChild, type Mapping } from "@coblock/core";
+import { l1IndexOf, l2IndexOf } from "../format/geometry.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
 import { abandon, allocate, link, type Ticket } from "./allocate.ts";
 import { lookup, type LookupParts } from "./lookup.ts";
@@ -22,8 +23,7 @@ export class GuestAccess {
   /** The run at `offset`; tables are loaded with the lock held. */
   async map(offset: number, length: number): Promise<Mapping> {
     const { metadata, lookup: parts } = this.#parts;
-    const l2Offset = metadata.l1.l2Offset(Math.floor(offset / parts.geometry.l2Coverage));
-    if (l2Offset !== 0) await metadata.l2.fetch(l2Offset);
+    await this.#load(offset);
     const found = lookup(metadata, parts, offset, length, "write");
     if (found.kind !== "wait") return found;
     await found.until;
@@ -34,8 +34,7 @@ export class GuestAccess {
   async allocate(offset: number, length: number, write: (allocation: Allocation<Ticket>) => Promise<void>): Promise<Allocation<Ticket>> {
     const { metadata, writable, lookup: parts } = this.#parts;
     const allocating = { metadata, writable, data: parts.data };
-    const l2Offset = metadata.l1.l2Offset(Math.floor(offset / parts.geometry.l2Coverage));
-    if (l2Offset !== 0) await metadata.l2.fetch(l2Offset);
+    await this.#load(offset);
     const allocation = await allocate(allocating, { offset, length });
     assert(!("kind" in allocation), "the table is loaded");
     try {
@@ -66,6 +65,12 @@ export class GuestAccess {
       }
       at += run.length;
     }
+  }
+
+  async #load(offset: number): Promise<void> {
+    const { geometry, l1, l2 } = this.#parts.metadata;
+    const l2Offset = l1.l2Offset(l1IndexOf(geometry, offset));
+    if (l2Offset !== 0) await l2.fetch(l2Offset, l2IndexOf(geometry, offset));
   }
 
   async #copy({ offset, length, child, childOffset }: Allocation<Ticket>, diskEnd: number): Promise<void> {

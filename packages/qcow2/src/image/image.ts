@@ -23,7 +23,9 @@ import { assert } from "@coblock/core";
 import { RAW_EXTERNAL_DATA } from "../format/features.ts";
 import type { Geometry } from "../format/geometry.ts";
 import { checkImage } from "../maintenance/check.ts";
+import { CacheCleaner } from "../metadata/cache-cleaner.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
+import type { CacheOptions } from "../options.ts";
 import { abandon, allocate, link, type Ticket } from "./allocate.ts";
 import { type ClearParts, unmapClusters, zeroClusters } from "./clear.ts";
 import { ClusterCodec } from "./cluster-codec.ts";
@@ -45,6 +47,9 @@ export interface Qcow2ImageParts {
   readonly size: number;
   /** Why the guest's bytes cannot be read. */
   readonly unreadable: BlockError | undefined;
+  /** As it was opened. */
+  readonly cacheOptions: CacheOptions;
+  readonly cleanIntervalMs: number;
 }
 
 export class Qcow2Image implements MappedImage<Metadata, Ticket> {
@@ -59,6 +64,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   readonly encode?: (unit: Uint8Array) => Promise<Uint8Array | undefined>;
   readonly #parts: Qcow2ImageParts;
   readonly #lookup: LookupParts;
+  readonly #cleaner: CacheCleaner;
   #description: Description;
   #size: number;
 
@@ -74,6 +80,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     this.subclusterSize = geometry.subclusterSize;
     this.limits = { requestAlignment: 1, zeroAlignment: geometry.subclusterSize, discardAlignment: geometry.clusterSize };
     this.state = parts.state;
+    this.#cleaner = new CacheCleaner(parts.state, context.clock, parts.cleanIntervalMs);
     this.backing = backing;
     this.storage = data === file ? [file] : [file, data];
     if (!codec.canEncode || geometry.externalData) return;
@@ -157,9 +164,14 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     return counters?.value ?? {};
   }
 
-  /** The engine has written everything out, and core closes the children. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return Promise.resolve();
+  async quiesce(): Promise<AsyncDisposable> {
+    const stopped = await this.#cleaner.stop();
+    return { [Symbol.asyncDispose]: async () => stopped[Symbol.dispose]() };
+  }
+
+  /** The engine has written everything out, and core closes the children. No coroutine runs afterwards. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#cleaner.stop();
   }
 
   #snapshotOwner(): SnapshotOwner {

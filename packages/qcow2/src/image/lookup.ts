@@ -17,7 +17,7 @@ export interface LookupParts {
   readonly unreadable: BlockError | undefined;
 }
 
-/** What is asked of one L2 table. */
+/** What is asked of one slice of an L2 table. */
 export interface TableQuery extends L2Place {
   readonly data: BlockChild;
   readonly codec: ClusterCodec;
@@ -25,12 +25,12 @@ export interface TableQuery extends L2Place {
   readonly index: number;
   /** Bytes of the first cluster that are not asked for. */
   readonly skip: number;
-  /** Bytes, within the table. */
+  /** Bytes, within the slice. */
   readonly length: number;
 }
 
 /**
- * Joins equal neighbours up to the end of the L2 table, and of ranges without one. Throws CORRUPT_IMAGE for entries that cannot be;
+ * Joins equal neighbours up to the end of the slice of the L2 table, and of ranges without one. Throws CORRUPT_IMAGE for entries that cannot be;
  * "write" also makes sure that no data is written over metadata.
  */
 export function lookup(metadata: Metadata, parts: LookupParts, offset: number, length: number, intent: Intent): Mapping | Wait {
@@ -44,21 +44,24 @@ export function lookup(metadata: Metadata, parts: LookupParts, offset: number, l
     const empty = l1.countEmpty(l1Index, Math.ceil((inTable + length) / geometry.l2Coverage));
     return { kind: "unallocated", length: Math.min(length, empty * geometry.l2Coverage - inTable) };
   }
-  const entry = metadata.l2.get(l2Offset, intent);
-  if (entry.kind === "wait") return entry;
-  const index = Math.floor(inTable / geometry.clusterSize);
-  const skip = inTable - index * geometry.clusterSize;
+  const entry = Math.floor(inTable / geometry.clusterSize);
+  const slice = metadata.l2.get(l2Offset, entry, intent);
+  if (slice.kind === "wait") return slice;
+  const { sliceEntries } = metadata.l2;
+  const index = entry % sliceEntries;
+  const skip = inTable - entry * geometry.clusterSize;
   const query = {
     file,
     geometry,
-    table: entry.table,
+    table: slice.table,
     l1Index,
-    l2Offset,
+    offset: slice.offset,
+    firstEntry: entry - index,
     data,
     codec,
     index,
     skip,
-    length: Math.min(length, geometry.l2Coverage - inTable),
+    length: Math.min(length, (sliceEntries - index) * geometry.clusterSize - skip),
   };
   const mapping = geometry.extendedL2 ? describeSubclusters(query) : describeClusters(query);
   return intent === "write" && mapping.kind === "data" && mapping.writable ? keptOffMetadata(metadata, mapping) : mapping;

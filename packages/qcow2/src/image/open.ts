@@ -4,6 +4,7 @@ import { BlockError, type BlockChild, type OpenContext } from "@coblock/core";
 import { CORRUPT, DIRTY } from "../format/features.ts";
 import { geometryOf } from "../format/geometry.ts";
 import type { Header } from "../format/header.ts";
+import { cacheSizesOf, cleanIntervalMsOf } from "../metadata/cache-sizes.ts";
 import { openMetadata } from "../metadata/open-metadata.ts";
 import type { Qcow2Options } from "../options.ts";
 import type { Description } from "./description.ts";
@@ -25,16 +26,9 @@ export async function openImage(options: Qcow2Options, context: OpenContext): Pr
   const geometry = geometryOf(header);
   const shown = shownDisk(options, description, context);
   const size = shown.size - (shown.size % SECTOR);
-  const { l2CacheSize, refcountCacheSize } = options;
-  const state = await openMetadata({
-    file,
-    geometry,
-    places: { ...description, header: shown },
-    context,
-    size,
-    l2CacheSize,
-    refcountCacheSize,
-  });
+  const cacheSizes = cacheSizesOf(options, geometry, size);
+  const cleanIntervalMs = cleanIntervalMsOf(options);
+  const state = await openMetadata({ file, geometry, places: { ...description, header: shown }, context, cacheSizes });
   const data = geometry.externalData ? await openDataFile(options, description, context) : file;
   const backing = await openBacking(options, description, context);
   const unreadable = data instanceof BlockError ? data : encrypted(header, context);
@@ -48,6 +42,8 @@ export async function openImage(options: Qcow2Options, context: OpenContext): Pr
     context,
     size,
     unreadable,
+    cacheOptions: options,
+    cleanIntervalMs,
   });
 }
 

@@ -15,13 +15,21 @@ import type { Geometry } from "../format/geometry.ts";
 import type { ImageFile } from "./image-file.ts";
 import type { TableBytes } from "./table-bytes.ts";
 
-/** An L2 table, and which one it is. */
+/** A slice of an L2 table, and which one it is. Indices of entries count from its beginning. */
 export interface L2Place {
   readonly file: ImageFile;
   readonly geometry: Geometry;
   readonly table: TableBytes;
   readonly l1Index: number;
-  readonly l2Offset: number;
+  /** Where the slice lies in the file, bytes. */
+  readonly offset: number;
+  /** Its first entry, counted from the beginning of the table. */
+  readonly firstEntry: number;
+}
+
+/** Entries of the slice. */
+export function entriesIn({ table, geometry }: L2Place): number {
+  return table.bytes.length / geometry.l2EntrySize;
 }
 
 /** What is wrong with a plain entry, if anything. */
@@ -55,10 +63,10 @@ export function compressedPlaceAt(place: L2Place, index: number): CompressedPlac
 }
 
 /** The error for entry `index`. */
-export function badL2Entry({ file, geometry, table, l1Index, l2Offset }: L2Place, index: number, problem: string): BlockError {
+export function badL2Entry({ file, geometry, table, l1Index, offset, firstEntry }: L2Place, index: number, problem: string): BlockError {
   const word = geometry.extendedL2 ? index * 2 : index;
   const bitmap = geometry.extendedL2 ? ` with subclusters ${entryText(table.high(word + 1), table.low(word + 1))}` : "";
   const value = entryText(table.high(word), table.low(word)) + bitmap;
-  const at = l2Offset + word * 8;
-  return file.corrupt(`L2 entry ${index} of L1 entry ${l1Index} at offset ${hex(at)} is ${value}: ${problem}`, at);
+  const at = offset + word * 8;
+  return file.corrupt(`L2 entry ${firstEntry + index} of L1 entry ${l1Index} at offset ${hex(at)} is ${value}: ${problem}`, at);
 }

@@ -16,9 +16,11 @@ import { MAX_L1_BYTES } from "../format/limits.ts";
 import type { Header } from "../format/header.ts";
 import type { BitmapsExtension } from "../format/header-extensions.ts";
 import type { Snapshot } from "../format/snapshot-table.ts";
+import type { CacheSizes } from "./cache-sizes.ts";
 import { ClusterAllocator } from "./cluster-allocator.ts";
 import { ImageFile, type ImageFileContext } from "./image-file.ts";
 import { L1Table } from "./l1-table.ts";
+import { L2Tables, type SliceCacheMaker } from "./l2-tables.ts";
 import type { Metadata, WritableMetadata } from "./metadata.ts";
 import { MetadataMap } from "./metadata-map.ts";
 import { RefcountStore } from "./refcount-store.ts";
@@ -26,21 +28,12 @@ import { References } from "./references.ts";
 import { TableBytes } from "./table-bytes.ts";
 import { WriteOut } from "./write-out.ts";
 
-const DEFAULT_L2_CACHE = 32 * 1024 * 1024;
-const MIN_L2_TABLES = 2;
-const DEFAULT_REFCOUNT_CACHE = 8 * 1024 * 1024;
-const MIN_REFCOUNT_BLOCKS = 4;
-
 export interface MetadataParts {
   readonly file: BlockChild;
   readonly geometry: Geometry;
   readonly places: MetadataPlaces;
   readonly context: MetadataContext;
-  /** Virtual size, bytes. */
-  readonly size: number;
-  /** Bytes of L2 tables and of refcount blocks to keep. */
-  readonly l2CacheSize?: number | undefined;
-  readonly refcountCacheSize?: number | undefined;
+  readonly cacheSizes: CacheSizes;
 }
 
 type MetadataContext = ImageFileContext & Pick<OpenContext, "retire" | "dataBarrier"> & { readonly clock?: Clock };
@@ -56,20 +49,21 @@ interface MetadataPlaces {
 
 /** The state behind the driver lock. Throws CORRUPT_IMAGE where the file ends before a table does. */
 export async function openMetadata(parts: MetadataParts): Promise<Guarded<Metadata>> {
-  const { geometry, places, context, size } = parts;
+  const { geometry, places, context, cacheSizes } = parts;
   const { header } = places;
   const lock = new CoMutex(`${context.nodeName} metadata`, context.clock);
   const file = new ImageFile(parts.file, header, context);
   const l1Bytes = header.l1Entries === 0 ? new Uint8Array(0) : await file.readTable("the L1 table", header.l1Offset, header.l1Entries * 8);
   const l1 = new L1Table(file, geometry, l1Bytes, header.l1Offset);
-  const covering = Math.min(DEFAULT_L2_CACHE, Math.ceil(size / geometry.l2Coverage) * geometry.clusterSize);
-  const l2: TableCache<TableBytes> = new TableCache({
-    name: `${context.nodeName} L2 tables`,
-    lock,
-    capacity: Math.max(MIN_L2_TABLES, Math.floor((parts.l2CacheSize ?? covering) / geometry.clusterSize)),
-    load: loader(file, "an L2 table", "l2_load", geometry.clusterSize),
-    writeBack: async () => metadata.writable?.writeOut.l2Tables(),
-  });
+  const makeCache: SliceCacheMaker = ({ sliceSize, sliceCount }) =>
+    new TableCache({
+      name: `${context.nodeName} L2 tables`,
+      lock,
+      capacity: sliceCount,
+      load: loader(file, "an L2 table", "l2_load", sliceSize),
+      writeBack: async () => metadata.writable?.writeOut.l2Tables(),
+    });
+  const l2 = new L2Tables(geometry, makeCache, cacheSizes);
   const common = { file, geometry, l1, l2 };
   const metadata: Metadata = { ...common, writable: context.readOnly ? undefined : await loadWritable(parts, { ...common, lock }) };
   return new Guarded(lock, metadata);
@@ -80,7 +74,7 @@ interface Loaded extends Pick<Metadata, "file" | "geometry" | "l1" | "l2"> {
 }
 
 async function loadWritable(parts: MetadataParts, { file, geometry, l1, l2, lock }: Loaded): Promise<WritableMetadata> {
-  const { places, context } = parts;
+  const { places, context, cacheSizes } = parts;
   const tableOffset = places.header.refcountTableOffset;
   const table = new TableBytes(
     await file.loadTable("the refcount table", "reftable_load", tableOffset, places.header.refcountTableClusters * geometry.clusterSize),
@@ -89,7 +83,7 @@ async function loadWritable(parts: MetadataParts, { file, geometry, l1, l2, lock
   const blocks = new TableCache({
     name: `${context.nodeName} refcount blocks`,
     lock,
-    capacity: refcountCapacity(parts),
+    capacity: cacheSizes.blockCount,
     load: loader(file, "a refcount block", "refblock_load", geometry.clusterSize),
     writeBack: () => refcounts.writeBlocks(),
   });
@@ -97,7 +91,7 @@ async function loadWritable(parts: MetadataParts, { file, geometry, l1, l2, lock
   const retire = (childOffset: number, length: number): void => context.retire({ child: file.child, childOffset, length });
   const clusters = new ClusterAllocator({ file, geometry, map, refcounts, retire });
   const references = new References({ file, geometry, refcounts, clusters, retire });
-  const writeOut = new WriteOut({ file, geometry, map, l1, l2, refcounts, references, dataBarrier: () => context.dataBarrier() });
+  const writeOut = new WriteOut({ file, map, l1, l2, refcounts, references, dataBarrier: () => context.dataBarrier() });
   return { map, refcounts, clusters, references, writeOut };
 }
 
@@ -106,16 +100,6 @@ function loader(file: ImageFile, what: string, event: BlockEvent, length: number
     const bytes = file.loadTable(what, event, offset, length);
     return bytes instanceof Promise ? bytes.then((read) => new TableBytes(read)) : new TableBytes(bytes);
   };
-}
-
-/** Blocks: enough for the refcounts of all that a full disk takes, within the default limit. */
-function refcountCapacity({ geometry: { clusterSize, refcountsPerBlock }, size, refcountCacheSize }: MetadataParts): number {
-  const covering = Math.ceil(size / (clusterSize * refcountsPerBlock)) + 1;
-  const wanted =
-    refcountCacheSize === undefined
-      ? Math.min(covering, DEFAULT_REFCOUNT_CACHE / clusterSize)
-      : Math.floor(refcountCacheSize / clusterSize);
-  return Math.max(MIN_REFCOUNT_BLOCKS, wanted);
 }
 
 function mapMetadata(

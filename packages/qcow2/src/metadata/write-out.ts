@@ -1,20 +1,18 @@
 /** The one place that decides in which order metadata goes to disk. */
 
-import { type BlockChild, hex, type TableCache } from "@coblock/core";
-import type { Geometry } from "../format/geometry.ts";
+import { type BlockChild, hex } from "@coblock/core";
 import type { ImageFile } from "./image-file.ts";
 import type { L1Table } from "./l1-table.ts";
+import type { L2Tables } from "./l2-tables.ts";
 import type { MetadataMap } from "./metadata-map.ts";
 import type { RefcountStore } from "./refcount-store.ts";
 import type { References } from "./references.ts";
-import type { TableBytes } from "./table-bytes.ts";
 
 export interface WriteOutParts {
   readonly file: ImageFile;
-  readonly geometry: Geometry;
   readonly map: MetadataMap;
   readonly l1: L1Table;
-  readonly l2: TableCache<TableBytes>;
+  readonly l2: L2Tables;
   readonly refcounts: RefcountStore;
   readonly references: References;
   /** Flushes guest data that a table in memory shows. */
@@ -60,8 +58,8 @@ export class WriteOut {
 
   /** L2 tables, after all that they point to. The cache calls it too, to make room. */
   async l2Tables(): Promise<void> {
-    const { file, geometry, map, l2, dataBarrier } = this.#parts;
-    const dirty = l2.dirtyEntries();
+    const { file, map, l2, dataBarrier } = this.#parts;
+    const dirty = l2.slices.dirtyEntries();
     if (dirty.length === 0) return;
     await this.refcounts();
     await dataBarrier();
@@ -71,11 +69,11 @@ export class WriteOut {
     }
     if (this.#refcountsToFlush) await this.#flush();
     for (const entry of dirty) {
-      const kind = map.find(entry.offset, geometry.clusterSize, "active L2 table");
+      const kind = map.find(entry.offset, entry.table.bytes.length, "active L2 table");
       if (kind !== undefined)
         await file.failDamaged(file.corrupt(`an L2 table at offset ${hex(entry.offset)} lies over the ${kind}`, entry.offset));
       await file.writeTable("l2_update", entry.offset, entry.table);
-      l2.markClean(entry);
+      l2.slices.markClean(entry);
     }
   }
 

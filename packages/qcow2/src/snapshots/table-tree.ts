@@ -4,18 +4,23 @@ import { type CachedTable, hex } from "@coblock/core";
 import { COPIED_HIGH, isCopied, type L2Kind } from "../format/entries.ts";
 import { clusterOf } from "../format/geometry.ts";
 import type { L1Table } from "../metadata/l1-table.ts";
-import { compressedPlaceAt, hostOffsetAt, type L2Place } from "../metadata/l2-entry.ts";
+import { compressedPlaceAt, entriesIn, hostOffsetAt, type L2Place } from "../metadata/l2-entry.ts";
 import type { Metadata } from "../metadata/metadata.ts";
 import { kindAt } from "../metadata/owned-space.ts";
 import type { RefcountStore } from "../metadata/refcount-store.ts";
 import type { TableBytes } from "../metadata/table-bytes.ts";
 
-/** One L2 table: in the cache for this turn, so what is wanted of it is taken before the next await. */
+/** One slice of an L2 table: in the cache for this turn, so what is wanted of it is taken before the next await. */
 export interface Branch {
   readonly l1Index: number;
+  /** Of the table. */
   readonly offset: number;
-  readonly entry: CachedTable<TableBytes>;
-  /** References that the table holds and that which holds it, one for each: a cluster of compressed data may be there many times. */
+  readonly slice: CachedTable<TableBytes>;
+  readonly place: L2Place;
+  /**
+   * References that the slice holds, one for each: a cluster of compressed data may be there many times. The last slice of a table brings
+   * the one that holds the table.
+   */
   readonly references: readonly number[];
 }
 
@@ -34,9 +39,13 @@ export class TableTree {
     for (let l1Index = 0; l1Index < this.l1.entries; l1Index++) {
       const offset = this.l1.l2Offset(l1Index);
       if (offset === 0) continue;
-      const entry = await l2.fetch(offset);
-      const place: L2Place = { file, geometry, table: entry.table, l1Index, l2Offset: offset };
-      yield { l1Index, offset, entry, references: [...referencesOf(place), clusterOf(geometry, offset)] };
+      for (let firstEntry = 0; firstEntry < geometry.l2Entries; firstEntry += l2.sliceEntries) {
+        const slice = await l2.fetch(offset, firstEntry);
+        const place: L2Place = { file, geometry, table: slice.table, l1Index, offset: slice.offset, firstEntry };
+        const references = referencesOf(place);
+        if (firstEntry + l2.sliceEntries === geometry.l2Entries) references.push(clusterOf(geometry, offset));
+        yield { l1Index, offset, slice, place, references };
+      }
     }
   }
 
@@ -61,11 +70,11 @@ export class TableTree {
   }
 }
 
-/** Host clusters that the entries of a table use, once for each use. */
+/** Host clusters that the entries of a slice use, once for each use. */
 function referencesOf(place: L2Place): number[] {
   const { geometry } = place;
   const clusters: number[] = [];
-  for (let index = 0; index < geometry.l2Entries; index++) {
+  for (let index = 0; index < entriesIn(place); index++) {
     const { kind } = kindAt(place, index);
     if (kind === "compressed") {
       const { offset, length } = compressedPlaceAt(place, index);

@@ -1,7 +1,7 @@
 /** References of a whole tree of tables: one more for each, taken back again, or given up; and the flags that follow from them. */
 
 import { clusterOf } from "../format/geometry.ts";
-import { hostOffsetAt, type L2Place } from "../metadata/l2-entry.ts";
+import { entriesIn, hostOffsetAt, type L2Place } from "../metadata/l2-entry.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
 import type { ClusterRun } from "../metadata/free-runs.ts";
 import { kindAt } from "../metadata/owned-space.ts";
@@ -50,7 +50,7 @@ export async function dropTree({ l2, geometry }: Metadata, writable: WritableMet
         await refcounts.lower(cluster, 1);
         continue;
       }
-      if (cluster === clusterOf(geometry, branch.offset)) l2.drop(branch.offset);
+      if (cluster === clusterOf(geometry, branch.offset)) l2.dropTable(branch.offset);
       owned.push({ first: cluster, count: 1 });
     }
     references.commit({ owned: joined(owned), shared: new Map() });
@@ -58,29 +58,26 @@ export async function dropTree({ l2, geometry }: Metadata, writable: WritableMet
 }
 
 /** COPIED is gone from the tree, in its L1 table too: all that it leads to is about to have another owner. */
-export async function clearCopied({ l2, file, geometry }: Metadata, tree: TableTree): Promise<void> {
-  for await (const { l1Index, offset, entry } of tree.branches()) {
-    const { table } = entry;
-    const place: L2Place = { file, geometry, table, l1Index, l2Offset: offset };
+export async function clearCopied({ l2 }: Metadata, tree: TableTree): Promise<void> {
+  for await (const { l1Index, slice, place } of tree.branches()) {
     let changed = false;
-    for (let index = 0; index < geometry.l2Entries; index++)
-      if (hasCluster(kindAt(place, index).kind)) changed = setCopied(table, wordOf(place, index), false) || changed;
-    if (changed) l2.markDirty(entry);
+    for (let index = 0; index < entriesIn(place); index++)
+      if (hasCluster(kindAt(place, index).kind)) changed = setCopied(slice.table, wordOf(place, index), false) || changed;
+    if (changed) l2.slices.markDirty(slice);
     setCopied(tree.l1.table, l1Index, false);
   }
 }
 
 /** COPIED says in the active tables what the refcounts say. The order of writes puts refcounts that fell on disk before the flag. */
 export async function restoreCopied(metadata: Metadata, { refcounts }: WritableMetadata): Promise<void> {
-  const { l1, l2, file, geometry } = metadata;
+  const { l1, l2, geometry } = metadata;
   const isOnly = async (cluster: number): Promise<boolean> => (await refcounts.get(cluster)) === 1;
-  for await (const { l1Index, offset, entry } of new TableTree(metadata, l1).branches()) {
-    using _pin = l2.pin(entry);
-    const { table } = entry;
-    const place: L2Place = { file, geometry, table, l1Index, l2Offset: offset };
-    for (let index = 0; index < geometry.l2Entries; index++) {
+  for await (const { l1Index, offset, slice, place } of new TableTree(metadata, l1).branches()) {
+    using _pin = l2.slices.pin(slice);
+    for (let index = 0; index < entriesIn(place); index++) {
       if (!hasCluster(kindAt(place, index).kind)) continue;
-      if (setCopied(table, wordOf(place, index), await isOnly(clusterOf(geometry, hostOffsetAt(place, index))))) l2.markDirty(entry);
+      const copied = await isOnly(clusterOf(geometry, hostOffsetAt(place, index)));
+      if (setCopied(slice.table, wordOf(place, index), copied)) l2.slices.markDirty(slice);
     }
     setCopied(l1.table, l1Index, await isOnly(clusterOf(geometry, offset)));
   }
