@@ -69,6 +69,13 @@ describe("convert", () => {
     if (line.includes("-S 0") || line.includes("full")) expect(blocksOf(ours) * 512).toBeGreaterThanOrEqual(8 * 1024 * 1024);
   });
 
+  it.each(["one", "1", "snapshot.id=2", "snapshot.name=grün", "snapshot.name=one,snapshot.id=1"])("the snapshot %s", async (words) => {
+    for (const format of ["raw", "qcow2"]) {
+      const { theirs, ours } = await both(`convert -l ${words} -O ${format} @snapshots.qcow2 TARGET`);
+      contentIs(ours, theirs);
+    }
+  });
+
   it("puts several images behind one another", async () => {
     const { theirs, ours } = await both("convert -O raw @odd @base.qcow2 @holes TARGET");
     expect(readFileSync(ours).equals(readFileSync(theirs))).toBe(true);

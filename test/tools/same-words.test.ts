@@ -25,7 +25,7 @@ async function sameAsTheirs(line: string): Promise<void> {
   const [expected, got] = [theirs, ours].map(({ exitCode, stdout }) => ({ exitCode, stdout }));
   if (KNOWN_DIFFERENCES.some((known) => known.words === line)) expect(got).not.toEqual(expected);
   else expect(got).toEqual(expected);
-  if (theirs.exitCode !== 0 && theirs.stdout === "" && theirs.stderr !== "") expect(ours.stderr).toMatch(/^coblock: [^\n]+\n$/);
+  if (ours.exitCode !== 0 && theirs.stdout === "" && theirs.stderr !== "") expect(ours.stderr).toMatch(/^coblock: [^\n]+\n$/);
 }
 
 describe("info", () => {
@@ -148,6 +148,43 @@ describe("measure", () => {
   ])("%s", sameAsTheirs);
 });
 
+describe("snapshot", () => {
+  it.each([...IMAGES])("-l %s", (name) => sameAsTheirs(`snapshot -l @${name}`));
+  it.each([
+    "snapshot -q -l @snapshots.qcow2",
+    "snapshot -U -l @snapshots.qcow2",
+    "snapshot --image-opts -l driver=qcow2,file.filename=@snapshots.qcow2",
+    "snapshot @snapshots.qcow2",
+    "snapshot -f qcow2 -l @snapshots.qcow2",
+    "snapshot --list @snapshots.qcow2",
+    "snapshot -l @missing",
+    "snapshot -l",
+    "snapshot",
+    "snapshot -c",
+    "snapshot -c x",
+    "snapshot -c x @snapshots.qcow2 @holes",
+    "snapshot -l -c x @snapshots.qcow2",
+    "snapshot -c x -a one @snapshots.qcow2",
+    "snapshot -c x -c y @snapshots.qcow2",
+    "snapshot -U -c x @snapshots.qcow2",
+    "snapshot -x @snapshots.qcow2",
+    "snapshot -a nobody @snapshots.qcow2",
+    "snapshot -d nobody @snapshots.qcow2",
+    "snapshot -d 1 @snapshots.qcow2",
+    "snapshot -c x --image-opts driver=raw,file.filename=@holes",
+    "snapshot -a x @top.qed",
+    "snapshot -d x @alone.qed",
+    "snapshot -c x @external.qcow2",
+    "snapshot -a x @external.qcow2",
+    "snapshot -d x @external.qcow2",
+    "snapshot -c x @narrow.qcow2",
+    "measure -O qcow2 -l one @snapshots.qcow2",
+    "measure -O raw -l snapshot.name=grün @snapshots.qcow2",
+    "measure -O raw -l nobody @snapshots.qcow2",
+    "measure -O raw -l one @holes",
+  ])("%s", sameAsTheirs);
+});
+
 describe("words that are refused", () => {
   it.each([
     "",
@@ -194,6 +231,11 @@ describe("words that are refused", () => {
     "convert -O qcow2 -B base.qcow2 -F qcow2 @holes @odd @new",
     "convert -O raw -B base.qcow2 -F qcow2 @middle.qcow2 @new",
     "convert @holes /nonexistent/new",
+    "convert -l nobody -O raw @snapshots.qcow2 @new",
+    "convert -l snapshot.id=one -O raw @snapshots.qcow2 @new",
+    "convert -l snapshot.nonsense=1 -O raw @snapshots.qcow2 @new",
+    "convert -l one -O raw @snapshots.qcow2 @snapshots.qcow2 @new",
+    "convert -l one -O raw @holes @new",
     "check @holes",
     "check --output=json @holes",
     "check -r nonsense @base.qcow2",

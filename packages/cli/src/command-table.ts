@@ -30,7 +30,14 @@ export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, Comma
   ["map", { summary: "list where the bytes of an image are", load: async () => (await import("./commands/map.ts")).command }],
   ["measure", { summary: "tell how large an image file would become", load: async () => (await import("./commands/measure.ts")).command }],
   ["resize", { summary: "make an image larger or smaller", load: async () => (await import("./commands/resize.ts")).command }],
+  [
+    "snapshot",
+    {
+      summary: "list, make, apply and delete the snapshots inside an image",
+      load: async () => (await import("./commands/snapshot.ts")).command,
+    },
+  ],
 ]);
 
 /** Commands of qemu-img 7.2 that are refused by name. */
-export const NOT_THERE_YET: readonly string[] = ["amend", "bitmap", "commit", "dd", "rebase", "snapshot"];
+export const NOT_THERE_YET: readonly string[] = ["amend", "bitmap", "commit", "dd", "rebase"];

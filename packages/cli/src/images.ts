@@ -1,8 +1,16 @@
 /** How commands open the images that their words name. */
 
-import { BlockError, nestOptions, type BlockGraph, type BlockNode, type DescribedNode, type OpenOptions } from "@coblock/core";
+import {
+  BlockError,
+  nestOptions,
+  type BlockGraph,
+  type BlockNode,
+  type DescribedNode,
+  type OpenOptions,
+  type SnapshotSelector,
+} from "@coblock/core";
 import { CommandFailure } from "./failure.ts";
-import { describeAlone } from "./lone-image.ts";
+import { describeAlone, describeName } from "./lone-image.ts";
 import type { Session } from "./session.ts";
 import { parseFlag, parseKeyValues } from "./text/key-values.ts";
 import { parseSize } from "./text/size.ts";
@@ -25,11 +33,13 @@ export interface ImageWords {
   readonly forCheck?: boolean;
   /** Leave the files that the image names unopened. */
   readonly alone?: boolean;
+  /** Open the disk as this snapshot inside the image has it. */
+  readonly snapshot?: SnapshotSelector | undefined;
 }
 
 /** Throws CommandFailure for words that fit nothing, and what `graph.open` throws. */
 export async function openImage(graph: BlockGraph, words: ImageWords, session: Session): Promise<BlockNode> {
-  const { name, format, imageOptions = false, forceShare = false, writable = false, forCheck = false, alone = false } = words;
+  const { name, format, imageOptions = false, forceShare = false, writable = false, forCheck = false, alone = false, snapshot } = words;
   if (imageOptions && format !== undefined) throw new CommandFailure("--image-opts and --format are mutually exclusive");
   if (forceShare && writable) throw new CommandFailure("-U/--force-share is for images that are only read");
   const options = imageOptions ? imageOptionsOf(name) : name;
@@ -40,7 +50,8 @@ export async function openImage(graph: BlockGraph, words: ImageWords, session: S
     forceShare,
     ...(format === undefined ? {} : { driver: format }),
   };
-  const node = await graph.open(alone ? await describeAlone(graph, options, format) : options, opening);
+  const described = alone ? await describeAlone(graph, options, format) : options;
+  const node = await graph.open(snapshot === undefined ? described : await describeSnapshot(graph, described, format, snapshot), opening);
   const guessed = typeof options === "string" && format === undefined && !options.startsWith("json:");
   if (writable && guessed && node.driver === "raw") {
     session.note(
@@ -48,6 +59,19 @@ export async function openImage(graph: BlockGraph, words: ImageWords, session: S
     );
   }
   return node;
+}
+
+async function describeSnapshot(
+  graph: BlockGraph,
+  options: string | DescribedNode,
+  format: string | undefined,
+  snapshot: SnapshotSelector,
+): Promise<DescribedNode> {
+  const described = typeof options === "string" ? await describeName(graph, options, format) : options;
+  const { optionNames } = await graph.driver(described.driver);
+  if (!optionNames.includes("snapshot"))
+    throw new CommandFailure(`Failed to load snapshot: format '${described.driver}' has no snapshots inside its images`);
+  return { ...described, snapshot } as DescribedNode;
 }
 
 /** The size as qemu-img tells it: whole sectors. */
@@ -91,11 +115,11 @@ export function imageOptionsOf(text: string): string | DescribedNode {
   return named;
 }
 
-const TEXT_OPTIONS = ["driver", "filename", "node-name", "discard", "locking"];
+const TEXT_OPTIONS = ["driver", "filename", "node-name", "discard", "locking", "snapshot"];
 
 function typedValue(dotted: string, value: string): string | number | boolean | null {
   const name = dotted.slice(dotted.lastIndexOf(".") + 1);
-  if (TEXT_OPTIONS.includes(name)) return value;
+  if (TEXT_OPTIONS.includes(name) || dotted.startsWith("snapshot.")) return value;
   if (name === "backing" && value === "") return null;
   if (value === "on" || value === "off") return parseFlag(value, dotted);
   return /^\d+(?:\.\d+)?[bkmgtpe]?$/i.test(value) ? parseSize(value, dotted) : value;
@@ -105,7 +129,8 @@ function withFileDrivers(options: Readonly<Record<string, unknown>>, isTop: bool
   const complete: Record<string, unknown> = {};
   if (!isTop && options["driver"] === undefined) complete["driver"] = "file";
   for (const [name, value] of Object.entries(options)) {
-    complete[name] = typeof value === "object" && value !== null ? withFileDrivers(value as Record<string, unknown>, false) : value;
+    const isNode = typeof value === "object" && value !== null && name !== "snapshot";
+    complete[name] = isNode ? withFileDrivers(value as Record<string, unknown>, false) : value;
   }
   return complete;
 }

@@ -20,7 +20,8 @@ export async function describeAlone(
   return { ...described, ...Object.fromEntries(closed) } as DescribedNode;
 }
 
-async function describeName(graph: BlockGraph, name: string, format: string | undefined): Promise<DescribedNode> {
+/** A name as the driver that it is opened with, of format `format`, or probed. */
+export async function describeName(graph: BlockGraph, name: string, format: string | undefined): Promise<DescribedNode> {
   const parsed = parseFileName(name);
   if (parsed.kind === "json") return parsed.options as unknown as DescribedNode;
   const driver = format ?? (await probe(graph, name));

@@ -1,6 +1,6 @@
 /** `coblock convert`: copies images into a new one. */
 
-import { BlockError, copyDisk, JobControl, type BlockGraph, type BlockNode } from "@coblock/core";
+import { BlockError, copyDisk, JobControl, type BlockGraph, type BlockNode, type SnapshotSelector } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
 import { absent, flag, value, values, type CommandLine } from "../command-line.ts";
 import { makeTarget, openTarget, sharedDepthOf, type TargetWords } from "../convert-target.ts";
@@ -9,6 +9,7 @@ import { CommandFailure } from "../failure.ts";
 import { checkCacheMode, diskSize, loadFormat, openImage } from "../images.ts";
 import type { Progress } from "../progress.ts";
 import type { Session } from "../session.ts";
+import { parseSnapshotWords } from "../snapshot-words.ts";
 import { parseCount, parseSize } from "../text/size.ts";
 
 const OPTIONS = {
@@ -32,7 +33,7 @@ const OPTIONS = {
   forceShare: flag("U", "force-share"),
   compress: absent("c", "compress"),
   copyOffloading: absent("C"),
-  snapshot: absent("l", "snapshot"),
+  snapshot: value("l"),
   rateLimit: value("r", "rate-limit"),
   bitmaps: absent(undefined, "bitmaps"),
   skipBrokenBitmaps: absent(undefined, "skip-broken-bitmaps"),
@@ -41,11 +42,12 @@ type Words = CommandLine<typeof OPTIONS>["options"];
 
 const HELP = `
 usage: coblock convert [-f fmt] [-O output_fmt] [-o options] [-B backing_file -F backing_fmt] [-S sparse_size] [-m num] [-W] [-n [--target-is-zero]]
-         [-r rate_limit] [--salvage] [-t cache] [-T src_cache] [-p] [-q] [--image-opts] [--target-image-opts] [-U] filename [filename2 ...] output_filename
+         [-r rate_limit] [--salvage] [-t cache] [-T src_cache] [-p] [-q] [--image-opts] [--target-image-opts] [-U] [-l snapshot] filename [filename2 ...] output_filename
 Several images are put one behind the other.
   -O, -o       format (default raw) and options of the new image; -o help lists them
   -B, -F       the new image holds only what differs from that file, which must have the content of the source's backing file
   -S size      zeros of at least that many bytes are not stored (default 4k); 0 stores everything
+  -l snapshot  copy the disk as that snapshot inside the image has it: an ID, else a name, or snapshot.id=ID,snapshot.name=NAME
   -m num       pieces in flight, 1 to 16 (default 4)
   -r rate      at most that many bytes a second
   -n           the target is there already
@@ -112,18 +114,20 @@ function checkWords(options: Words, sourceCount: number): Settings {
   if (options.noCreate && options.creation.length > 0) throw new CommandFailure("-o has no effect when skipping image creation");
   if (options.targetIsZero && !options.noCreate) throw new CommandFailure("--target-is-zero requires use of -n flag");
   if (options.targetImageOptions && !options.noCreate) throw new CommandFailure("--target-image-opts requires use of -n flag");
+  if (options.snapshot !== undefined && sourceCount > 1) throw new CommandFailure("No support for concatenating multiple snapshot");
   if (options.backingFile !== undefined && sourceCount > 1) {
     throw new CommandFailure("Having a backing file for the target makes no sense when concatenating multiple input images");
   }
   return { sparseSize, rateLimit, parallel };
 }
 
-function sourceWords({ format, imageOptions, forceShare }: Words): {
+function sourceWords({ format, imageOptions, forceShare, snapshot }: Words): {
+  readonly snapshot: SnapshotSelector | undefined;
   readonly format: string | undefined;
   readonly imageOptions: boolean;
   readonly forceShare: boolean;
 } {
-  return { format, imageOptions, forceShare };
+  return { format, imageOptions, forceShare, snapshot: parseSnapshotWords(snapshot) };
 }
 
 interface Conversion {

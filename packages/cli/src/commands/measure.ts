@@ -2,12 +2,13 @@
 
 import type { BlockDriver, BlockNode, CreateValue, MeasuredContent } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
-import { absent, flag, value, values } from "../command-line.ts";
+import { flag, value, values } from "../command-line.ts";
 import { parseCreationOptions, type CreationOptions } from "../creation-options.ts";
 import { CommandFailure } from "../failure.ts";
 import { diskSize, loadFormat, openImage, wantsJson, type ImageWords } from "../images.ts";
 import { bitmapBytes } from "../bitmap-size.ts";
 import type { Session } from "../session.ts";
+import { parseSnapshotWords } from "../snapshot-words.ts";
 import { formatJson } from "../text/json.ts";
 import { parseSize } from "../text/size.ts";
 
@@ -17,13 +18,13 @@ const OPTIONS = {
   creation: values("o", "options"),
   size: value(undefined, "size"),
   output: value(undefined, "output"),
-  snapshot: absent("l", "snapshot"),
+  snapshot: value("l"),
   imageOptions: flag(undefined, "image-opts"),
   forceShare: flag("U", "force-share"),
 } as const;
 
 const HELP = `
-usage: coblock measure [--output=human|json] [-O output_fmt] [-o options] [--size N | [-f fmt] [--image-opts] [-U] filename]
+usage: coblock measure [--output=human|json] [-O output_fmt] [-o options] [--size N | [-f fmt] [-l snapshot] [--image-opts] [-U] filename]
 Tells how large a new image of that size would be, or a copy of that image.`;
 
 interface Measured {
@@ -48,7 +49,8 @@ export const command: Command = defineCommand({
     const creation = parseCreationOptions(driver, options.creation);
     if (size !== undefined) return print(await measure(driver, creation, { size }), json, session);
     if (name === undefined) throw new CommandFailure("measure: Either --size N or one filename must be specified.");
-    const words: ImageWords = { name, format: options.format, imageOptions: options.imageOptions, forceShare: options.forceShare };
+    const { format, imageOptions, forceShare } = options;
+    const words: ImageWords = { name, format, imageOptions, forceShare, snapshot: parseSnapshotWords(options.snapshot) };
     await using image = await openImage(graph, words, session);
     const content = { size: diskSize(image), extents: image.extents(), hasBacking: creation.backingFile !== undefined };
     const measured = await measure(driver, creation, content);

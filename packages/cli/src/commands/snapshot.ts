@@ -1,0 +1,71 @@
+/** `coblock snapshot`: lists, makes, applies and deletes the snapshots inside an image. */
+
+import { BlockError, type BlockNode } from "@coblock/core";
+import { defineCommand, type Command } from "../command.ts";
+import { flag, value, values, type CommandLine } from "../command-line.ts";
+import { CommandFailure } from "../failure.ts";
+import { openImage } from "../images.ts";
+import type { Session } from "../session.ts";
+import { describeSnapshots } from "../text/snapshot-list.ts";
+
+const OPTIONS = {
+  list: flag("l"),
+  apply: values("a"),
+  create: values("c"),
+  delete: values("d"),
+  format: value("f", "format"),
+  quiet: flag("q", "quiet"),
+  imageOptions: flag(undefined, "image-opts"),
+  forceShare: flag("U", "force-share"),
+} as const;
+
+const HELP = `
+usage: coblock snapshot [-f fmt] [--image-opts] [-U] [-q] [-l | -a snapshot | -c snapshot | -d snapshot] filename
+  -l           list the snapshots inside the image
+  -a snapshot  make the disk, with its size, what it was; what it is now is lost (an ID, else a name)
+  -c snapshot  make a snapshot of that name
+  -d snapshot  delete the first snapshot of that name`;
+
+export const command: Command = defineCommand({
+  name: "snapshot",
+  help: HELP,
+  options: OPTIONS,
+  run: async ({ options, operands }, session) => {
+    const action = chosenAction(options);
+    const [name, ...more] = operands;
+    if (name === undefined || more.length > 0) throw new CommandFailure("snapshot: Expecting one image file name");
+    const { format, imageOptions, forceShare } = options;
+    const writable = action !== undefined && action.kind !== "list";
+    await using graph = session.createGraph();
+    await using image = await openImage(graph, { name, format, imageOptions, forceShare, writable }, session);
+    if (action !== undefined) await run(image, action, session);
+    return 0;
+  },
+});
+
+type Action = { readonly kind: "list" } | { readonly kind: "apply" | "create" | "delete"; readonly snapshot: string };
+
+function chosenAction(options: CommandLine<typeof OPTIONS>["options"]): Action | undefined {
+  const actions: Action[] = options.list ? [{ kind: "list" }] : [];
+  for (const kind of ["apply", "create", "delete"] as const) for (const snapshot of options[kind]) actions.push({ kind, snapshot });
+  if (actions.length > 1) throw new CommandFailure("Cannot mix '-l', '-a', '-c', '-d'");
+  return actions[0];
+}
+
+async function run({ snapshots }: BlockNode, action: Action, session: Session): Promise<void> {
+  if (action.kind === "list")
+    return session.output.print(
+      describeSnapshots(snapshots.list())
+        .map((line) => `${line}\n`)
+        .join(""),
+    );
+  const { kind, snapshot } = action;
+  try {
+    if (kind === "create") await snapshots.create(snapshot);
+    else if (kind === "apply") await snapshots.apply(snapshot);
+    else await snapshots.delete({ name: snapshot });
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    throw new CommandFailure(`Could not ${kind} snapshot '${snapshot}': ${error.message}`, 1, { cause: error });
+  }
+}
