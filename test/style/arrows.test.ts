@@ -18,7 +18,7 @@ const LAYERS: readonly string[][] = [
   ["index.ts"],
   ["jobs"],
   ["graph.ts", "graph"],
-  ["node.ts", "child.ts", "extents.ts", "readable.ts", "snapshots.ts"],
+  ["node.ts", "child.ts", "extents.ts", "readable.ts", "reopen.ts", "snapshots.ts"],
   ["request"],
   ["mapping"],
   ["drivers"],

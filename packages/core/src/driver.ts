@@ -8,7 +8,8 @@ import type { WaitOptions } from "./coroutine/held.ts";
 import type { Offload } from "./coroutine/offload.ts";
 import type { BlockError } from "./errors.ts";
 import type { DriverOptions, NodeOptions } from "./options.ts";
-import type { ImageSnapshots } from "./snapshots.ts";
+import type { PreparedReopen } from "./reopen.ts";
+import type { ImageSnapshots, SnapshotInfo } from "./snapshots.ts";
 
 /** Inside the request path only: done already, or a promise. Drivers may throw synchronously or reject. */
 export type MaybePromise<T> = T | Promise<T>;
@@ -36,6 +37,8 @@ export interface BlockDriver<Name extends keyof DriverOptions = keyof DriverOpti
   readonly kind: DriverKind;
   /** Names of its own options, camelCase; any other is refused by name. */
   readonly optionNames: readonly string[];
+  /** Those that `reopen` of an image can change. */
+  readonly reopenOptionNames?: readonly string[];
   open(options: DriverOptions[Name], context: OpenContext): Promise<BlockImage | MappedImage>;
   /** Options of `create` (qemu-img's `-o`); absent with `create`. */
   readonly createOptions?: readonly CreateOption[];
@@ -110,8 +113,11 @@ export interface ImageBasics extends AsyncDisposable {
   check?(options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult>;
   /** Stops the image's own coroutines (cache cleaner, need-check) for drain and close; they go on when the result is disposed. */
   quiesce?(): Promise<AsyncDisposable>;
-  /** Prepare, then commit or abort: nothing is half applied. Called in exclusive mode. */
-  reopen?(options: object): Promise<{ commit(): Promise<void>; abort(): Promise<void> }>;
+  /**
+   * Prepares other options: all that can fail or needs I/O. Called in exclusive mode with options of `reopenOptionNames`; one that is
+   * `undefined` goes back to its default. On failure everything is as it was.
+   */
+  reopen?(options: object): Promise<PreparedReopen>;
   /** Present where the format keeps snapshots inside the image. */
   readonly snapshots?: ImageSnapshots;
   /** Never opens another file. */
@@ -385,14 +391,4 @@ export interface ImageInfo {
   readonly snapshots?: readonly SnapshotInfo[];
   /** qemu-img's "Format specific information": type and data, in its spelling and order. */
   readonly formatSpecific?: { readonly type: string; readonly data: Readonly<Record<string, unknown>> };
-}
-/** An internal snapshot; `vmStateSize` in bytes. */
-export interface SnapshotInfo {
-  readonly id: string;
-  readonly name: string;
-  readonly vmStateSize: number;
-  readonly dateSeconds: number;
-  readonly dateNanoseconds: number;
-  readonly vmClockNanoseconds: bigint;
-  readonly icount?: bigint;
 }

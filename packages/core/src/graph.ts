@@ -14,6 +14,7 @@ import { NodeFactory, type Place } from "./graph/node-factory.ts";
 import { NodeTable } from "./graph/node-table.ts";
 import type { BlockNode } from "./node.ts";
 import type { NodeOptions } from "./options.ts";
+import { type NodeChange, reopenNodes } from "./reopen.ts";
 import { TurnBudget } from "./request/turn-budget.ts";
 
 /** What a graph works with. */
@@ -85,6 +86,11 @@ export class BlockGraph implements AsyncDisposable {
   /** Makes a new image. Throws INVALID_OPTION for options that the driver does not have. */
   async create(options: CreateOptions, creating: WaitOptions = {}): Promise<void> {
     await createImage(this.#parts, this.#factory, options, creating);
+  }
+
+  /** `BlockNode.reopen` of several nodes: all are changed, or none is. */
+  reopen(changes: readonly NodeChange[]): Promise<void> {
+    return reopenNodes(changes);
   }
 
   node(name: string): BlockNode | undefined {

@@ -11,9 +11,10 @@ export { nestOptions, parseFileName, resolveBeside, type ParsedName } from "./gr
 export type { ImplicitOpen, ImplicitOpenRule } from "./graph/graph-parts.ts";
 export { BlockNode, type DrainedNode } from "./node.ts";
 export type { CommonOptions, DescribedNode, DriverOptions, NodeOptions } from "./options.ts";
+export type { NodeChange, PreparedReopen, ReopenOptions } from "./reopen.ts";
 export type { RequestKind } from "./request/tracker.ts";
 export type { RequestTrace } from "./request/trace.ts";
-export { findSnapshot, type ImageSnapshots, type NodeSnapshots, type SnapshotSelector } from "./snapshots.ts";
+export { findSnapshot, type ImageSnapshots, type NodeSnapshots, type SnapshotInfo, type SnapshotSelector } from "./snapshots.ts";
 
 export { alignDown, alignUp, isPowerOfTwo } from "./binary/align.ts";
 export { isZero, MAX_ZEROS, zeros } from "./binary/zeros.ts";

@@ -6,6 +6,7 @@ import type { LockReport, WaitOptions } from "./coroutine/held.ts";
 import type { Clock } from "./coroutine/clock.ts";
 import { touch } from "./coroutine/witness.ts";
 import type {
+  BlockDriver,
   BlockImage,
   CheckOptions,
   CheckResult,
@@ -22,6 +23,7 @@ import { BlockError } from "./errors.ts";
 import { extentsOf, type BlockStatus, type ExtentRange, rangeReadsAsZero } from "./extents.ts";
 import { Failures } from "./failures.ts";
 import { readableOf } from "./readable.ts";
+import { checkReopenOptions, NOTHING_TO_REOPEN, type PreparedReopen, reopenNodes, type ReopenOptions } from "./reopen.ts";
 import { RequestPath } from "./request/path.ts";
 import type { TurnBudget } from "./request/turn-budget.ts";
 import { NodeSnapshots } from "./snapshots.ts";
@@ -38,8 +40,7 @@ let nextSerial = 0;
 /** How a node is put together; the graph alone does it. */
 export interface BlockNodeParts {
   readonly name: string;
-  readonly driver: string;
-  readonly kind: DriverKind;
+  readonly driver: BlockDriver;
   readonly fileName: string;
   readonly readOnly: boolean;
   /** Opened to be checked: nothing is written but repairs. */
@@ -82,15 +83,16 @@ export class BlockNode implements AsyncDisposable {
   constructor(parts: BlockNodeParts) {
     this.#parts = parts;
     this.name = parts.name;
-    this.driver = parts.driver;
-    this.kind = parts.kind;
+    this.driver = parts.driver.name;
+    this.kind = parts.driver.kind;
     this.fileName = parts.fileName;
     this.readOnly = parts.readOnly;
     this.children = parts.children;
-    this.requests = new RequestPath({ ...parts, noFlush: parts.noFlush && parts.kind === "protocol" });
+    this.requests = new RequestPath({ ...parts, noFlush: parts.noFlush && this.kind === "protocol" });
     this.#exclusive = new CoMutex(`${parts.name} exclusive`, parts.clock);
     this.snapshots = new NodeSnapshots({
       ...parts,
+      driver: this.driver,
       nodeName: parts.name,
       snapshots: parts.image.snapshots,
       exclusive: (section) => this.exclusive(section),
@@ -169,6 +171,20 @@ export class BlockNode implements AsyncDisposable {
     await this.exclusive(
       () => image.resize?.(size, { preallocation: options.preallocation ?? "off", shrink: options.shrink ?? false }) ?? Promise.resolve(),
     );
+  }
+
+  /**
+   * Changes options of the open image, with no request beside: all that are named or, where one is refused or something fails, none. Rejects
+   * with INVALID_OPTION, and UNSUPPORTED_FEATURE where the driver can change none. `BlockGraph.reopen` changes several nodes at once.
+   */
+  async reopen(options: ReopenOptions): Promise<void> {
+    await reopenNodes([{ node: this, options }]);
+  }
+
+  /** @internal In exclusive mode. */
+  async prepareReopen(options: ReopenOptions): Promise<PreparedReopen> {
+    checkReopenOptions(this.#parts.driver, options, this.fileName, this.name);
+    return (await this.requests.image.reopen?.(options)) ?? NOTHING_TO_REOPEN;
   }
 
   /** Checks the metadata with no request beside; `report` gets each finding as it is found. `undefined`: the driver has no check. */

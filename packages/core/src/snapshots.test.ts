@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import type { SnapshotInfo } from "./driver.ts";
-import { findSnapshot, type ImageSnapshots, NodeSnapshots } from "./snapshots.ts";
+import { findSnapshot, type ImageSnapshots, NodeSnapshots, type SnapshotInfo } from "./snapshots.ts";
 
 const info = (id: string, name: string): SnapshotInfo => ({
   id,

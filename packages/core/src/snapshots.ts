@@ -1,7 +1,17 @@
 /** Snapshots that an image keeps inside itself: what a format does for them, and how its users reach it. */
 
-import type { SnapshotInfo } from "./driver.ts";
 import { BlockError } from "./errors.ts";
+
+/** An internal snapshot; `vmStateSize` in bytes. */
+export interface SnapshotInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly vmStateSize: number;
+  readonly dateSeconds: number;
+  readonly dateNanoseconds: number;
+  readonly vmClockNanoseconds: bigint;
+  readonly icount?: bigint;
+}
 
 /** Which snapshot: its ID, or else its name; or the first that fits all that is given. */
 export type SnapshotSelector = string | { readonly id?: string; readonly name?: string };

@@ -19,22 +19,22 @@ export interface Qcow2Options extends CacheOptions {
   readonly snapshot?: SnapshotSelector;
 }
 
-/** What is kept of an image's tables, and for how long: QEMU's options of these names. */
+/** What is kept of an image's tables, and for how long: QEMU's options of these names, which `reopen` can change. */
 export interface CacheOptions {
   /** Bytes of L2 tables and refcount blocks together. With one of the two below it says the other; not with both. */
-  readonly cacheSize?: number;
+  readonly cacheSize?: number | undefined;
   /** Bytes of L2 tables kept in memory. Default 32 MiB, and never more than what covers the disk; at least two slices. */
-  readonly l2CacheSize?: number;
+  readonly l2CacheSize?: number | undefined;
   /** Bytes of L2 table that are loaded and kept as one: a power of two from 512 to the cluster size. Default a cluster; where the cache does not cover the disk at most 4096. */
-  readonly l2CacheEntrySize?: number;
+  readonly l2CacheEntrySize?: number | undefined;
   /** Bytes of refcount blocks kept in memory. Default and least: four blocks. */
-  readonly refcountCacheSize?: number;
+  readonly refcountCacheSize?: number | undefined;
   /** Seconds after which tables that nobody used are dropped; 0: never. Default 600. */
-  readonly cacheCleanInterval?: number;
+  readonly cacheCleanInterval?: number | undefined;
 }
 
 /** Those that can be changed while the image is open. */
-const CACHE_OPTION_NAMES: readonly (keyof CacheOptions)[] = [
+export const CACHE_OPTION_NAMES: readonly (keyof CacheOptions)[] = [
   "cacheSize",
   "l2CacheSize",
   "l2CacheEntrySize",

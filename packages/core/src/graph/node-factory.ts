@@ -131,8 +131,7 @@ export class NodeFactory {
     const mapped = "lookup" in image;
     const node = new BlockNode({
       name,
-      driver: driver.name,
-      kind: driver.kind,
+      driver,
       fileName: context.children.get("file")?.fileName ?? ownFileName(parts.options) ?? name,
       readOnly: place.readOnly,
       forCheck: place.forCheck,

@@ -20,6 +20,7 @@ import type {
   ZeroOptions,
 } from "../driver.ts";
 import { Failures } from "../failures.ts";
+import type { PreparedReopen } from "../reopen.ts";
 import type { ImageSnapshots } from "../snapshots.ts";
 import { AddressLookup } from "./address-lookup.ts";
 import type { AllocationSlots } from "./allocation-slots.ts";
@@ -51,6 +52,7 @@ export class MappingEngine implements BlockImage {
   #flushFailure: { readonly error: unknown } | undefined;
   readonly limits: ImageLimits;
   /** Present where the format has them. */
+  readonly reopen?: (options: object) => Promise<PreparedReopen>;
   readonly resize?: (size: number, options: ResizeOptions) => Promise<void>;
   readonly snapshots?: ImageSnapshots;
   readonly check?: (options: CheckOptions, report: (finding: Finding) => void) => Promise<CheckResult>;
@@ -84,6 +86,7 @@ export class MappingEngine implements BlockImage {
     services.attach(image.storage);
     if (image.resize !== undefined) this.resize = (size, options) => this.#resize(size, options);
     if (image.snapshots !== undefined) this.snapshots = this.#settledBefore(image.snapshots);
+    if (image.reopen !== undefined) this.reopen = (options) => this.#reopen(options);
     if (image.check !== undefined) this.check = (options, report) => this.#check(options, report);
   }
 
@@ -205,6 +208,12 @@ export class MappingEngine implements BlockImage {
   async #settleBeforeChange(): Promise<void> {
     await this.#writer.prepare();
     await this.#flushAndSettle();
+  }
+
+  async #reopen(options: object): Promise<PreparedReopen> {
+    if (!this.#readOnly) await this.#flushAndSettle();
+    assert(this.#image.reopen !== undefined, "set only where the image has it");
+    return this.#image.reopen(options);
   }
 
   async #check(options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {

@@ -16,6 +16,7 @@ import type {
   MappedImage,
   Mapping,
   OpenContext,
+  PreparedReopen,
   ResizeOptions,
   Wait,
 } from "@coblock/core";
@@ -23,10 +24,10 @@ import { assert } from "@coblock/core";
 import { RAW_EXTERNAL_DATA } from "../format/features.ts";
 import type { Geometry } from "../format/geometry.ts";
 import { checkImage } from "../maintenance/check.ts";
-import { CacheCleaner } from "../metadata/cache-cleaner.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
 import type { CacheOptions } from "../options.ts";
 import { abandon, allocate, link, type Ticket } from "./allocate.ts";
+import { CacheControl } from "./cache-control.ts";
 import { type ClearParts, unmapClusters, zeroClusters } from "./clear.ts";
 import { ClusterCodec } from "./cluster-codec.ts";
 import type { Description } from "./description.ts";
@@ -49,7 +50,6 @@ export interface Qcow2ImageParts {
   readonly unreadable: BlockError | undefined;
   /** As it was opened. */
   readonly cacheOptions: CacheOptions;
-  readonly cleanIntervalMs: number;
 }
 
 export class Qcow2Image implements MappedImage<Metadata, Ticket> {
@@ -64,7 +64,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   readonly encode?: (unit: Uint8Array) => Promise<Uint8Array | undefined>;
   readonly #parts: Qcow2ImageParts;
   readonly #lookup: LookupParts;
-  readonly #cleaner: CacheCleaner;
+  readonly #caches: CacheControl;
   #description: Description;
   #size: number;
 
@@ -80,7 +80,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     this.subclusterSize = geometry.subclusterSize;
     this.limits = { requestAlignment: 1, zeroAlignment: geometry.subclusterSize, discardAlignment: geometry.clusterSize };
     this.state = parts.state;
-    this.#cleaner = new CacheCleaner(parts.state, context.clock, parts.cleanIntervalMs);
+    this.#caches = new CacheControl(parts.state, geometry, context.clock, parts.cacheOptions);
     this.backing = backing;
     this.storage = data === file ? [file] : [file, data];
     if (!codec.canEncode || geometry.externalData) return;
@@ -144,6 +144,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
       size,
       options,
     );
+    await this.#caches.fit(this.#size);
   }
 
   async check(options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {
@@ -164,14 +165,17 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     return counters?.value ?? {};
   }
 
-  async quiesce(): Promise<AsyncDisposable> {
-    const stopped = await this.#cleaner.stop();
-    return { [Symbol.asyncDispose]: async () => stopped[Symbol.dispose]() };
+  reopen(options: CacheOptions): Promise<PreparedReopen> {
+    return this.#caches.prepare(options, this.#size);
+  }
+
+  quiesce(): Promise<AsyncDisposable> {
+    return this.#caches.quiesce();
   }
 
   /** The engine has written everything out, and core closes the children. No coroutine runs afterwards. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#cleaner.stop();
+    await this.#caches.quiesce();
   }
 
   #snapshotOwner(): SnapshotOwner {

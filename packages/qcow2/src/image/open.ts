@@ -4,7 +4,7 @@ import { BlockError, type BlockChild, type OpenContext } from "@coblock/core";
 import { CORRUPT, DIRTY } from "../format/features.ts";
 import { geometryOf } from "../format/geometry.ts";
 import type { Header } from "../format/header.ts";
-import { cacheSizesOf, cleanIntervalMsOf } from "../metadata/cache-sizes.ts";
+import { cacheSizesOf } from "../metadata/cache-sizes.ts";
 import { openMetadata } from "../metadata/open-metadata.ts";
 import type { Qcow2Options } from "../options.ts";
 import type { Description } from "./description.ts";
@@ -27,7 +27,6 @@ export async function openImage(options: Qcow2Options, context: OpenContext): Pr
   const shown = shownDisk(options, description, context);
   const size = shown.size - (shown.size % SECTOR);
   const cacheSizes = cacheSizesOf(options, geometry, size);
-  const cleanIntervalMs = cleanIntervalMsOf(options);
   const state = await openMetadata({ file, geometry, places: { ...description, header: shown }, context, cacheSizes });
   const data = geometry.externalData ? await openDataFile(options, description, context) : file;
   const backing = await openBacking(options, description, context);
@@ -43,7 +42,6 @@ export async function openImage(options: Qcow2Options, context: OpenContext): Pr
     size,
     unreadable,
     cacheOptions: options,
-    cleanIntervalMs,
   });
 }
 
