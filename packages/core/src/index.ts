@@ -17,6 +17,7 @@ export type { RequestTrace } from "./request/trace.ts";
 export { findSnapshot, type ImageSnapshots, type NodeSnapshots, type SnapshotInfo, type SnapshotSelector } from "./snapshots.ts";
 
 export { alignDown, alignUp, isPowerOfTwo } from "./binary/align.ts";
+export { SparseSet } from "./binary/sparse-set.ts";
 export { isZero, MAX_ZEROS, zeros } from "./binary/zeros.ts";
 
 export type { Clock, TimerOptions } from "./coroutine/clock.ts";
@@ -29,6 +30,7 @@ export { CoQueue } from "./coroutine/queue.ts";
 export { CoRwLock } from "./coroutine/rw-lock.ts";
 export { SimulatedClock, type SimulatedClockOptions } from "./coroutine/simulated-clock.ts";
 export { CoSleep, type SleepOptions } from "./coroutine/sleep.ts";
+export { IdleTask, type IdleTaskOptions } from "./coroutine/idle-task.ts";
 export { SystemClock } from "./coroutine/system-clock.ts";
 export { TaskGroup, type TaskGroupOptions } from "./coroutine/task-group.ts";
 export { observeTouches, type TouchKind, type Witness } from "./coroutine/witness.ts";

@@ -1,7 +1,6 @@
 /** The check of an image: every cluster of the file belongs to one table or one guest cluster, or is leaked. */
 
-import { type CheckOptions, type CheckResult, type Finding, hex, isZero, type MaybePromise } from "@coblock/core";
-import { ClusterMap } from "./cluster-map.ts";
+import { type CheckOptions, type CheckResult, type Finding, hex, isZero, type MaybePromise, SparseSet } from "@coblock/core";
 import { UNALLOCATED, ZERO_CLUSTER } from "./geometry.ts";
 import type { QedFile } from "./qed-file.ts";
 import { Table } from "./table.ts";
@@ -11,11 +10,7 @@ const PIECE_ENTRIES = 128 * 1024;
 
 type Advice = Pick<Finding, "meaning" | "repair" | "risk">;
 const UNREADABLE: Advice = { meaning: "It was not checked.", repair: "None: the file itself fails.", risk: "Its data cannot be read." };
-const NOWHERE: Advice = {
-  meaning: "Its data cannot be read.",
-  repair: "It is cleared, as if never written.",
-  risk: "What it led to is lost.",
-};
+const NOWHERE: Advice = { meaning: "Its data cannot be read.", repair: "It is cleared, as if never written.", risk: "Its data is lost." };
 const TWICE: Advice = { meaning: "A write to one changes both.", repair: "None: copy what is right.", risk: "Writes may damage more." };
 const LEAKED: Advice = { meaning: "Nothing refers to this space.", repair: "None: copy the image.", risk: "None, but for the space." };
 
@@ -24,50 +19,31 @@ const LEAKED: Advice = { meaning: "Nothing refers to this space.", repair: "None
  * and NEED_CHECK where nothing is wrong any more; clusters that are referenced twice, and leaks, cannot be repaired in QED. Rejects where a
  * repair cannot be written.
  */
-export function checkMetadata(file: QedFile, options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {
-  return new MetadataCheck(file, options, report).run();
-}
-
-class MetadataCheck {
+export class MetadataCheck {
   readonly #file: QedFile;
   readonly #options: CheckOptions;
   readonly #report: (finding: Finding) => void;
-  readonly #used: ClusterMap = new ClusterMap();
+  readonly #used: SparseSet = new SparseSet();
   readonly #fileEnd: number;
   readonly #counts = { errors: 0, corruptions: 0, leaks: 0, corruptionsFixed: 0, leaksFixed: 0 };
-  #allocated = 0;
-  #fragmented = 0;
+  readonly #clusters = { total: 0, allocated: 0, fragmented: 0, compressed: 0 };
 
   constructor(file: QedFile, options: CheckOptions, report: (finding: Finding) => void) {
     this.#file = file;
     this.#options = options;
     this.#report = report;
     this.#fileEnd = file.geometry.wholeClusters(file.child.size);
+    this.#clusters.total = Math.ceil(file.header.imageSize / file.geometry.clusterSize);
   }
 
-  /** Leaks are known only after everything was seen. */
+  /** To be called once. Leaks are known only after everything was seen. */
   async run(): Promise<CheckResult> {
-    const { l1Offset, tableClusters, clusterSize } = this.#file.geometry;
+    const { l1Offset, tableClusters } = this.#file.geometry;
     this.#claim(l1Offset, tableClusters, "The L1 table");
     await this.#walk("L1 table", l1Offset, (l2Offset, l1Index) => this.#checkL2(l2Offset, l1Index));
-    if (this.#repairs) await this.#finishRepair();
+    if (this.#options.repair !== "none") await this.#finishRepair();
     if (this.#counts.errors === 0) this.#findLeaks();
-    const total = Math.ceil(this.#file.header.imageSize / clusterSize);
-    return { ...this.#counts, clusters: { total, allocated: this.#allocated, fragmented: this.#fragmented, compressed: 0 } };
-  }
-
-  get #repairs(): boolean {
-    return this.#options.repair !== "none";
-  }
-
-  /** What the last user left in the host's cache must be on stable storage before the mark goes, and only a file that was written is flushed. */
-  async #finishRepair(): Promise<void> {
-    const { errors, corruptions, corruptionsFixed } = this.#counts;
-    const isSound = errors + corruptions === 0;
-    if (this.#file.needsCheck && isSound) {
-      await this.#file.updateHeader({});
-      await this.#file.setNeedCheck(false);
-    } else if (corruptionsFixed > 0) await this.#file.child.flush();
+    return { ...this.#counts, clusters: this.#clusters };
   }
 
   /** Answers whether the L1 entry may stay. */
@@ -78,8 +54,8 @@ class MetadataCheck {
     let last = 0;
     await this.#walk(`L2 table of L1 entry ${l1Index}`, l2Offset, (offset, index) => {
       if (offset === ZERO_CLUSTER) return true;
-      this.#allocated++;
-      if (last !== 0 && offset !== last + clusterSize) this.#fragmented++;
+      this.#clusters.allocated++;
+      if (last !== 0 && offset !== last + clusterSize) this.#clusters.fragmented++;
       last = offset;
       const name = `L2 entry ${index} (L1 entry ${l1Index})`;
       if (!this.#isValid(offset, 1, name, l2Offset + index * 8)) return false;
@@ -93,39 +69,34 @@ class MetadataCheck {
   async #walk(name: string, offset: number, keep: (value: number, index: number) => MaybePromise<boolean>): Promise<void> {
     const { tableEntries } = this.#file.geometry;
     for (let start = 0; start < tableEntries; start += PIECE_ENTRIES) {
-      const piece = await this.#readPiece(name, offset + start * 8, Math.min(PIECE_ENTRIES, tableEntries - start));
-      if (piece === undefined || isZero(piece.bytes)) continue;
+      this.#options.signal?.throwIfAborted();
+      const piece = new Table(Math.min(PIECE_ENTRIES, tableEntries - start));
+      const place = offset + start * 8;
+      try {
+        await this.#file.child.read(place, piece.bytes);
+      } catch (error) {
+        this.#found("errors", `The ${name} cannot be read at ${hex(place)}: ${String(error)}`, place, UNREADABLE);
+        continue;
+      }
+      if (isZero(piece.bytes)) continue;
       let cleared = false;
       for (let index = 0; index < piece.entries; index++) {
         const value = piece.entry(index);
         if (value === UNALLOCATED) continue;
         const kept = keep(value, start + index);
-        if (kept === true || (await kept) || !this.#repairs) continue;
+        if (kept === true || (await kept) || this.#options.repair === "none") continue;
         piece.setRun({ index, count: 1, first: UNALLOCATED, step: 0 });
         cleared = true;
       }
-      if (cleared) await this.#file.child.write(offset + start * 8, piece.bytes);
-    }
-  }
-
-  async #readPiece(name: string, offset: number, entries: number): Promise<Table | undefined> {
-    this.#options.signal?.throwIfAborted();
-    const piece = new Table(entries);
-    try {
-      await this.#file.child.read(offset, piece.bytes);
-      return piece;
-    } catch (error) {
-      this.#counts.errors++;
-      this.#found("error", `The ${name} cannot be read at ${hex(offset)}: ${String(error)}`, offset, UNREADABLE);
-      return undefined;
+      if (cleared) await this.#file.child.write(place, piece.bytes);
     }
   }
 
   #isValid(offset: number, clusters: number, name: string, entryOffset: number): boolean {
     const problem = this.#file.geometry.problemWith(offset, clusters, this.#fileEnd);
     if (problem === undefined) return true;
-    this.#counts[this.#repairs ? "corruptionsFixed" : "corruptions"]++;
-    this.#found("error", `${name} at ${hex(entryOffset)} points to ${problem}`, entryOffset, NOWHERE);
+    const outcome = this.#options.repair === "none" ? "corruptions" : "corruptionsFixed";
+    this.#found(outcome, `${name} at ${hex(entryOffset)} points to ${problem}`, entryOffset, NOWHERE);
     return false;
   }
 
@@ -136,22 +107,30 @@ class MetadataCheck {
     for (let at = offset; at < offset + clusters * clusterSize; at += clusterSize) {
       if (this.#used.add(at / clusterSize)) continue;
       free = false;
-      this.#counts.corruptions++;
-      this.#found("error", `${name} uses the cluster at ${hex(at)}, which is used already`, at, TWICE);
+      this.#found("corruptions", `${name} uses the cluster at ${hex(at)}, which is used already`, at, TWICE);
     }
     return free;
+  }
+
+  /** What the last user left in the host's cache must be on stable storage before the mark goes, and only a file that was written is flushed. */
+  async #finishRepair(): Promise<void> {
+    const isSound = this.#counts.errors + this.#counts.corruptions === 0;
+    if (isSound && this.#file.needsCheck) {
+      await this.#file.updateHeader({});
+      await this.#file.setNeedCheck(false);
+    } else if (this.#counts.corruptionsFixed > 0) await this.#file.child.flush();
   }
 
   #findLeaks(): void {
     const { clusterSize, headerLength } = this.#file.geometry;
     for (const { start, end } of this.#used.gaps(headerLength / clusterSize, this.#fileEnd / clusterSize)) {
       const count = end - start;
-      this.#counts.leaks += count;
-      this.#found("leak", `${count} leaked cluster${count === 1 ? "" : "s"}`, start * clusterSize, LEAKED);
+      this.#found("leaks", `${count} leaked cluster${count === 1 ? "" : "s"}`, start * clusterSize, LEAKED, count);
     }
   }
 
-  #found(severity: Finding["severity"], what: string, offset: number, advice: Advice): void {
-    this.#report({ severity, what, offset, ...advice });
+  #found(count: "errors" | "corruptions" | "corruptionsFixed" | "leaks", what: string, offset: number, advice: Advice, by = 1): void {
+    this.#counts[count] += by;
+    this.#report({ severity: count === "leaks" ? "leak" : "error", what, offset, ...advice });
   }
 }

@@ -17,7 +17,7 @@ export async function create({ filename, size, values, backing }: ImageCreation,
   assert(typeof clusterSize === "number" && typeof tableClusters === "number", "options of create have defaults and types");
   const imageSize = alignUp(size, SECTOR_SIZE);
   const name = new TextEncoder().encode(backing?.filename ?? "");
-  const problem = sizeProblem(clusterSize, tableClusters, BigInt(imageSize)) ?? problemWith(tableClusters, name);
+  const problem = sizeProblem(clusterSize, tableClusters, imageSize) ?? problemWith(tableClusters, name);
   if (problem !== undefined) throw new BlockError("INVALID_OPTION", `${filename}: ${problem}`);
   const file = await context.createFile(filename, clusterSize + tableClusters * clusterSize);
   if (!file.growable) throw new BlockError("INVALID_OPTION", `${filename} cannot grow, and a QED image grows at the end of its file`);

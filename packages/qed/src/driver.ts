@@ -1,7 +1,7 @@
 /** Opens QED images. */
 
 import { type BlockChild, type BlockDriver, BlockError, CoMutex, Guarded, type OpenContext } from "@coblock/core";
-import { checkMetadata } from "./check.ts";
+import { MetadataCheck } from "./check.ts";
 import { create, createOptions } from "./create.ts";
 import type { QedOptions } from "./entry.ts";
 import { QedImage } from "./image.ts";
@@ -38,7 +38,7 @@ async function openBacking(options: QedOptions, file: QedFile, context: OpenCont
 async function makeWritable(file: QedFile, context: OpenContext): Promise<void> {
   if (file.header.autoclearFeatures !== 0n) await file.updateHeader({ autoclearFeatures: 0n });
   if (!file.needsCheck || context.forCheck) return;
-  const { errors, corruptions } = await checkMetadata(file, { repair: "all", signal: context.signal }, () => {});
+  const { errors, corruptions } = await new MetadataCheck(file, { repair: "all", signal: context.signal }, () => {}).run();
   if (errors + corruptions === 0) return;
   const found = `${corruptions} errors that cannot be repaired and ${errors} places that cannot be read`;
   throw new BlockError("CORRUPT_IMAGE", `${file.child.fileName} was not closed cleanly and has ${found}: open it read-only`);

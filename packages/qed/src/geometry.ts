@@ -40,10 +40,11 @@ export class Geometry {
     this.sliceSpan = (this.sliceLength / 8) * header.clusterSize;
   }
 
-  /** Which L1 entry leads to the guest `offset`, and bytes from the start of the L2 table to the slice with its entry. */
-  addressOf(offset: number): { readonly l1Index: number; readonly sliceStart: number } {
+  /** Where the entry of the guest `offset` is: in the L1 table; in bytes from the start of the L2 table to its slice; in the slice. */
+  addressOf(offset: number): { readonly l1Index: number; readonly sliceStart: number; readonly index: number } {
     const sliceStart = Math.floor((offset % this.tableSpan) / this.sliceSpan) * this.sliceLength;
-    return { l1Index: Math.floor(offset / this.tableSpan), sliceStart };
+    const index = Math.floor((offset % this.sliceSpan) / this.clusterSize);
+    return { l1Index: Math.floor(offset / this.tableSpan), sliceStart, index };
   }
 
   /** The part of a file of `fileSize` bytes that is whole clusters: one that is there in part is no cluster of it. */

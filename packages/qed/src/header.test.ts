@@ -137,8 +137,8 @@ test("accepts tables of one cluster, the largest header, an empty image, and nam
 });
 
 test("the most that tables map is exact, also where 64 bits are too few", () => {
-  expect(sizeProblem(4096, 1, 2n ** 30n)).toBeUndefined();
-  expect(sizeProblem(4096, 1, 2n ** 30n + 512n)).toContain("1073741824");
-  expect(sizeProblem(65536, 4, 2n ** 46n)).toBeUndefined();
-  expect(sizeProblem(2 ** 26, 16, 2n ** 53n - 512n)).toBeUndefined();
+  expect(sizeProblem(4096, 1, 2 ** 30)).toBeUndefined();
+  expect(sizeProblem(4096, 1, 2 ** 30 + 512)).toContain("1073741824");
+  expect(sizeProblem(65536, 4, 2 ** 46)).toBeUndefined();
+  expect(sizeProblem(2 ** 26, 16, 2 ** 53 - 512)).toBeUndefined();
 });

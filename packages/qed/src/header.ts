@@ -11,7 +11,7 @@ export const SECTOR_SIZE = 512;
 /** Bytes; QEMU reads no longer name. */
 export const MAX_BACKING_NAME_LENGTH = 1023;
 /** Virtual bytes: offsets are numbers. */
-const MAX_IMAGE_SIZE = BigInt(Number.MAX_SAFE_INTEGER);
+const MAX_IMAGE_SIZE = Number.MAX_SAFE_INTEGER;
 
 export const BACKING_FILE = 0x01n;
 /** The metadata may be inconsistent: to be checked before it is changed. */
@@ -47,38 +47,36 @@ export function parseHeader(bytes: Uint8Array, fileName: string, fileSize: numbe
   if (bytes.length < HEADER_LENGTH) refuse(`the file ends after ${bytes.length} bytes, within the header of ${HEADER_LENGTH}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   if (view.getUint32(0, true) !== MAGIC) refuse("the magic number is missing");
-  const features = view.getBigUint64(16, true);
-  if ((features & ~KNOWN_FEATURES) !== 0n) refuse(`it has unknown ${featureBits(features & ~KNOWN_FEATURES)}`, "UNSUPPORTED_FEATURE");
-  const clusterSize = view.getUint32(4, true);
-  const tableClusters = view.getUint32(8, true);
-  const headerClusters = view.getUint32(12, true);
-  const imageSize = view.getBigUint64(48, true);
-  if (imageSize > MAX_IMAGE_SIZE) refuse(`image size ${imageSize} is above 8 PiB, the most that is supported`, "UNSUPPORTED_FEATURE");
-  refuse(sizeProblem(clusterSize, tableClusters, imageSize));
-  const headerLength = headerClusters * clusterSize;
-  if (headerClusters < 1 || headerLength >= 2 ** 32) refuse(`header size ${headerClusters} clusters is 0, or 4 GiB and more`);
-  const l1Offset = view.getBigUint64(40, true);
-  const l1End = l1Offset + BigInt(tableClusters * clusterSize);
-  if (l1Offset % BigInt(clusterSize) !== 0n || l1Offset < BigInt(headerLength) || l1End > BigInt(fileSize)) {
-    refuse(`L1 table offset ${hex(l1Offset)} is unaligned, inside the header or past the end of the file`);
-  }
-  const backingNameOffset = view.getUint32(56, true);
-  const backingNameLength = view.getUint32(60, true);
-  if ((features & BACKING_FILE) !== 0n && backingNameLength > Math.min(MAX_BACKING_NAME_LENGTH, headerLength - backingNameOffset)) {
-    refuse(`its backing file name of ${backingNameLength} bytes at ${hex(backingNameOffset)} leaves the header, or is longer than 1023`);
-  }
-  return {
-    clusterSize,
-    tableClusters,
-    headerClusters,
-    features,
+  const header: QedHeader = {
+    clusterSize: view.getUint32(4, true),
+    tableClusters: view.getUint32(8, true),
+    headerClusters: view.getUint32(12, true),
+    features: view.getBigUint64(16, true),
     compatFeatures: view.getBigUint64(24, true),
     autoclearFeatures: view.getBigUint64(32, true),
-    l1Offset: Number(l1Offset),
-    imageSize: Number(imageSize),
-    backingNameOffset,
-    backingNameLength,
+    // Above 2^53 these come rounded: too large all the same.
+    l1Offset: Number(view.getBigUint64(40, true)),
+    imageSize: Number(view.getBigUint64(48, true)),
+    backingNameOffset: view.getUint32(56, true),
+    backingNameLength: view.getUint32(60, true),
   };
+  const { clusterSize, tableClusters, l1Offset, imageSize, backingNameLength } = header;
+  const unknown = header.features & ~KNOWN_FEATURES;
+  if (unknown !== 0n) refuse(`it has unknown ${featureBits(unknown)}`, "UNSUPPORTED_FEATURE");
+  if (imageSize > MAX_IMAGE_SIZE) refuse(`image size ${imageSize} is above 8 PiB, the most that is supported`, "UNSUPPORTED_FEATURE");
+  refuse(sizeProblem(clusterSize, tableClusters, imageSize));
+  const headerLength = header.headerClusters * clusterSize;
+  if (headerLength === 0 || headerLength >= 2 ** 32) refuse(`header size ${header.headerClusters} clusters is 0, or 4 GiB and more`);
+  if (l1Offset % clusterSize !== 0 || l1Offset < headerLength || l1Offset + tableClusters * clusterSize > fileSize) {
+    refuse(`L1 table offset ${hex(l1Offset)} is unaligned, inside the header or past the end of the file`);
+  }
+  const longestName = Math.min(MAX_BACKING_NAME_LENGTH, headerLength - header.backingNameOffset);
+  if ((header.features & BACKING_FILE) !== 0n && backingNameLength > longestName) {
+    refuse(
+      `its backing file name of ${backingNameLength} bytes at ${hex(header.backingNameOffset)} leaves the header, or is longer than 1023`,
+    );
+  }
+  return header;
 }
 
 /** Puts the known fields over `bytes`; what follows them stays. */
@@ -97,17 +95,16 @@ export function writeHeader(bytes: Uint8Array, header: QedHeader): void {
   view.setUint32(60, header.backingNameLength, true);
 }
 
-/** Which rule the sizes break. A full L1 table of full L2 tables maps up to 2^80 bytes: exact in bigint alone. */
-export function sizeProblem(clusterSize: number, tableClusters: number, imageSize: bigint): string | undefined {
+/** Which rule the sizes break. A full L1 table of full L2 tables maps up to 2^80 bytes, exact in a number as every power of two. */
+export function sizeProblem(clusterSize: number, tableClusters: number, imageSize: number): string | undefined {
   if (!isPowerOfTwo(clusterSize) || clusterSize < 2 ** 12 || clusterSize > 2 ** 26) {
     return `QED cluster size must be within range [4096, 67108864] and power of 2, not ${clusterSize}`;
   }
-  const tablesFit = isPowerOfTwo(tableClusters) && tableClusters <= 16;
-  if (!tablesFit) return `QED table size must be within range [1, 16] and power of 2, not ${tableClusters}`;
-  const entries = BigInt((tableClusters * clusterSize) / 8);
-  const mapped = entries * entries * BigInt(clusterSize);
-  const largest = mapped < MAX_IMAGE_SIZE ? mapped : MAX_IMAGE_SIZE;
-  if (imageSize % BigInt(SECTOR_SIZE) !== 0n) return `QED image size must be a multiple of ${SECTOR_SIZE}, not ${imageSize}`;
+  if (!isPowerOfTwo(tableClusters) || tableClusters > 16)
+    return `QED table size must be within range [1, 16] and power of 2, not ${tableClusters}`;
+  const entries = (tableClusters * clusterSize) / 8;
+  const largest = Math.min(entries * entries * clusterSize, MAX_IMAGE_SIZE);
+  if (imageSize % SECTOR_SIZE !== 0) return `QED image size must be a multiple of ${SECTOR_SIZE}, not ${imageSize}`;
   return imageSize > largest ? `QED image size must be at most ${largest} with its clusters and tables, not ${imageSize}` : undefined;
 }
 

@@ -17,7 +17,7 @@ import {
   type ResizeOptions,
   type Wait,
 } from "@coblock/core";
-import { checkMetadata } from "./check.ts";
+import { MetadataCheck } from "./check.ts";
 import { ZERO_CLUSTER } from "./geometry.ts";
 import { sizeProblem } from "./header.ts";
 import { NeedCheck } from "./need-check.ts";
@@ -47,7 +47,7 @@ export class QedImage implements MappedImage<QedTables, undefined> {
     this.clusterSize = file.geometry.clusterSize;
     this.#file = file;
     this.#context = context;
-    this.#needCheck = new NeedCheck(file, state.mutex, context);
+    this.#needCheck = new NeedCheck(file, state.mutex, context, backing === undefined);
   }
 
   get size(): number {
@@ -65,7 +65,7 @@ export class QedImage implements MappedImage<QedTables, undefined> {
   }
 
   async link(tables: QedTables, { offset, length, childOffset }: Allocation<undefined>): Promise<void> {
-    await this.#changeMetadata(async () => {
+    await this.#needCheck.during(async () => {
       await tables.extendTo(childOffset + length);
       if (this.backing !== undefined) await this.#context.dataBarrier();
       await tables.publish({ offset, length, first: childOffset });
@@ -79,15 +79,23 @@ export class QedImage implements MappedImage<QedTables, undefined> {
     if (run.kind === "data") return 0;
     if (run.kind === "zero") return run.length;
     const changed = Math.min(run.length, tables.bytesLeftInSlice(offset));
-    await this.#changeMetadata(() => tables.publish({ offset, length: changed, first: ZERO_CLUSTER }));
+    await this.#needCheck.during(() => tables.publish({ offset, length: changed, first: ZERO_CLUSTER }));
     return changed;
   }
 
   /** Grows: a change of the header alone. */
   async resize(size: number, { preallocation }: ResizeOptions): Promise<void> {
-    const problem = this.#resizeProblem(size, preallocation);
-    const { fileName } = this.#file.child;
-    if (problem !== undefined) throw new BlockError("UNSUPPORTED_FEATURE", `${fileName} cannot be resized to ${size} bytes: ${problem}`);
+    const refuse = (problem: string | undefined): void => {
+      const message = `${this.#file.child.fileName} cannot be resized to ${size} bytes: ${problem}`;
+      if (problem !== undefined) throw new BlockError("UNSUPPORTED_FEATURE", message);
+    };
+    const { clusterSize, tableClusters } = this.#file.geometry;
+    const shown = this.backing?.size ?? 0;
+    if (preallocation !== "off") refuse(`QED has no preallocation '${preallocation}'`);
+    if (size < this.size) refuse(`QED images do not shrink, and it has ${this.size}`);
+    // What lies past the old end would show through, instead of zeros.
+    if (size > this.size && shown > this.size) refuse(`the backing file, of ${shown} bytes, would show through past the old end`);
+    refuse(sizeProblem(clusterSize, tableClusters, size));
     using guard = await this.state.lock();
     await guard.value.reload(size);
     await this.#file.updateHeader({ imageSize: size });
@@ -95,7 +103,7 @@ export class QedImage implements MappedImage<QedTables, undefined> {
 
   async check(options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {
     using guard = await this.state.lock(options);
-    const result = await checkMetadata(this.#file, options, report);
+    const result = await new MetadataCheck(this.#file, options, report).run();
     if (result.corruptionsFixed > 0) await guard.value.reload(this.size);
     return result;
   }
@@ -118,26 +126,5 @@ export class QedImage implements MappedImage<QedTables, undefined> {
   /** No coroutine runs afterwards. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#needCheck.quiesce();
-  }
-
-  /** A write of metadata that fails may have left anything on the disk: then NEED_CHECK stays. */
-  async #changeMetadata(change: () => Promise<void>): Promise<void> {
-    try {
-      if (this.backing === undefined) await this.#needCheck.set();
-      await change();
-    } catch (error) {
-      this.#needCheck.distrust();
-      throw error;
-    }
-    this.#needCheck.changed();
-  }
-
-  #resizeProblem(size: number, preallocation: string): string | undefined {
-    if (preallocation !== "off") return `QED has no preallocation '${preallocation}'`;
-    if (size < this.size) return `QED images do not shrink, and it has ${this.size}`;
-    // What lies past the old end would show through, instead of zeros.
-    const shown = this.backing?.size ?? 0;
-    if (size > this.size && shown > this.size) return `the backing file, of ${shown} bytes, would show through past the old end`;
-    return sizeProblem(this.#file.geometry.clusterSize, this.#file.geometry.tableClusters, BigInt(size));
   }
 }

@@ -29,12 +29,16 @@ test("runs end at another value, another step, and the limit", () => {
   table.setRun({ index: 2, count: 3, first: 2 ** 32 - 4096, step: 4096 });
   table.setRun({ index: 5, count: 2, first: 2 ** 32 - 4096, step: 4096 });
   table.setRun({ index: 7, count: 2, first: 1, step: 0 });
-  expect(table.runLength(0, 64, 0)).toBe(2);
-  expect(table.runLength(2, 62, 4096)).toBe(3);
-  expect(table.runLength(2, 2, 4096)).toBe(2);
-  expect(table.runLength(5, 59, 4096)).toBe(2);
-  expect(table.runLength(7, 57, 0)).toBe(2);
-  expect(table.runLength(9, 55, 0)).toBe(55);
+  const run = (index: number, entries: number, step: number, offset = 0): number => table.runLength(10, index, step, offset, entries * 10);
+  expect(run(0, 64, 0)).toBe(20);
+  expect(run(2, 62, 4096)).toBe(30);
+  expect(run(2, 2, 4096)).toBe(20);
+  expect(run(2, 2, 4096, 7)).toBe(20);
+  expect(run(5, 59, 4096)).toBe(20);
+  expect(run(5, 59, 4096, 123)).toBe(17);
+  expect(run(7, 57, 0)).toBe(20);
+  expect(run(9, 99, 0)).toBe(550);
+  expect(table.runLength(10, 0, 0, 3, 1)).toBe(1);
 });
 
 test("sectors are the touched ones alone, and copies", () => {

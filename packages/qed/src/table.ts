@@ -33,12 +33,16 @@ export class Table {
     return this.#view.getUint32(at + 4, true) * HIGH_WORD + this.#view.getUint32(at, true);
   }
 
-  /** How many entries from `index` on, at most `limit`, go up by `step` from the first. */
-  runLength(index: number, limit: number, step: number): number {
+  /**
+   * Guest bytes from `offset` on, at most `length`, over which entries go up by `step`; entry `index` maps the first of them, each `span`.
+   */
+  runLength(span: number, index: number, step: number, offset: number, length: number): number {
+    const inEntry = offset % span;
+    const limit = Math.min(Math.ceil((inEntry + length) / span), this.entries - index);
     const first = this.entry(index);
-    let length = 1;
-    while (length < limit && this.entry(index + length) === first + length * step) length++;
-    return length;
+    let count = 1;
+    while (count < limit && this.entry(index + count) === first + count * step) count++;
+    return Math.min(length, count * span - inEntry);
   }
 
   /** Values are at most 2^53. */

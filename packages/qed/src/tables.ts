@@ -4,6 +4,7 @@ import {
   assert,
   type BlockChild,
   BlockError,
+  type BlockEvent,
   type CoMutex,
   hex,
   type Intent,
@@ -29,8 +30,11 @@ const DEFAULT_CACHED_SLICES = 50;
 export class QedTables {
   readonly #child: BlockChild;
   readonly #geometry: Geometry;
+  /** One table, which stays. */
+  readonly #l1: TableCache<Table>;
   readonly #l2: TableCache<Table>;
-  #l1: Table = new Table(0);
+  /** How many entries the image can use, of the L1 table and of a slice. */
+  #l1Entries = 0;
   #sliceEntries = 0;
   /** Where the next cluster goes: the whole clusters of the file, and what was handed out since. */
   #fileEnd: number;
@@ -41,6 +45,7 @@ export class QedTables {
     this.#geometry = geometry;
     this.#fileEnd = geometry.wholeClusters(child.size);
     const capacity = l2CacheSize === undefined ? DEFAULT_CACHED_SLICES : Math.max(1, Math.floor(l2CacheSize / geometry.sliceLength));
+    this.#l1 = new TableCache({ name: "QED L1 table", lock, capacity: 1, load: (offset) => this.#load(offset, this.#l1Entries) });
     this.#l2 = new TableCache({ name: "QED L2 tables", lock, capacity, load: (offset) => this.#loadSlice(offset) });
   }
 
@@ -57,47 +62,40 @@ export class QedTables {
     return tables;
   }
 
-  /** Reads the tables anew: the image gets another size, or was repaired. If that fails, all stays as it was. */
+  /** Reads the tables anew: the image gets another size, or was repaired. */
   async reload(imageSize: number): Promise<void> {
     const { tableSpan, sliceLength, clusterSize, l1Offset } = this.#geometry;
-    const l1 = new Table(Math.ceil(imageSize / tableSpan));
-    await this.#child.read(l1Offset, l1.bytes);
-    this.#l1 = l1;
+    this.#l1Entries = Math.ceil(imageSize / tableSpan);
     this.#sliceEntries = Math.min(sliceLength / 8, Math.ceil(imageSize / clusterSize));
+    this.#l1.clear();
     this.#l2.clear();
+    await this.#l1.fetch(l1Offset);
   }
 
   /** Joins neighbours of one kind up to the end of a slice, and empty L1 entries. Throws `CORRUPT_IMAGE` for an entry that points nowhere. */
   lookup(offset: number, length: number, intent: Intent): Mapping | Wait {
-    const { clusterSize, sliceSpan } = this.#geometry;
-    const { l1Index, sliceStart } = this.#geometry.addressOf(offset);
-    const tableOffset = this.#l2Offset(l1Index);
-    if (tableOffset === UNALLOCATED) return this.#lookupWithoutTable(l1Index, offset, length);
+    const { clusterSize, tableSpan, l1Offset } = this.#geometry;
+    const { l1Index, sliceStart, index } = this.#geometry.addressOf(offset);
+    const l1 = this.#l1.get(l1Offset);
+    if (l1.kind === "wait") return l1;
+    const tableOffset = this.#l2Offset(l1.table, l1Index);
+    if (tableOffset === UNALLOCATED) return { kind: "unallocated", length: l1.table.runLength(tableSpan, l1Index, 0, offset, length) };
     const found = this.#l2.get(tableOffset + sliceStart, intent);
     if (found.kind === "wait") return found;
     const { table } = found;
-    const index = Math.floor((offset % sliceSpan) / clusterSize);
-    const inCluster = offset % clusterSize;
-    const limit = Math.min(Math.ceil((inCluster + length) / clusterSize), table.entries - index);
     const first = table.entry(index);
     if (first === UNALLOCATED || first === ZERO_CLUSTER) {
-      const run = table.runLength(index, limit, 0) * clusterSize - inCluster;
-      return { kind: first === ZERO_CLUSTER ? "zero" : "unallocated", length: Math.min(length, run) };
+      const kind = first === ZERO_CLUSTER ? "zero" : "unallocated";
+      return { kind, length: table.runLength(clusterSize, index, 0, offset, length) };
     }
     const problem = this.#geometry.problemWith(first, 1, this.#fileEnd);
     if (problem !== undefined) {
       const entryStart = sliceStart + index * 8;
       throw this.#corrupt(`L2 entry ${entryStart / 8} (L1 entry ${l1Index})`, tableOffset + entryStart, problem, offset);
     }
-    const run = table.runLength(index, Math.min(limit, (this.#fileEnd - first) / clusterSize), clusterSize) * clusterSize - inCluster;
-    return { kind: "data", length: Math.min(length, run), child: this.#child, childOffset: first + inCluster, writable: true };
-  }
-
-  #lookupWithoutTable(l1Index: number, offset: number, length: number): Mapping {
-    const { tableSpan } = this.#geometry;
-    const inTable = offset % tableSpan;
-    const limit = Math.min(Math.ceil((inTable + length) / tableSpan), this.#l1.entries - l1Index);
-    return { kind: "unallocated", length: Math.min(length, this.#l1.runLength(l1Index, limit, 0) * tableSpan - inTable) };
+    const childOffset = first + (offset % clusterSize);
+    const run = table.runLength(clusterSize, index, clusterSize, offset, Math.min(length, this.#fileEnd - childOffset));
+    return { kind: "data", length: run, child: this.#child, childOffset, writable: true };
   }
 
   /** Guest bytes from `offset` to the end of what its slice maps. */
@@ -136,24 +134,13 @@ export class QedTables {
    * They hold no data so far, and the data that they get is written.
    */
   async publish({ offset, length, first }: Readonly<Record<"offset" | "length" | "first", number>>): Promise<void> {
-    const { sliceSpan, clusterSize } = this.#geometry;
-    const { l1Index, sliceStart } = this.#geometry.addressOf(offset);
-    const index = (offset % sliceSpan) / clusterSize;
+    const { clusterSize, l1Offset } = this.#geometry;
+    const { l1Index, sliceStart, index } = this.#geometry.addressOf(offset);
     const run: EntryRun = { index, count: length / clusterSize, first, step: first === ZERO_CLUSTER ? 0 : clusterSize };
-    const tableOffset = this.#l2Offset(l1Index);
+    const { table: l1 } = await this.#l1.fetch(l1Offset);
+    const tableOffset = this.#l2Offset(l1, l1Index);
     if (tableOffset === UNALLOCATED) return this.#publishNewTable(l1Index, sliceStart, run);
-    const sliceOffset = tableOffset + sliceStart;
-    const cached = await this.#l2.fetch(sliceOffset);
-    try {
-      // A slice whose write is in flight must stay the only one of its kind.
-      using _pin = this.#l2.pin(cached);
-      await this.#child.event("l2_update");
-      await this.#writeRun(sliceOffset, cached.table, run);
-    } catch (error) {
-      // How much of it was written is known to the disk alone: the next lookup asks it.
-      this.#l2.drop(sliceOffset);
-      throw error;
-    }
+    await this.#update(this.#l2, tableOffset + sliceStart, run, "l2_update");
   }
 
   /** The table must be on stable storage before the L1 entry that leads to it can be. Its other slices read as zeros: they were never written. */
@@ -166,58 +153,47 @@ export class QedTables {
     await this.#child.write(offset + sliceStart, slice.bytes);
     await this.extendTo(offset + this.#geometry.tableLength);
     await this.#child.flush();
-    await this.#child.event("l1_update");
-    await this.#writeL1Entry(l1Index, offset);
+    await this.#update(this.#l1, this.#geometry.l1Offset, { index: l1Index, count: 1, first: offset, step: 0 }, "l1_update");
     await this.#l2.insert(offset + sliceStart, slice);
   }
 
-  /** Where that fails, memory takes over what the disk has. */
-  async #writeL1Entry(index: number, tableOffset: number): Promise<void> {
+  /** The touched sectors go out from a copy; memory follows the disk. How much of a failed write is there is known to the disk alone: the next lookup asks it. */
+  async #update(cache: TableCache<Table>, offset: number, run: EntryRun, event: BlockEvent): Promise<void> {
+    const cached = await cache.fetch(offset);
+    const { table } = cached;
     try {
-      await this.#writeRun(this.#geometry.l1Offset, this.#l1, { index, count: 1, first: tableOffset, step: 0 });
+      // A table whose write is in flight must stay the only one of its kind.
+      using _pin = cache.pin(cached);
+      for (let index = run.index; index < run.index + run.count; index++) {
+        assert(table.entry(index) <= ZERO_CLUSTER, `entry ${index} of the table at ${hex(offset)} leads somewhere already`);
+      }
+      await this.#child.event(event);
+      const sectors = table.sectorsWith(run);
+      await this.#child.write(offset + sectors.offset, sectors.bytes);
+      table.bytes.set(sectors.bytes, sectors.offset);
     } catch (error) {
-      await this.#rereadL1(error);
+      cache.drop(offset);
       throw error;
     }
   }
 
-  async #rereadL1(cause: unknown): Promise<void> {
-    const { l1Offset } = this.#geometry;
-    const onDisk = new Table(this.#l1.entries);
-    try {
-      await this.#child.read(l1Offset, onDisk.bytes);
-    } catch (error) {
-      const message = `${this.#child.fileName}: the L1 table can be neither written nor read: ${String(cause)}; ${String(error)}`;
-      throw new BlockError("IO", message, { offset: l1Offset, cause: error });
-    }
-    this.#l1 = onDisk;
-  }
-
-  /** The touched sectors go out from a copy; memory follows the disk. */
-  async #writeRun(tableOffset: number, table: Table, run: EntryRun): Promise<void> {
-    for (let index = run.index; index < run.index + run.count; index++) {
-      assert(table.entry(index) <= ZERO_CLUSTER, `entry ${index} of the table at ${hex(tableOffset)} leads somewhere already`);
-    }
-    const sectors = table.sectorsWith(run);
-    await this.#child.write(tableOffset + sectors.offset, sectors.bytes);
-    table.bytes.set(sectors.bytes, sectors.offset);
-  }
-
-  #l2Offset(l1Index: number): number {
-    const offset = this.#l1.entry(l1Index);
+  #l2Offset(l1: Table, index: number): number {
+    const offset = l1.entry(index);
     if (offset === UNALLOCATED) return offset;
     const { l1Offset, tableClusters, tableSpan } = this.#geometry;
     const problem = this.#geometry.problemWith(offset, tableClusters, this.#fileEnd);
-    if (problem !== undefined) throw this.#corrupt(`L1 entry ${l1Index}`, l1Offset + l1Index * 8, problem, l1Index * tableSpan);
+    if (problem !== undefined) throw this.#corrupt(`L1 entry ${index}`, l1Offset + index * 8, problem, index * tableSpan);
     return offset;
   }
 
-  #loadSlice(offset: number): Table | Promise<Table> {
-    const table = new Table(this.#sliceEntries);
-    const read = (): MaybePromise<void> => this.#child.read(offset, table.bytes);
-    const suspended = this.#child.event("l2_load");
-    const pending = suspended === undefined ? read() : suspended.then(read);
-    return pending === undefined ? table : pending.then(() => table);
+  #loadSlice(offset: number): MaybePromise<Table> {
+    const load = (): MaybePromise<Table> => this.#load(offset, this.#sliceEntries);
+    return this.#child.event("l2_load")?.then(load) ?? load();
+  }
+
+  #load(offset: number, entries: number): MaybePromise<Table> {
+    const table = new Table(entries);
+    return this.#child.read(offset, table.bytes)?.then(() => table) ?? table;
   }
 
   #corrupt(entry: string, at: number, problem: string, offset: number): BlockError {

@@ -9,6 +9,7 @@ const TABLES = "qed/src/tables.ts";
 const IMAGE = "qed/src/image.ts";
 const FILE = "qed/src/qed-file.ts";
 const NEED_CHECK = "qed/src/need-check.ts";
+const IDLE_TASK = "core/src/coroutine/idle-task.ts";
 
 const EVICTS_PINNED: SourceEdit = {
   file: TABLE_CACHE,
@@ -48,15 +49,15 @@ const LOCK_LET_GO: readonly SourceEdit[] = [
   { file: TABLES, find: "    this.#child = child;", replace: "    this.lock = lock;\n    this.#child = child;" },
   {
     file: TABLES,
-    find: "await this.#child.write(tableOffset + sectors.offset, sectors.bytes);",
-    replace: "await this.lock.letGoDuring(() => this.#child.write(tableOffset + sectors.offset, sectors.bytes));",
+    find: "await this.#child.write(offset + sectors.offset, sectors.bytes);",
+    replace: "await this.lock.letGoDuring(() => this.#child.write(offset + sectors.offset, sectors.bytes));",
   },
 ];
 
 /** Would notice that an entry changes which leads somewhere. */
 const NO_ASSERTION: SourceEdit = {
   file: TABLES,
-  find: "assert(table.entry(index) <= ZERO_CLUSTER, `entry ${index} of the table at ${hex(tableOffset)} leads somewhere already`);",
+  find: "assert(table.entry(index) <= ZERO_CLUSTER, `entry ${index} of the table at ${hex(offset)} leads somewhere already`);",
   replace: "",
 };
 
@@ -214,7 +215,13 @@ const ORDER: readonly Mutation[] = [
     about: "the L1 entry of a new L2 table is written without a flush of the table",
     scenario: "qed-crash-overlay",
     by: "power-cut",
-    edits: [{ file: TABLES, find: '    await this.#child.flush();\n    await this.#child.event("l1_update");', replace: "" }],
+    edits: [
+      {
+        file: TABLES,
+        find: "    await this.#child.flush();\n    await this.#update(this.#l1,",
+        replace: "    await this.#update(this.#l1,",
+      },
+    ],
     found: /power cut \d+[^]*corruptions|power cut \d+[^]*at offset/u,
   },
   {
@@ -232,9 +239,9 @@ const ORDER: readonly Mutation[] = [
     by: "power-cut",
     edits: [
       {
-        file: IMAGE,
-        find: "      if (this.backing === undefined) await this.#needCheck.set();\n      await change();",
-        replace: "      await change();\n      if (this.backing === undefined) await this.#needCheck.set();",
+        file: NEED_CHECK,
+        find: "      if (this.#marks && !this.#file.needsCheck) await this.#file.setNeedCheck(true);\n      await change();",
+        replace: "      await change();\n      if (this.#marks && !this.#file.needsCheck) await this.#file.setNeedCheck(true);",
       },
     ],
     found: /power cut \d+[^]*before anyone repairs it: its check finds/u,
@@ -283,10 +290,10 @@ const FAILURES: readonly Mutation[] = [
     edits: [
       {
         file: TABLES,
-        find: "    const sectors = table.sectorsWith(run);\n",
-        replace: "    const sectors = table.sectorsWith(run);\n    table.bytes.set(sectors.bytes, sectors.offset);\n",
+        find: "      const sectors = table.sectorsWith(run);\n",
+        replace: "      const sectors = table.sectorsWith(run);\n      table.bytes.set(sectors.bytes, sectors.offset);\n",
       },
-      { file: TABLES, find: "      this.#l2.drop(sliceOffset);\n", replace: "" },
+      { file: TABLES, find: "      cache.drop(offset);\n", replace: "" },
     ],
     found: /at offset \d+ there is/u,
   },
@@ -295,7 +302,7 @@ const FAILURES: readonly Mutation[] = [
     about: "after a write of an L2 table that failed, memory goes on as if nothing of it were on the disk",
     scenario: "qed-short-table",
     by: "exhaustive",
-    edits: [{ file: TABLES, find: "      this.#l2.drop(sliceOffset);\n", replace: "" }],
+    edits: [{ file: TABLES, find: "      cache.drop(offset);\n", replace: "      if (cache === this.#l1) cache.drop(offset);\n" }],
     found: /disk opened again: at offset \d+ there is/u,
   },
   {
@@ -303,7 +310,7 @@ const FAILURES: readonly Mutation[] = [
     about: "after a write of an L1 entry that failed, memory goes on as if nothing of it were on the disk",
     scenario: "qed-write-lost",
     by: "exhaustive",
-    edits: [{ file: TABLES, find: "      await this.#rereadL1(error);\n", replace: "" }],
+    edits: [{ file: TABLES, find: "      cache.drop(offset);\n", replace: "      if (cache === this.#l2) cache.drop(offset);\n" }],
     found: /disk opened again: at offset \d+ there is/u,
   },
   {
@@ -311,7 +318,13 @@ const FAILURES: readonly Mutation[] = [
     about: "NEED_CHECK is cleared although a write of a table failed",
     scenario: "qed-distrust",
     by: "exhaustive",
-    edits: [{ file: IMAGE, find: "      this.#needCheck.distrust();\n", replace: "" }],
+    edits: [
+      {
+        file: NEED_CHECK,
+        find: "      await change();\n    } catch (error) {\n      this.#stays = true;\n",
+        replace: "      await change();\n    } catch (error) {\n",
+      },
+    ],
     found: /NEED_CHECK is clear, though an update of a table failed/u,
   },
 ];
@@ -323,7 +336,7 @@ const TIMER: readonly Mutation[] = [
     about: "the coroutine that clears NEED_CHECK is neither woken nor awaited before the image is closed",
     scenario: "qed-timer-close",
     by: "exhaustive",
-    edits: [{ file: NEED_CHECK, find: "    this.#sleep.wake();\n    await this.#coroutine;\n", replace: "" }],
+    edits: [{ file: IDLE_TASK, find: "    this.#sleep.wake();\n    await this.#coroutine;\n", replace: "" }],
     found: /left behind|after it was closed/u,
   },
   {
@@ -332,12 +345,9 @@ const TIMER: readonly Mutation[] = [
     scenario: "qed-timer-drain",
     by: "exhaustive",
     edits: [
-      {
-        file: NEED_CHECK,
-        find: "return this.#file.needsCheck && this.#quiet === 0 && !this.#stays;",
-        replace: "return this.#file.needsCheck && !this.#stays;",
-      },
-      { file: NEED_CHECK, find: "    await this.#coroutine;\n    await this.#clear();\n", replace: "" },
+      { file: IDLE_TASK, find: "return this.#holders === 0 && this.#options.isWanted();", replace: "return this.#options.isWanted();" },
+      { file: IDLE_TASK, find: "    await this.#coroutine;\n", replace: "" },
+      { file: NEED_CHECK, find: "    await this.#clear();\n    return held;", replace: "    return held;" },
     ],
     found: /drained/u,
   },

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 
-import { ClusterMap } from "./cluster-map.ts";
+import { SparseSet } from "./sparse-set.ts";
 
-test("a cluster is new once", () => {
-  const map = new ClusterMap();
+test("a number is new once", () => {
+  const map = new SparseSet();
   for (const cluster of [0, 7, 8, 31, 32, 32767, 32768, 2 ** 40 + 3]) {
     expect(map.add(cluster)).toBe(true);
     expect(map.add(cluster)).toBe(false);
@@ -11,7 +11,7 @@ test("a cluster is new once", () => {
 });
 
 test("gaps are exact at both ends, also across what was never touched", () => {
-  const map = new ClusterMap();
+  const map = new SparseSet();
   for (const cluster of [1, 5, 6, 40000, 200000]) map.add(cluster);
   expect([...map.gaps(1, 200002)]).toEqual([
     { start: 2, end: 5 },
@@ -25,7 +25,7 @@ test("gaps are exact at both ends, also across what was never touched", () => {
 });
 
 test("agrees with a set", () => {
-  const map = new ClusterMap();
+  const map = new SparseSet();
   const used = new Set<number>();
   for (let cluster = 0; cluster < 100_000; cluster = cluster * 3 + 1 + (cluster % 5)) {
     map.add(cluster);
@@ -37,7 +37,7 @@ test("agrees with a set", () => {
 
 test("memory grows with the set, wherever its clusters are", () => {
   const before = process.memoryUsage().arrayBuffers;
-  const map = new ClusterMap();
+  const map = new SparseSet();
   for (let index = 0; index < 50_000; index++) map.add(index * 2 ** 20 + (index % 7));
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 20);
   const gaps = [...map.gaps(0, 50_000 * 2 ** 20)];
