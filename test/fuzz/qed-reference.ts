@@ -54,8 +54,9 @@ export class QedReference {
     rule(size < 2n ** 53n, "image_size, which is sound and not supported");
     rule(l1 < 2n ** 53n && Number(l1) % cluster === 0 && Number(l1) >= header * cluster, "l1_table_offset");
     rule(Number(l1) + table * cluster <= file.size, "l1_table_offset");
-    if (features % 2n === 1n && nameLength > 0) {
-      rule(nameLength <= 1023 && nameAt + nameLength <= header * cluster, "backing_filename_size");
+    const named = features % 2n === 1n;
+    rule(!named || (nameLength <= 1023 && nameAt + nameLength <= header * cluster), "backing_filename_size");
+    if (named && nameLength > 0) {
       this.backingName = new Uint8Array(nameLength);
       file.read(nameAt, this.backingName);
       rule(!this.backingName.includes(0), "backing file name");
