@@ -2,6 +2,7 @@
 
 import { COROUTINE_MUTATIONS } from "./mutations/coroutines.ts";
 import { QCOW2_MUTATIONS } from "./mutations/qcow2.ts";
+import { QCOW2_SNAPSHOT_MUTATIONS } from "./mutations/qcow2-snapshots.ts";
 import { QED_MUTATIONS } from "./mutations/qed.ts";
 
 /** One change of the sources; `find` must fit in exactly one place. */
@@ -25,7 +26,7 @@ export interface Mutation {
   readonly found: RegExp;
 }
 
-export const MUTATIONS: readonly Mutation[] = [...COROUTINE_MUTATIONS, ...QED_MUTATIONS, ...QCOW2_MUTATIONS];
+export const MUTATIONS: readonly Mutation[] = [...COROUTINE_MUTATIONS, ...QED_MUTATIONS, ...QCOW2_MUTATIONS, ...QCOW2_SNAPSHOT_MUTATIONS];
 
 /** Throws where there is none of that name. */
 export function mutationOf(name: string): Mutation {

@@ -3,6 +3,7 @@
 import { expectNoFailure, expectPowerCutsHarmless, type Scenario } from "@coblock/testing";
 import { describe, expect, test } from "vitest";
 import { runMutated } from "./mutated.ts";
+import { QCOW2_SNAPSHOT_MUTATIONS } from "./mutations/qcow2-snapshots.ts";
 import { QCOW2_MUTATIONS } from "./mutations/qcow2.ts";
 import { QCOW2_SCENARIOS } from "./scenarios/qcow2-scenarios.ts";
 
@@ -18,6 +19,8 @@ const SEEDS: Readonly<Record<string, number>> = {
   "qcow2-storm-eio": 50,
   "qcow2-storm-enospc": 50,
   "qcow2-storm-short": 50,
+  "qcow2-snapshot-beside": 60,
+  "qcow2-snapshot-storm": 40,
 };
 
 /** Cut beside the plain schedule with these many seeds. */
@@ -37,6 +40,8 @@ const CUT_SEEDS: Readonly<Record<string, number>> = {
   "qcow2-storm-packed": 0,
   "qcow2-storm-shared": 0,
   "qcow2-storm-overlay": 0,
+  "qcow2-snapshot-beside": 1,
+  "qcow2-snapshot-life": 0,
 };
 
 /** Disks that are built at each moment. The command tries more. */
@@ -84,7 +89,7 @@ describe("power cuts", () => {
 });
 
 describe("a protection that is taken out is missed", () => {
-  for (const mutation of QCOW2_MUTATIONS) {
+  for (const mutation of [...QCOW2_MUTATIONS, ...QCOW2_SNAPSHOT_MUTATIONS]) {
     test(`${mutation.name}: ${mutation.about}`, async () => {
       const { status, output } = await runMutated(mutation);
       expect(output).toMatch(mutation.found);

@@ -22,6 +22,7 @@ import {
   qcow2ResizeEio,
 } from "./qcow2-refcounts.ts";
 import { qcow2RetiredPack, qcow2ReuseBeside, qcow2ReuseCompressed, qcow2ReuseRead, qcow2ReuseWrite } from "./qcow2-retired.ts";
+import { QCOW2_SNAPSHOT_SCENARIOS } from "./qcow2-snapshots.ts";
 import {
   qcow2EachEio,
   qcow2EachEnospc,
@@ -69,4 +70,5 @@ export const QCOW2_SCENARIOS: readonly Scenario[] = [
   qcow2EachEio,
   qcow2EachEnospc,
   qcow2EachShort,
+  ...QCOW2_SNAPSHOT_SCENARIOS,
 ];

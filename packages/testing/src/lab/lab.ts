@@ -46,6 +46,7 @@ export class Lab {
   readonly #options: LabOptions;
   readonly #disks: LabDisk[] = [];
   readonly #watchedLocks: Inspected[] = [];
+  readonly #judges: (() => (graph: BlockGraph) => Promise<void>)[] = [];
   #abortControllers = 0;
   #patternsWritten = 0;
   #patternsMade = 0;
@@ -77,6 +78,19 @@ export class Lab {
   watchLock<Lock extends Inspected>(lock: Lock): Lock {
     this.#watchedLocks.push(lock);
     return lock;
+  }
+
+  /**
+   * For what no disk shows: `now` is asked when the actors have ended and at each moment at which the power may go; what it answers then
+   * looks at what is left, through a graph of its own, and throws where that cannot be.
+   */
+  alsoJudge(now: () => (graph: BlockGraph) => Promise<void>): void {
+    this.#judges.push(now);
+  }
+
+  /** Internal: how to judge what is left of this moment. */
+  judges(): readonly ((graph: BlockGraph) => Promise<void>)[] {
+    return this.#judges.map((now) => now());
   }
 
   /** A signal for requests and waits: with one that was made elsewhere, a walk does not know which steps depend on its abort. */

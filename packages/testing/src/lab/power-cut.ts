@@ -17,7 +17,7 @@ import type { Scenario } from "./scenario.ts";
 import { type Schedule, scheduleText } from "./schedule.ts";
 import { Scheduler } from "./scheduler.ts";
 import type { FileAtCut } from "./sim-file.ts";
-import { expectContent, expectSound } from "./verdict.ts";
+import { expectContent, expectSound, judgeAll } from "./verdict.ts";
 
 /** What an unclean image may look like, and how often the power goes. */
 export interface PowerCutOptions {
@@ -50,6 +50,7 @@ interface Moment {
   readonly what: string;
   readonly files: ReadonlyMap<string, FileAtCut>;
   readonly expected: ReadonlyMap<LabDisk, CutExpectation>;
+  readonly judges: ReturnType<Lab["judges"]>;
 }
 
 /** Stops at the first failure. */
@@ -122,6 +123,11 @@ class PowerCutting {
           () => this.#judgeDisk(lab, disk, expected),
           () => [],
         );
+      await scheduler.quietly(
+        "judging what is left",
+        () => judgeAll(lab, moment.judges),
+        () => [],
+      );
     } catch (error) {
       return RunFailure.of(error, "wrong", "opening what is left");
     }
@@ -131,17 +137,20 @@ class PowerCutting {
   /** As it is: no damage, unless it says itself that it is unclean. Then opened for writing, which repairs what the format's rules say; then used. */
   async #judgeDisk(lab: Lab, disk: LabDisk, expected: CutExpectation): Promise<void> {
     const { leaksAllowed = true } = this.#options;
+    const { harmless } = this.#scenario;
     await using graph = lab.newGraph();
     await withNode(graph, disk, true, async (node) => {
       const { dirty } = await node.info();
-      if (dirty !== true) await expectSound(node, { leaksAllowed, what: `${disk.name}, before anyone repairs it` });
+      if (dirty !== true) await expectSound(node, { leaksAllowed, harmless, what: `${disk.name}, before anyone repairs it` });
     });
     await withNode(graph, disk, false, async (node) => {
-      await expectSound(node, { leaksAllowed, what: disk.name });
+      await expectSound(node, { leaksAllowed, harmless, what: disk.name });
       await expectContent(disk, node, (offset, seen) => expected.expect(offset, seen, `${disk.name} after the cut`));
       await node.write(0, new Uint8Array(Math.min(node.size, 512)).fill(0xa5));
     });
-    await withNode(graph, disk, true, (node) => expectSound(node, { leaksAllowed, what: `${disk.name}, written to after the cut` }));
+    await withNode(graph, disk, true, (node) =>
+      expectSound(node, { leaksAllowed, harmless, what: `${disk.name}, written to after the cut` }),
+    );
   }
 
   async #journal(schedule: Schedule): Promise<readonly string[]> {
@@ -174,7 +183,7 @@ async function withNode(graph: BlockGraph, disk: LabDisk, readOnly: boolean, loo
 function watch(lab: Lab, moments: Moment[]): Disposable {
   const note = (what: string): void => {
     const expected = new Map(lab.disks.map((disk) => [disk, disk.model.afterPowerCut()]));
-    moments.push({ what, files: lab.storage.atCut(), expected });
+    moments.push({ what, files: lab.storage.atCut(), expected, judges: lab.judges() });
   };
   const observing = lab.storage.observe(({ kind, file, offset, length }, when) =>
     note(`when ${kind} ${file} ${hex(offset)}+${length} ${when}`),

@@ -10,7 +10,7 @@ import { RunFailure } from "./run-failure.ts";
 import type { Play, Scenario } from "./scenario.ts";
 import type { Schedule } from "./schedule.ts";
 import { Scheduler } from "./scheduler.ts";
-import { expectContent, expectSound } from "./verdict.ts";
+import { expectContent, expectSound, judgeAll } from "./verdict.ts";
 
 export interface RunOptions {
   readonly scenario: Scenario;
@@ -92,6 +92,7 @@ class Run {
     this.#expectNothingHeld();
     await this.#quietly("judging the outcome", async () => play.judge?.());
     const expected = new Map(this.#lab.disks.map((disk) => [disk, disk.model.afterPowerCut()]));
+    const judges = this.#lab.judges();
     const closed = await this.#close();
     this.#expectNothingLeft();
     for (const disk of this.#lab.disks) {
@@ -99,6 +100,7 @@ class Run {
       const judge = closed ? disk.model : expected.get(disk);
       await this.#quietly(`opening '${disk.name}' again`, () => this.#judge(disk, play, judge ?? disk.model));
     }
+    await this.#quietly("judging what is left", () => judgeAll(this.#lab, judges));
     return true;
   }
 
@@ -153,13 +155,17 @@ class Run {
       throw new RunFailure("left behind", `everything is closed, and ${timerCount} timers are still set: a coroutine sleeps`);
   }
 
+  get #harmless(): { readonly harmless?: RegExp | undefined } {
+    return this.#lab.storage.hasFailed ? { harmless: this.#options.scenario.harmless } : {};
+  }
+
   async #judge(disk: LabDisk, play: Play, expected: Expectation): Promise<void> {
     this.#journal.note(() => `${disk.name} is opened again and judged`);
     await using graph = this.#lab.newGraph();
     const node = await graph.open(disk.options, { readOnly: true });
     const leaksAllowed = play.leaksAllowed ?? this.#lab.storage.hasFailed;
     const { dirty } = await node.info();
-    if (dirty !== true || !this.#lab.storage.hasFailed) await expectSound(node, { leaksAllowed, what: disk.name });
+    if (dirty !== true || !this.#lab.storage.hasFailed) await expectSound(node, { leaksAllowed, what: disk.name, ...this.#harmless });
     await expectContent(disk, node, (offset, seen) => expected.expect(offset, seen, `${disk.name} opened again`));
   }
 }

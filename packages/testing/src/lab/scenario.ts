@@ -14,6 +14,8 @@ export interface Scenario {
   /** Formats and filters that it opens, beside the simulated disk. */
   readonly drivers: readonly DriverEntry[];
   readonly storage?: SimStorageOptions;
+  /** What the image's own check may find, beside leaks, after a power cut or where a fault has struck: told as an error, and none for the data. */
+  readonly harmless?: RegExp;
   /** Makes files and opens disks, with nobody beside and nothing left to chance; then says who does what. */
   prepare(lab: Lab): Promise<Play>;
 }

@@ -30,6 +30,15 @@ describe("an image is sound", () => {
     await expectSound(checked(result({ leaks: 2 }), [finding("leak", "cluster 7")]), lenient);
   });
 
+  test("also with errors that are said to be harmless, and with no other", async () => {
+    const harmless = { ...lenient, harmless: /^flag/ };
+    const flags = [finding("error", "flag 1"), finding("error", "flag 2")];
+    await expectSound(checked(result({ corruptions: 2, leaks: 1 }), flags), harmless);
+    await expect(expectSound(checked(result({ corruptions: 2 }), flags), lenient)).rejects.toThrow("flag 1");
+    const worse = checked(result({ corruptions: 3 }), [...flags, finding("error", "cluster 8 has two owners")]);
+    await expect(expectSound(worse, harmless)).rejects.toThrow("cluster 8");
+  });
+
   test("but not with corruptions, errors, or leaks where there may be none; it is told which", async () => {
     const leak = finding("leak", "cluster 7 is leaked");
     const error = finding("error", "cluster 8 has two owners");
