@@ -15,6 +15,8 @@ const PIECE = 64 * 1024;
 /** Of a larger disk the beginning, the end and places between are read. */
 const READ_IN_FULL = 5 * 1024 * 1024;
 const MOST_RUNS = 50_000;
+/** A bad L1 entry is one for every cluster that it should lead to: more of them tell nothing new. */
+const MOST_BAD_CLUSTERS = 20_000;
 const NEED_CHECK = 2;
 
 /** The case of a seed. */
@@ -161,7 +163,7 @@ async function readPiece(disk: BlockNode, reference: QedReference, offset: numbe
 /** Every run from the beginning to the end of the disk; what cannot be told is passed over by the cluster. */
 async function walkStatus(disk: BlockNode, reference: QedReference): Promise<void> {
   const { clusterSize, imageSize } = reference;
-  for (let offset = 0, runs = 0; offset < imageSize; runs++) {
+  for (let offset = 0, runs = 0, bad = 0; offset < imageSize && bad < MOST_BAD_CLUSTERS;) {
     if (runs === MOST_RUNS) fail(`status does not come to an end: ${offset} after ${runs} runs`);
     const place = reference.placeOf(Math.floor(offset / clusterSize));
     let length = clusterSize;
@@ -175,6 +177,8 @@ async function walkStatus(disk: BlockNode, reference: QedReference): Promise<voi
       if (run.length <= 0 || lastKind !== kind) fail(`the ${kind} from ${offset} on is said to have ${run.length} bytes`);
       length = run.length;
     });
+    if (error === undefined) runs++;
+    else bad++;
     if ((error === undefined) === (place === "corrupt")) fail(`status of ${offset}, which is ${place}: ${String(error)}`);
     offset += length;
   }
