@@ -12,6 +12,7 @@ const SEEDS: Readonly<Record<string, number>> = {
   "qcow2-growth": 10,
   "qcow2-growth-eio": 30,
   "qcow2-growth-short": 20,
+  "qcow2-growth-unheard": 30,
   "qcow2-storm": 50,
   "qcow2-storm-packed": 50,
   "qcow2-storm-shared": 50,

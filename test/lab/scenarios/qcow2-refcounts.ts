@@ -105,6 +105,12 @@ export const qcow2GrowthShort: Scenario = growth(
   "short",
 );
 
+export const qcow2GrowthUnheard: Scenario = growth(
+  "qcow2-growth-unheard",
+  "the refcount table grows, and one write or flush is done and told as failed",
+  "unheard",
+);
+
 const RESIZED = 2 * 70 * TABLE_SPAN;
 
 /** The L1 table moves. The disk must read as before, and what is behind as zeros. */
@@ -142,3 +148,8 @@ function grow(actor: Actor, disk: LabDisk): Promise<boolean> {
 
 export const qcow2Resize: Scenario = resize("qcow2-resize", "the disk grows and needs a longer L1 table");
 export const qcow2ResizeEio: Scenario = resize("qcow2-resize-eio", "the disk grows, and one write or flush fails", "EIO");
+export const qcow2ResizeUnheard: Scenario = resize(
+  "qcow2-resize-unheard",
+  "the disk grows, and one write or flush is done and told as failed",
+  "unheard",
+);

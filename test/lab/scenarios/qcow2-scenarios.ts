@@ -16,10 +16,12 @@ import {
   qcow2Growth,
   qcow2GrowthEio,
   qcow2GrowthShort,
+  qcow2GrowthUnheard,
   qcow2HeaderFree,
   qcow2NoBlock,
   qcow2Resize,
   qcow2ResizeEio,
+  qcow2ResizeUnheard,
 } from "./qcow2-refcounts.ts";
 import { qcow2RetiredPack, qcow2ReuseBeside, qcow2ReuseCompressed, qcow2ReuseRead, qcow2ReuseWrite } from "./qcow2-retired.ts";
 import { QCOW2_SNAPSHOT_SCENARIOS } from "./qcow2-snapshots.ts";
@@ -58,8 +60,10 @@ export const QCOW2_SCENARIOS: readonly Scenario[] = [
   qcow2Growth,
   qcow2GrowthEio,
   qcow2GrowthShort,
+  qcow2GrowthUnheard,
   qcow2Resize,
   qcow2ResizeEio,
+  qcow2ResizeUnheard,
   qcow2Storm,
   qcow2StormPacked,
   qcow2StormShared,

@@ -99,10 +99,7 @@ function lifeScenario(name: string, about: string, fault?: SimFaultRule["effect"
   };
 }
 
-const qcow2SnapshotLife: Scenario = lifeScenario(
-  "qcow2-snapshot-life",
-  "snapshots are made, applied and deleted, with writes in between",
-);
+const qcow2SnapshotLife: Scenario = lifeScenario("qcow2-snapshot-life", "snapshots are made, applied and deleted, with writes in between");
 const qcow2SnapshotEio: Scenario = lifeScenario(
   "qcow2-snapshot-eio",
   "snapshots are made, applied and deleted, and one write, discard or flush fails",

@@ -83,24 +83,25 @@ export class ImageFile {
     return this.child.flush();
   }
 
-  /** Points the header to another L1 table; the caller has flushed what it points to. */
-  async switchL1(entries: number, offset: number): Promise<void> {
-    await this.child.write(HEADER_AT.l1, encodeL1Switch(entries, offset));
-    await this.child.flush();
+  // The caller of a switch has flushed what the header is to point to. Where a switch fails, the image fails: nobody knows which table
+  // the disk has, and what would be written to the other one would be lost.
+
+  /** Points the header to another L1 table. */
+  switchL1(entries: number, offset: number): Promise<void> {
+    return this.#switchOrFail(HEADER_AT.l1, encodeL1Switch(entries, offset));
   }
 
-  /** Points the header to another refcount table; the caller has flushed what it points to. */
-  async switchRefcountTable(offset: number, clusters: number): Promise<void> {
-    await this.child.write(HEADER_AT.refcountTable, encodeRefcountTableSwitch(offset, clusters));
-    await this.child.flush();
+  /** Points the header to another refcount table. */
+  switchRefcountTable(offset: number, clusters: number): Promise<void> {
+    return this.#switchOrFail(HEADER_AT.refcountTable, encodeRefcountTableSwitch(offset, clusters));
   }
 
-  /** Points the header to another snapshot table. Where that fails, the image fails: nobody knows which one the disk has. */
+  /** Points the header to another snapshot table. */
   switchSnapshots(count: number, offset: number): Promise<void> {
     return this.#switchOrFail(HEADER_AT.snapshots, encodeSnapshotsSwitch(count, offset));
   }
 
-  /** Makes another disk of the image, with its size and L1 table. Where that fails, the image fails. */
+  /** Makes another disk of the image, with its size and L1 table. */
   switchDisk(disk: Pick<Header, "size" | "cryptMethod" | "l1Entries" | "l1Offset">): Promise<void> {
     return this.#switchOrFail(HEADER_AT.size, encodeDiskSwitch(disk));
   }
