@@ -1,6 +1,7 @@
 /** Protections that can be taken out, one at a time: the lab must find what they prevent. */
 
 import { COROUTINE_MUTATIONS } from "./mutations/coroutines.ts";
+import { QCOW2_CLEANER_MUTATIONS } from "./mutations/qcow2-cleaner.ts";
 import { QCOW2_MUTATIONS } from "./mutations/qcow2.ts";
 import { QCOW2_SNAPSHOT_MUTATIONS } from "./mutations/qcow2-snapshots.ts";
 import { QED_MUTATIONS } from "./mutations/qed.ts";
@@ -26,7 +27,13 @@ export interface Mutation {
   readonly found: RegExp;
 }
 
-export const MUTATIONS: readonly Mutation[] = [...COROUTINE_MUTATIONS, ...QED_MUTATIONS, ...QCOW2_MUTATIONS, ...QCOW2_SNAPSHOT_MUTATIONS];
+export const MUTATIONS: readonly Mutation[] = [
+  ...COROUTINE_MUTATIONS,
+  ...QED_MUTATIONS,
+  ...QCOW2_MUTATIONS,
+  ...QCOW2_SNAPSHOT_MUTATIONS,
+  ...QCOW2_CLEANER_MUTATIONS,
+];
 
 /** Throws where there is none of that name. */
 export function mutationOf(name: string): Mutation {

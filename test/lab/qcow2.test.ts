@@ -4,6 +4,7 @@ import { expectNoFailure, expectPowerCutsHarmless, type Scenario } from "@cobloc
 import { describe, expect, test } from "vitest";
 import { runMutated } from "./mutated.ts";
 import { QCOW2_SNAPSHOT_MUTATIONS } from "./mutations/qcow2-snapshots.ts";
+import { QCOW2_CLEANER_MUTATIONS } from "./mutations/qcow2-cleaner.ts";
 import { QCOW2_MUTATIONS } from "./mutations/qcow2.ts";
 import { QCOW2_SCENARIOS } from "./scenarios/qcow2-scenarios.ts";
 
@@ -22,6 +23,8 @@ const SEEDS: Readonly<Record<string, number>> = {
   "qcow2-storm-short": 50,
   "qcow2-snapshot-beside": 60,
   "qcow2-snapshot-storm": 40,
+  "qcow2-cleaner-evict": 100,
+  "qcow2-cleaner-storm": 50,
 };
 
 /** Cut beside the plain schedule with these many seeds. */
@@ -43,6 +46,7 @@ const CUT_SEEDS: Readonly<Record<string, number>> = {
   "qcow2-storm-overlay": 0,
   "qcow2-snapshot-beside": 1,
   "qcow2-snapshot-life": 0,
+  "qcow2-cleaner-storm": 0,
 };
 
 /** Disks that are built at each moment. The command tries more. */
@@ -90,7 +94,7 @@ describe("power cuts", () => {
 });
 
 describe("a protection that is taken out is missed", () => {
-  for (const mutation of [...QCOW2_MUTATIONS, ...QCOW2_SNAPSHOT_MUTATIONS]) {
+  for (const mutation of [...QCOW2_MUTATIONS, ...QCOW2_SNAPSHOT_MUTATIONS, ...QCOW2_CLEANER_MUTATIONS]) {
     test(`${mutation.name}: ${mutation.about}`, async () => {
       const { status, output } = await runMutated(mutation);
       expect(output).toMatch(mutation.found);

@@ -31,6 +31,8 @@ export interface Qcow2DiskOptions {
   readonly cachedTables?: number;
   /** Refcount blocks that the cache has room for, at least 4. Default: all. */
   readonly cachedBlocks?: number;
+  /** Seconds from round to round of the cache cleaner. Default 600. */
+  readonly cleanInterval?: number;
   readonly filled?: readonly Filled[];
   /** A backing file full of data, that long, bytes. Default 0: none. */
   readonly backing?: number;
@@ -47,7 +49,7 @@ export async function qcow2Disk(lab: Lab, options: Qcow2DiskOptions = {}): Promi
 
 /** Makes the file; answers how it is opened. */
 export async function qcow2File(lab: Lab, options: Qcow2DiskOptions): Promise<NodeOptions> {
-  const { clusterSize = CLUSTER, cachedTables, cachedBlocks, backing = 0, snapshot = false, damage } = options;
+  const { clusterSize = CLUSTER, cachedTables, cachedBlocks, cleanInterval, backing = 0, snapshot = false, damage } = options;
   if (backing > 0) await lab.file("sim:base", async () => fillingOf(0, backing, 0xba));
   await lab.file(DISK_FILE, async () => {
     const plain = await newImage(lab, options);
@@ -61,6 +63,7 @@ export async function qcow2File(lab: Lab, options: Qcow2DiskOptions): Promise<No
     backing: backing > 0 ? { driver: "raw", file: "sim:base" } : null,
     ...(cachedTables === undefined ? {} : { l2CacheSize: cachedTables * clusterSize }),
     ...(cachedBlocks === undefined ? {} : { refcountCacheSize: cachedBlocks * clusterSize }),
+    ...(cleanInterval === undefined ? {} : { cacheCleanInterval: cleanInterval }),
   };
 }
 

@@ -1,6 +1,7 @@
 /** All scenarios of qcow2. */
 
 import type { Scenario } from "@coblock/testing";
+import { QCOW2_CLEANER } from "./qcow2-cleaner.ts";
 import { qcow2NewTables, qcow2Reserved, qcow2SlowData } from "./qcow2-order.ts";
 import {
   qcow2Compressed,
@@ -75,4 +76,5 @@ export const QCOW2_SCENARIOS: readonly Scenario[] = [
   qcow2EachEnospc,
   qcow2EachShort,
   ...QCOW2_SNAPSHOT_SCENARIOS,
+  ...QCOW2_CLEANER,
 ];

@@ -36,13 +36,8 @@ export class CacheControl {
     const sizes = cacheSizesOf(changed, this.#geometry, diskSize);
     const intervalMs = cleanIntervalMsOf(changed);
     using guard = await this.#state.lock({ who: "reopen" });
+    await guard.value.writable?.writeOut.all();
     const stopped = await this.#cleaner.stop(guard);
-    try {
-      await guard.value.writable?.writeOut.all();
-    } catch (error) {
-      stopped[Symbol.dispose]();
-      throw error;
-    }
     return {
       commit: async () => {
         await this.#keep(sizes);
