@@ -13,6 +13,10 @@ const SUBJECTS = [
   qcow2Subject("qcow2 with preallocated metadata", { values: { preallocation: "metadata" } }),
   qcow2Subject("qcow2 with a data file", { dataFile: true }),
   qcow2Subject("qcow2 with large clusters", { values: { cluster_size: 65_536 } }),
+  qcow2Subject("qcow2 with large clusters, in small slices and with a busy cleaner", {
+    values: { cluster_size: 16_384 },
+    options: { l2CacheEntrySize: 512, l2CacheSize: 1, refcountCacheSize: 1, cacheCleanInterval: 1 },
+  }),
 ];
 
 describe("conformance of qcow2", () => {

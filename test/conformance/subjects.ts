@@ -1,7 +1,7 @@
 /** The drivers of Coblock as subjects of the conformance suite, and how they are stacked. */
 
 import { type DriverEntry, memoryDriver, nullDriver, rawDriver } from "@coblock/core";
-import { qcow2Driver } from "@coblock/qcow2";
+import { qcow2Driver, type Qcow2Options } from "@coblock/qcow2";
 import { qedDriver } from "@coblock/qed";
 import { type DriverSubject, testFormatDriver } from "@coblock/testing";
 
@@ -49,7 +49,7 @@ export interface Qcow2Variant {
   /** Options of `create`. */
   readonly values?: Readonly<Record<string, string | number | boolean>>;
   /** Options of `open`. */
-  readonly options?: { readonly l2CacheSize?: number; readonly refcountCacheSize?: number };
+  readonly options?: Omit<Qcow2Options, "file" | "backing" | "dataFile">;
   /** Guest data is in a second file. */
   readonly dataFile?: boolean;
 }
