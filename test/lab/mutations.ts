@@ -2,6 +2,7 @@
 
 import { COROUTINE_MUTATIONS } from "./mutations/coroutines.ts";
 import { QCOW2_CLEANER_MUTATIONS } from "./mutations/qcow2-cleaner.ts";
+import { JOB_MUTATIONS } from "./mutations/jobs.ts";
 import { QCOW2_MUTATIONS } from "./mutations/qcow2.ts";
 import { QCOW2_SNAPSHOT_MUTATIONS } from "./mutations/qcow2-snapshots.ts";
 import { QED_MUTATIONS } from "./mutations/qed.ts";
@@ -33,6 +34,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...QCOW2_MUTATIONS,
   ...QCOW2_SNAPSHOT_MUTATIONS,
   ...QCOW2_CLEANER_MUTATIONS,
+  ...JOB_MUTATIONS,
 ];
 
 /** Throws where there is none of that name. */

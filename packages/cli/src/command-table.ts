@@ -14,6 +14,10 @@ export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, Comma
   ],
   ["check", { summary: "look for damage in an image, and repair it", load: async () => (await import("./commands/check.ts")).command }],
   [
+    "commit",
+    { summary: "move what an image holds into its backing file", load: async () => (await import("./commands/commit.ts")).command },
+  ],
+  [
     "compare",
     { summary: "tell whether two images hold the same bytes", load: async () => (await import("./commands/compare.ts")).command },
   ],
@@ -29,6 +33,10 @@ export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, Comma
   ],
   ["map", { summary: "list where the bytes of an image are", load: async () => (await import("./commands/map.ts")).command }],
   ["measure", { summary: "tell how large an image file would become", load: async () => (await import("./commands/measure.ts")).command }],
+  [
+    "rebase",
+    { summary: "put an image on another backing file, or on none", load: async () => (await import("./commands/rebase.ts")).command },
+  ],
   ["resize", { summary: "make an image larger or smaller", load: async () => (await import("./commands/resize.ts")).command }],
   [
     "snapshot",
@@ -40,4 +48,4 @@ export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, Comma
 ]);
 
 /** Commands of qemu-img 7.2 that are refused by name. */
-export const NOT_THERE_YET: readonly string[] = ["amend", "bitmap", "commit", "dd", "rebase"];
+export const NOT_THERE_YET: readonly string[] = ["amend", "bitmap", "dd"];

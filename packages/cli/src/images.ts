@@ -2,6 +2,7 @@
 
 import {
   BlockError,
+  JobControl,
   nestOptions,
   type BlockGraph,
   type BlockNode,
@@ -31,6 +32,10 @@ export interface ImageWords {
   readonly writable?: boolean;
   /** Opened to be checked, whatever its state. */
   readonly forCheck?: boolean;
+  /** That many layers below, the backing file is writable too. */
+  readonly writableBacking?: number;
+  /** Flushes stop at the host's page cache. */
+  readonly noFlush?: boolean;
   /** Leave the files that the image names unopened. */
   readonly alone?: boolean;
   /** Open the disk as this snapshot inside the image has it. */
@@ -48,6 +53,8 @@ export async function openImage(graph: BlockGraph, words: ImageWords, session: S
     readOnly: !writable,
     forCheck,
     forceShare,
+    writableBacking: words.writableBacking ?? 0,
+    cache: { noFlush: words.noFlush ?? false },
     ...(format === undefined ? {} : { driver: format }),
   };
   const described = alone ? await describeAlone(graph, options, format) : options;
@@ -72,6 +79,14 @@ async function describeSnapshot(
   if (!optionNames.includes("snapshot"))
     throw new CommandFailure(`Failed to load snapshot: format '${described.driver}' has no snapshots inside its images`);
   return { ...described, snapshot } as DescribedNode;
+}
+
+/** `-r`: bytes a second; absent or 0: as fast as it goes. */
+export function rateControl(words: string | undefined): JobControl {
+  const control = new JobControl();
+  const rate = words === undefined ? 0 : parseSize(words, "rate limit");
+  if (rate > 0) control.rate = rate;
+  return control;
 }
 
 /** The size as qemu-img tells it: whole sectors. */

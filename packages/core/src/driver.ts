@@ -2,6 +2,7 @@
 
 import type { BlockEvent } from "./block-event.ts";
 import type { BlockChild } from "./child.ts";
+import type { CreateContext, CreateOption, ImageCreation, MeasuredContent, Measurement } from "./creation.ts";
 import type { Clock } from "./coroutine/clock.ts";
 import type { Guarded } from "./coroutine/guarded.ts";
 import type { WaitOptions } from "./coroutine/held.ts";
@@ -48,53 +49,6 @@ export interface BlockDriver<Name extends keyof DriverOptions = keyof DriverOpti
   measure?(content: MeasuredContent): Promise<Measurement>;
 }
 
-/** One option of `create`, in qemu-img's spelling (`cluster_size`). */
-export interface CreateOption {
-  readonly name: string;
-  /** `size` takes suffixes (64k) and gives bytes; `flag` takes on/off; `choice` one of `choices`. */
-  readonly type: "size" | "number" | "flag" | "text" | "choice";
-  readonly choices?: readonly string[];
-  readonly help: string;
-  readonly defaultValue?: CreateValue;
-}
-/** Value of a `CreateOption`: bytes and numbers, flags, texts and choices. */
-export type CreateValue = string | number | boolean;
-
-/** What a new image shall be. */
-export interface ImageCreation {
-  readonly filename: string;
-  /** Virtual size in bytes. */
-  readonly size: number;
-  /** Values by `CreateOption.name`; those not given and without a default are absent. */
-  readonly values: Readonly<Record<string, CreateValue>>;
-  /** As written into the image; existence was checked and the size taken from it by the caller. */
-  readonly backing?: { readonly filename: string; readonly format: string | undefined };
-}
-
-export interface CreateContext extends WaitOptions {
-  /** Makes or truncates a file of `size` bytes with the protocol that the name asks for; closed by core after `create`. */
-  createFile(name: string, size: number): Promise<BlockChild>;
-}
-
-/** What `measure` is asked about. */
-export interface MeasuredContent {
-  /** Virtual size in bytes. */
-  readonly size: number;
-  readonly values: Readonly<Record<string, CreateValue>>;
-  /** What has to be stored; absent: nothing is allocated. */
-  readonly extents?: AsyncIterable<{
-    readonly offset: number;
-    readonly length: number;
-    readonly kind: "data" | "zero" | "unallocated" | "compressed";
-  }>;
-  readonly hasBacking?: boolean;
-}
-/** Bytes of image file: for the content as it is, and with every cluster allocated. */
-export interface Measurement {
-  readonly required: number;
-  readonly fullyAllocated: number;
-}
-
 /** What every opened image has. Absent methods are emulated by core. Core checked every argument: range, alignment, read-only. */
 export interface ImageBasics extends AsyncDisposable {
   /** Bytes, now. */
@@ -120,6 +74,11 @@ export interface ImageBasics extends AsyncDisposable {
   reopen?(options: object): Promise<PreparedReopen>;
   /** Present where the format keeps snapshots inside the image. */
   readonly snapshots?: ImageSnapshots;
+  /**
+   * Names another backing file in the image, or none; on stable storage when it returns, and a power cut leaves the old name or the new.
+   * `child` shows from then on where the image has nothing. Called in exclusive mode. Throws INVALID_OPTION for a name that has no room.
+   */
+  changeBacking?(named: NamedFile | undefined, child: BlockChild | undefined): Promise<void>;
   /** Never opens another file. */
   info?(): MaybePromise<ImageInfo>;
   /** Counters and state for `graph.inspect()`. */
@@ -154,6 +113,8 @@ export interface BlockImage extends ImageBasics {
   discard?(offset: number, length: number, options?: IoOptions): MaybePromise<void>;
   /** Stores one unit compressed where that saves space; only formats that compress have it. */
   writeCompressed?(offset: number, from: Uint8Array, options?: IoOptions): MaybePromise<void>;
+  /** Gives up what the image holds of whole units, so that its backing file shows there; answers whether nothing is left. */
+  reveal?(offset: number, length: number): Promise<boolean>;
   /** The run that starts at `offset`, at most `length` long, at least 1 byte. Absent: all data. */
   status?(offset: number, length: number): MaybePromise<RunStatus>;
   /**

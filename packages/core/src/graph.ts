@@ -39,6 +39,8 @@ export interface OpenOptions extends WaitOptions {
   readonly driver?: string;
   /** For a plain name: `null` leaves the backing file that the image names unopened. */
   readonly backing?: NodeOptions | null;
+  /** The backing file that many layers below is opened writable too, for `commitDisk`: 1 is the image's own. Default 0: none. */
+  readonly writableBacking?: number;
   readonly nodeName?: string;
   readonly forceShare?: boolean;
   readonly discard?: "ignore" | "unmap";
@@ -78,6 +80,7 @@ export class BlockGraph implements AsyncDisposable {
       noFlush: opening.cache?.noFlush ?? false,
       access: { write: !readOnly, resize: !readOnly, shareWrite: true, shareResize: true, force: opening.forceShare ?? false },
       ancestry: [],
+      writableBacking: opening.writableBacking ?? 0,
       signal: opening.signal,
     };
     return typeof options === "string" ? this.#factory.openName(options, place, opening) : this.#factory.open(options, place);

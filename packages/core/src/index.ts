@@ -2,6 +2,7 @@
 
 export type { BlockEvent } from "./block-event.ts";
 export { BlockChild } from "./child.ts";
+export * from "./creation.ts";
 export * from "./driver.ts";
 export { assert, BlockError, hex, type BlockErrorCode, type BlockErrorDetails } from "./errors.ts";
 export type { BlockStatus, ExtentRange } from "./extents.ts";
@@ -9,7 +10,8 @@ export { BlockGraph, type BlockGraphOptions, type OpenOptions } from "./graph.ts
 export type { CreateOptions } from "./graph/create-image.ts";
 export { nestOptions, parseFileName, resolveBeside, type ParsedName } from "./graph/filename.ts";
 export type { ImplicitOpen, ImplicitOpenRule } from "./graph/graph-parts.ts";
-export { BlockNode, type DrainedNode } from "./node.ts";
+export { BlockNode, type DrainedNode, type NewBacking } from "./node.ts";
+export { chainOf } from "./chain.ts";
 export type { CommonOptions, DescribedNode, DriverOptions, NodeOptions } from "./options.ts";
 export type { NodeChange, PreparedReopen, ReopenOptions } from "./reopen.ts";
 export type { RequestKind } from "./request/tracker.ts";
@@ -43,5 +45,7 @@ export { nullDriver } from "./drivers/null.ts";
 export { rawDriver } from "./drivers/raw/entry.ts";
 
 export { BlockStatusError, compareDisks, type CompareDisksOptions, type Comparison } from "./jobs/compare.ts";
-export { copyDisk, type CopyDiskOptions } from "./jobs/copy.ts";
+export { commitDisk, type CommitDiskOptions } from "./jobs/commit.ts";
+export { copyDisk, type CopyDiskOptions, type CopySource } from "./jobs/copy.ts";
 export { JobControl } from "./jobs/job-control.ts";
+export { rebaseDisk, type RebaseDiskOptions } from "./jobs/rebase.ts";

@@ -1,6 +1,6 @@
 /** A node of the graph as its users see it: plain promises, checked arguments, orderly closing. */
 
-import type { BlockChild } from "./child.ts";
+import { BlockChild } from "./child.ts";
 import { CoMutex } from "./coroutine/mutex.ts";
 import type { LockReport, WaitOptions } from "./coroutine/held.ts";
 import type { Clock } from "./coroutine/clock.ts";
@@ -15,13 +15,15 @@ import type {
   ImageInfo,
   IoOptions,
   MaybePromise,
+  NamedFile,
   ResizeOptions,
   RunStatus,
   ZeroOptions,
 } from "./driver.ts";
-import { BlockError } from "./errors.ts";
+import { BlockError, type BlockErrorCode } from "./errors.ts";
 import { extentsOf, type BlockStatus, type ExtentRange, rangeReadsAsZero } from "./extents.ts";
 import { Failures } from "./failures.ts";
+import { chainOf, isSameImage, lowerBelow, withAncestors } from "./chain.ts";
 import { readableOf } from "./readable.ts";
 import { checkReopenOptions, NOTHING_TO_REOPEN, type PreparedReopen, reopenNodes, type ReopenOptions } from "./reopen.ts";
 import { RequestPath } from "./request/path.ts";
@@ -37,6 +39,11 @@ export interface DrainedNode extends AsyncDisposable {
 
 let nextSerial = 0;
 
+/** A backing file as an image names it, and where its bytes come from from now on. */
+export interface NewBacking extends NamedFile {
+  readonly node?: BlockNode | undefined;
+}
+
 /** How a node is put together; the graph alone does it. */
 export interface BlockNodeParts {
   readonly name: string;
@@ -48,7 +55,7 @@ export interface BlockNodeParts {
   readonly discard: "ignore" | "unmap";
   readonly noFlush: boolean;
   readonly image: BlockImage;
-  readonly children: ReadonlyMap<string, BlockChild>;
+  readonly children: Map<string, BlockChild>;
   readonly locks: () => readonly LockReport[];
   readonly clock: Clock;
   readonly turns: TurnBudget;
@@ -67,10 +74,10 @@ export class BlockNode implements AsyncDisposable {
   readonly fileName: string;
   readonly readOnly: boolean;
   readonly children: ReadonlyMap<string, BlockChild>;
+  /** @internal Where it stands in the order of locks: above that of its children. */
+  serial: number = nextSerial++;
   /** @internal The way in for parents. */
   readonly requests: RequestPath;
-  /** @internal In the order of opening, over all graphs. */
-  readonly serial: number = nextSerial++;
   /** The snapshots inside the image, where its format has them. */
   readonly snapshots: NodeSnapshots;
   /** @internal Nodes above that hold this one as a child. */
@@ -156,18 +163,10 @@ export class BlockNode implements AsyncDisposable {
   async resize(size: number, options: Partial<ResizeOptions> = {}): Promise<void> {
     const { image } = this.requests;
     this.requests.checkWritable();
-    if (!Number.isSafeInteger(size) || size < 0)
-      throw new BlockError("INVALID_OPTION", `${this.fileName}: ${size} is no size in bytes`, { node: this.name });
-    if (image.resize === undefined) {
-      throw new BlockError("UNSUPPORTED_FEATURE", `${this.fileName}: driver '${this.driver}' cannot resize`, { node: this.name });
-    }
-    if (size < image.size && options.shrink !== true) {
-      throw new BlockError(
-        "INVALID_OPTION",
-        `${this.fileName}: shrinking from ${image.size} to ${size} bytes loses data and must be asked for`,
-        { node: this.name },
-      );
-    }
+    if (!Number.isSafeInteger(size) || size < 0) throw this.#refused("INVALID_OPTION", `${size} is no size in bytes`);
+    if (image.resize === undefined) throw this.#refused("UNSUPPORTED_FEATURE", `driver '${this.driver}' cannot resize`);
+    if (size < image.size && options.shrink !== true)
+      throw this.#refused("INVALID_OPTION", `shrinking from ${image.size} to ${size} bytes loses data and must be asked for`);
     await this.exclusive(
       () => image.resize?.(size, { preallocation: options.preallocation ?? "off", shrink: options.shrink ?? false }) ?? Promise.resolve(),
     );
@@ -187,13 +186,44 @@ export class BlockNode implements AsyncDisposable {
     return (await this.requests.image.reopen?.(options)) ?? NOTHING_TO_REOPEN;
   }
 
+  /**
+   * Names another backing file in the image, or none, on stable storage when it returns; the bytes of the disk are the caller's care
+   * (`rebaseDisk`). Where the backing file is open, `node` takes its place. Throws UNSUPPORTED_FEATURE, NOT_ALLOWED for a loop,
+   * INVALID_OPTION for a name that has no room.
+   */
+  async changeBacking(backing: NewBacking | undefined): Promise<void> {
+    const { image } = this.requests;
+    const { children } = this.#parts;
+    this.requests.checkWritable();
+    if (image.changeBacking === undefined) throw this.#refused("UNSUPPORTED_FEATURE", `driver '${this.driver}' has no backing files`);
+    if (backing?.node !== undefined && chainOf(backing.node).some((member) => isSameImage(member, this)))
+      throw this.#refused("NOT_ALLOWED", `'${backing.filename}' is stacked on the image itself, and cannot be its backing file`);
+    const child = backing?.node === undefined ? undefined : new BlockChild("backing", "backing", backing.node.retain());
+    let unused = child;
+    try {
+      await this.exclusive(async () => {
+        const old = children.get("backing");
+        if (old !== undefined && backing !== undefined && child === undefined)
+          throw this.#refused("INVALID_OPTION", "its backing file is open, so what is to show in its place must be open too");
+        await image.changeBacking?.(backing, child);
+        unused = old;
+        children.delete("backing");
+        old?.node.parents.delete(this);
+        if (child === undefined) return;
+        children.set("backing", child);
+        lowerBelow(child.node, this);
+        child.node.parents.add(this);
+      });
+    } finally {
+      await unused?.node[Symbol.asyncDispose]();
+    }
+  }
+
   /** Checks the metadata with no request beside; `report` gets each finding as it is found. `undefined`: the driver has no check. */
   async check(options: CheckOptions, report: (finding: Finding) => void = () => {}): Promise<CheckResult | undefined> {
     const { image } = this.requests;
     if (image.check === undefined) return undefined;
-    if (options.repair !== "none" && this.readOnly) {
-      throw new BlockError("READ_ONLY", `${this.fileName} was opened read-only and cannot be repaired`, { node: this.name });
-    }
+    if (options.repair !== "none" && this.readOnly) throw this.#refused("READ_ONLY", "it was opened read-only and cannot be repaired");
     return this.exclusive(async () => image.check?.(options, report));
   }
 
@@ -300,6 +330,10 @@ export class BlockNode implements AsyncDisposable {
     if (this.#closing !== undefined) throw this.#closedError();
   }
 
+  #refused(code: BlockErrorCode, reason: string): BlockError {
+    return new BlockError(code, `${this.fileName}: ${reason}`, { node: this.name });
+  }
+
   #closedError(): BlockError {
     return new BlockError("CLOSED", `${this.name} is closed`, { node: this.name });
   }
@@ -343,11 +377,4 @@ export class BlockNode implements AsyncDisposable {
     kept[Symbol.dispose]();
     failures.throwFirst();
   }
-}
-
-/** The node and all above it, each once, parents before children: a parent is always opened after its children. */
-function withAncestors(node: BlockNode): BlockNode[] {
-  const found = new Set<BlockNode>([node]);
-  for (const member of found) for (const parent of member.parents) found.add(parent);
-  return [...found].sort((left, right) => right.serial - left.serial);
 }

@@ -1,6 +1,7 @@
 /** Options of open images changed in three phases: all changes are prepared, then all are committed, or all aborted. */
 
 import type { BlockDriver } from "./driver.ts";
+import { parentsFirst } from "./chain.ts";
 import { BlockError } from "./errors.ts";
 import type { BlockNode } from "./node.ts";
 import type { DriverOptions } from "./options.ts";
@@ -27,7 +28,7 @@ export async function reopenNodes(changes: readonly NodeChange[]): Promise<void>
   const nodes = new Set(changes.map(({ node }) => node));
   if (nodes.size < changes.length) throw new BlockError("INVALID_OPTION", "a node cannot be changed twice at one time");
   // Parents first, as in a drain: what they still have to write goes to children that are open for it.
-  await reopenFrom([...changes].sort((left, right) => right.node.serial - left.node.serial));
+  await reopenFrom([...changes].sort((left, right) => parentsFirst(left.node, right.node)));
 }
 
 async function reopenFrom([change, ...others]: readonly NodeChange[]): Promise<void> {

@@ -1,7 +1,7 @@
 /** Makes new, empty images. */
 
 import { alignUp, assert, BlockError, type CreateContext, type CreateOption, type ImageCreation } from "@coblock/core";
-import { BACKING_FILE, HEADER_LENGTH, MAX_BACKING_NAME_LENGTH, NO_PROBE, SECTOR_SIZE, sizeProblem, writeHeader } from "./header.ts";
+import { BACKING_FILE, HEADER_LENGTH, nameProblem, NO_PROBE, SECTOR_SIZE, sizeProblem, writeHeader } from "./header.ts";
 
 export const createOptions: readonly CreateOption[] = [
   { name: "cluster_size", type: "size", help: "Cluster size (in bytes)", defaultValue: 65536 },
@@ -17,7 +17,10 @@ export async function create({ filename, size, values, backing }: ImageCreation,
   assert(typeof clusterSize === "number" && typeof tableClusters === "number", "options of create have defaults and types");
   const imageSize = alignUp(size, SECTOR_SIZE);
   const name = new TextEncoder().encode(backing?.filename ?? "");
-  const problem = sizeProblem(clusterSize, tableClusters, imageSize) ?? problemWith(tableClusters, name);
+  // QEMU makes images with tables of one cluster, and then refuses to open them.
+  const tableProblem =
+    tableClusters === 1 ? "QED table size must be at least 2: QEMU cannot open an image with tables of one cluster" : undefined;
+  const problem = sizeProblem(clusterSize, tableClusters, imageSize) ?? tableProblem ?? nameProblem(name);
   if (problem !== undefined) throw new BlockError("INVALID_OPTION", `${filename}: ${problem}`);
   const file = await context.createFile(filename, clusterSize + tableClusters * clusterSize);
   if (!file.growable) throw new BlockError("INVALID_OPTION", `${filename} cannot grow, and a QED image grows at the end of its file`);
@@ -37,11 +40,4 @@ export async function create({ filename, size, values, backing }: ImageCreation,
   });
   await file.write(0, bytes);
   await file.flush();
-}
-
-function problemWith(tableClusters: number, name: Uint8Array): string | undefined {
-  // QEMU makes such images, and then refuses to open them.
-  if (tableClusters === 1) return "QED table size must be at least 2: QEMU cannot open an image with tables of one cluster";
-  if (name.length > MAX_BACKING_NAME_LENGTH) return `the backing file name has ${name.length} bytes, more than ${MAX_BACKING_NAME_LENGTH}`;
-  return name.includes(0) ? "the backing file name contains a zero byte" : undefined;
 }

@@ -108,6 +108,12 @@ export function sizeProblem(clusterSize: number, tableClusters: number, imageSiz
   return imageSize > largest ? `QED image size must be at most ${largest} with its clusters and tables, not ${imageSize}` : undefined;
 }
 
+/** Why an image cannot name that backing file, by its bytes. */
+export function nameProblem(name: Uint8Array): string | undefined {
+  if (name.length > MAX_BACKING_NAME_LENGTH) return `the backing file name has ${name.length} bytes, more than ${MAX_BACKING_NAME_LENGTH}`;
+  return name.includes(0) ? "the backing file name contains a zero byte" : undefined;
+}
+
 function featureBits(features: bigint): string {
   const bits = Array.from({ length: 64 }, (_, bit) => bit).filter((bit) => (features & (1n << BigInt(bit))) !== 0n);
   return `feature bit ${bits.join(", ")} (${hex(features)})`;

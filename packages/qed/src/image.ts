@@ -13,6 +13,7 @@ import {
   type Intent,
   type MappedImage,
   type Mapping,
+  type NamedFile,
   type OpenContext,
   type ResizeOptions,
   type Wait,
@@ -34,7 +35,7 @@ export class QedImage implements MappedImage<QedTables, undefined> {
   readonly maxAllocations = 1;
   readonly limits = { requestAlignment: 1 } as const;
   readonly state: Guarded<QedTables>;
-  readonly backing: BlockChild | undefined;
+  backing: BlockChild | undefined;
   readonly storage: readonly BlockChild[];
   readonly #file: QedFile;
   readonly #context: OpenContext;
@@ -99,6 +100,13 @@ export class QedImage implements MappedImage<QedTables, undefined> {
     using guard = await this.state.lock();
     await guard.value.reload(size);
     await this.#file.updateHeader({ imageSize: size });
+  }
+
+  /** Without a backing file NEED_CHECK takes over the order of writes. */
+  async changeBacking(named: NamedFile | undefined, child: BlockChild | undefined): Promise<void> {
+    using _held = await this.state.lock();
+    await this.#file.changeBacking(named);
+    this.backing = child;
   }
 
   async check(options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {

@@ -1,12 +1,12 @@
 /** `coblock convert`: copies images into a new one. */
 
-import { BlockError, copyDisk, JobControl, type BlockGraph, type BlockNode, type SnapshotSelector } from "@coblock/core";
+import { BlockError, copyDisk, type BlockGraph, type BlockNode, type JobControl, type SnapshotSelector } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
 import { absent, flag, value, values, type CommandLine } from "../command-line.ts";
 import { makeTarget, openTarget, sharedDepthOf, type TargetWords } from "../convert-target.ts";
 import { asksForHelp, describeCreationOptions, parseCreationOptions } from "../creation-options.ts";
 import { CommandFailure } from "../failure.ts";
-import { checkCacheMode, diskSize, loadFormat, openImage } from "../images.ts";
+import { checkCacheMode, diskSize, loadFormat, openImage, rateControl } from "../images.ts";
 import type { Progress } from "../progress.ts";
 import type { Session } from "../session.ts";
 import { parseSnapshotWords } from "../snapshot-words.ts";
@@ -92,8 +92,7 @@ class Sources implements AsyncDisposable {
 
 interface Settings {
   readonly sparseSize: number;
-  /** Bytes a second; 0: as fast as it goes. */
-  readonly rateLimit: number;
+  readonly control: JobControl;
   readonly parallel: number;
 }
 
@@ -110,7 +109,7 @@ function checkWords(options: Words, sourceCount: number): Settings {
   const parallel = options.parallel === undefined ? 4 : parseCount(options.parallel, "number of coroutines");
   if (parallel < 1 || parallel > MAX_PARALLEL)
     throw new CommandFailure(`Invalid number of coroutines. Allowed number of coroutines is between 1 and ${MAX_PARALLEL}`);
-  const rateLimit = options.rateLimit === undefined ? 0 : parseSize(options.rateLimit, "rate limit");
+  const control = rateControl(options.rateLimit);
   if (options.noCreate && options.creation.length > 0) throw new CommandFailure("-o has no effect when skipping image creation");
   if (options.targetIsZero && !options.noCreate) throw new CommandFailure("--target-is-zero requires use of -n flag");
   if (options.targetImageOptions && !options.noCreate) throw new CommandFailure("--target-image-opts requires use of -n flag");
@@ -118,7 +117,7 @@ function checkWords(options: Words, sourceCount: number): Settings {
   if (options.backingFile !== undefined && sourceCount > 1) {
     throw new CommandFailure("Having a backing file for the target makes no sense when concatenating multiple input images");
   }
-  return { sparseSize, rateLimit, parallel };
+  return { sparseSize, control, parallel };
 }
 
 function sourceWords({ format, imageOptions, forceShare, snapshot }: Words): {
@@ -192,14 +191,8 @@ interface Copying extends Settings {
   readonly salvage: boolean;
 }
 
-async function copyAll(
-  sources: readonly BlockNode[],
-  { progress, salvage, rateLimit, ...copying }: Copying,
-  session: Session,
-): Promise<void> {
+async function copyAll(sources: readonly BlockNode[], { progress, salvage, ...copying }: Copying, session: Session): Promise<void> {
   const wholeSize = sources.reduce((sum, source) => sum + diskSize(source), 0);
-  const control = new JobControl();
-  if (rateLimit > 0) control.rate = rateLimit;
   let targetOffset = 0;
   for (const source of sources) {
     const before = targetOffset;
@@ -213,7 +206,7 @@ async function copyAll(
         `coblock: warning: ${length} bytes at offset ${offset} of '${source.fileName}' became zeros: ${(error as Error).message}`,
       );
     };
-    await copyDisk({ ...copying, control, source, targetOffset, onProgress, ...(salvage ? { onReadError } : {}) });
+    await copyDisk({ ...copying, source, targetOffset, onProgress, ...(salvage ? { onReadError } : {}) });
     targetOffset += diskSize(source);
   }
 }

@@ -31,7 +31,7 @@ export function describeInfo({ fileName, format, virtualSize, actualSize, fullBa
   if (info.backing !== undefined) {
     const { filename, format: backingFormat } = info.backing;
     lines.push(`backing file: ${filename}${fullBackingName === filename ? "" : ` (actual path: ${fullBackingName})`}`);
-    if (backingFormat !== undefined && format !== "qed") lines.push(`backing file format: ${backingFormat}`);
+    if (backingFormat !== undefined) lines.push(`backing file format: ${backingFormat}`);
   }
   lines.push(...describeSnapshots(info.snapshots ?? []));
   if (info.formatSpecific !== undefined) lines.push("Format specific information:", ...describeMembers(info.formatSpecific.data, 4));
@@ -42,7 +42,7 @@ export function describeInfo({ fileName, format, virtualSize, actualSize, fullBa
 export function infoJson({ fileName, format, virtualSize, actualSize, fullBackingName, info }: ImageFacts): JsonValue {
   return {
     compressed: info.compressed === true ? true : undefined,
-    "backing-filename-format": format === "qed" ? undefined : info.backing?.format,
+    "backing-filename-format": info.backing?.format,
     snapshots: info.snapshots === undefined || info.snapshots.length === 0 ? undefined : info.snapshots.map(snapshotJson),
     "virtual-size": virtualSize,
     filename: fileName,

@@ -1,6 +1,7 @@
 /** `-o preallocation=…` of drivers that keep guest bytes as they are. */
 
-import type { CreateOption, CreateValue, Preallocation } from "../driver.ts";
+import type { CreateOption, CreateValue } from "../creation.ts";
+import type { Preallocation } from "../driver.ts";
 
 export const PREALLOCATION_OPTION: CreateOption = {
   name: "preallocation",

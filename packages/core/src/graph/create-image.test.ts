@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { CreateContext, DriverEntry, ImageCreation } from "../driver.ts";
+import type { CreateContext, ImageCreation } from "../creation.ts";
+import type { DriverEntry } from "../driver.ts";
 import { BlockError } from "../errors.ts";
 import { LabDisk } from "../fixture/lab-disk.ts";
 import { labDriver, labOptions } from "../fixture/lab.ts";

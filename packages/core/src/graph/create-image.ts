@@ -2,7 +2,8 @@
 
 import { BlockChild } from "../child.ts";
 import type { WaitOptions } from "../coroutine/held.ts";
-import type { BlockDriver, CreateContext, CreateOption, CreateValue } from "../driver.ts";
+import type { CreateContext, CreateOption, CreateValue } from "../creation.ts";
+import type { BlockDriver } from "../driver.ts";
 import { BlockError } from "../errors.ts";
 import { Failures } from "../failures.ts";
 import type { BlockNode } from "../node.ts";
@@ -33,6 +34,7 @@ const CREATION: Place = {
   noFlush: false,
   access: { write: true, resize: true, shareWrite: false, shareResize: false, force: false },
   ancestry: [],
+  writableBacking: 0,
 };
 
 export async function createImage(graph: GraphParts, factory: NodeFactory, options: CreateOptions, creating: WaitOptions): Promise<void> {

@@ -130,14 +130,10 @@ export class ImageContext implements OpenContext {
     const { place } = this.#parts;
     if (role === "backing") {
       const ancestry = [...place.ancestry, { identity: this.children.get("file")?.node.identity, fileName: this.fileName }];
-      return {
-        ...place,
-        level: "format",
-        readOnly: true,
-        forCheck: false,
-        ancestry,
-        access: { ...place.access, write: false, resize: false },
-      };
+      const writable = place.writableBacking === 1;
+      const access = { ...place.access, write: writable, resize: writable };
+      const writableBacking = Math.max(0, place.writableBacking - 1);
+      return { ...place, level: "format", readOnly: !writable, forCheck: false, ancestry, writableBacking, access };
     }
     // The metadata of a format that is open must not change under it.
     const shares = this.#parts.kind !== "format" || !role.includes("metadata");

@@ -25,6 +25,8 @@ export interface Place {
   readonly access: Access;
   /** The images above in the chain of backing files: opening one of them again would be a loop. */
   readonly ancestry: readonly Ancestor[];
+  /** Layers from here down to the backing file that is writable; 0: none is. */
+  readonly writableBacking: number;
   readonly signal?: AbortSignal | undefined;
 }
 

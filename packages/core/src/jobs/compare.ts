@@ -5,6 +5,7 @@ import type { BlockStatus } from "../extents.ts";
 import type { BlockNode } from "../node.ts";
 import { isZero } from "../binary/zeros.ts";
 import { DEFAULT_PARALLEL, PIECE_LENGTH, pieceLength, workThroughPieces } from "./pieces.ts";
+import { hasData, RunCursor } from "./run-cursor.ts";
 
 /** What to compare, and how. */
 export interface CompareDisksOptions {
@@ -71,8 +72,7 @@ class DiskComparison {
   /** In order, and none after a mismatch: what was handed out before may still hold an earlier one. */
   async *pieces(): AsyncGenerator<Piece, void, undefined> {
     const { left, right, strict } = this.#options;
-    const leftRuns = new RunCursor(left, this.#totalBytes);
-    const rightRuns = new RunCursor(right, this.#totalBytes);
+    const [leftRuns, rightRuns] = [this.#runsOf(left), this.#runsOf(right)];
     try {
       for (let offset = 0; offset < this.#totalBytes && this.#mismatch === undefined;) {
         const one = await leftRuns.at(offset);
@@ -89,6 +89,10 @@ class DiskComparison {
       await leftRuns.end();
       await rightRuns.end();
     }
+  }
+
+  #runsOf(node: BlockNode): RunCursor {
+    return new RunCursor({ extents: statusOf(node), size: node.size, end: this.#totalBytes });
   }
 
   async run({ offset, length, readers }: Piece, first: Buffer, second: Buffer, signal: AbortSignal): Promise<void> {
@@ -113,46 +117,17 @@ class DiskComparison {
   }
 }
 
-/** The runs of one disk, asked for in order; behind its end there is nothing, which reads as zeros. */
-class RunCursor {
-  readonly #node: BlockNode;
-  readonly #end: number;
-  readonly #extents: AsyncIterator<BlockStatus>;
-  #current: BlockStatus | undefined;
-
-  constructor(node: BlockNode, end: number) {
-    this.#node = node;
-    this.#end = end;
-    this.#extents = node.extents()[Symbol.asyncIterator]();
-  }
-
-  async at(offset: number): Promise<BlockStatus> {
-    while (this.#current === undefined || this.#current.offset + this.#current.length <= offset) this.#current = await this.#next();
-    return this.#current;
-  }
-
-  async end(): Promise<void> {
-    await this.#extents.return?.();
-  }
-
-  async #next(): Promise<BlockStatus> {
-    try {
-      const next = await this.#extents.next();
-      if (next.done !== true) return next.value;
-    } catch (cause) {
-      throw statusError(this.#node, cause);
-    }
-    return { offset: this.#node.size, length: Math.max(this.#end - this.#node.size, 1), depth: 0, kind: "unallocated" };
+async function* statusOf(node: BlockNode): AsyncGenerator<BlockStatus, void, undefined> {
+  try {
+    yield* node.extents();
+  } catch (cause) {
+    throw statusError(node, cause);
   }
 }
 
 function statusError(node: BlockNode, cause: unknown): unknown {
   if (!(cause instanceof BlockError)) return cause;
   return new BlockStatusError(cause.code, cause.message, { cause, node: cause.node ?? node.name, offset: cause.offset });
-}
-
-function hasData(status: BlockStatus): boolean {
-  return status.kind === "data" || status.kind === "compressed";
 }
 
 /** Same kind, and bytes (or space kept for them) in a file for both or for neither. */

@@ -1,16 +1,21 @@
 /** Copies the bytes of one disk into another: holes stay holes, zeros become holes, and only what is there is read. */
 
 import { BlockError } from "../errors.ts";
-import type { BlockStatus } from "../extents.ts";
+import type { BlockStatus, ExtentRange } from "../extents.ts";
 import type { BlockNode } from "../node.ts";
 import { MAX_ZEROS, zeros } from "../binary/zeros.ts";
 import type { JobControl } from "./job-control.ts";
 import { DEFAULT_PARALLEL, PIECE_LENGTH, pieceLength, workThroughPieces } from "./pieces.ts";
 import { zeroRuns } from "./zero-runs.ts";
 
+/** Where bytes are copied from: a node, or what a job sees of one that it keeps quiet. */
+export type CopySource = Pick<BlockNode, "size" | "extents" | "read">;
+
 /** What to copy, where to, and how. */
 export interface CopyDiskOptions {
-  readonly source: BlockNode;
+  readonly source: CopySource;
+  /** Bytes of the source; default all. */
+  readonly range?: Required<Pick<ExtentRange, "offset" | "length">>;
   /** At least as large as `targetOffset` and the source together; longer targets keep what is behind. */
   readonly target: BlockNode;
   /** Bytes; where the source begins in the target. Default 0. */
@@ -47,13 +52,19 @@ const SECTOR_LENGTH = 512;
  * requests ended and the source as it was; the target then holds a part. Throws OUT_OF_RANGE where the target is too small.
  */
 export async function copyDisk(options: CopyDiskOptions): Promise<void> {
+  await copyBytes(options);
+  await options.target.flush();
+}
+
+/** `copyDisk` without the flush. */
+export async function copyBytes(options: CopyDiskOptions): Promise<void> {
   const { source, target, targetOffset = 0, parallel = DEFAULT_PARALLEL, signal } = options;
   if (targetOffset + source.size > target.size) {
     const message = `${target.fileName}: its ${target.size} bytes are too few for ${source.size} bytes at offset ${targetOffset}`;
     throw new BlockError("OUT_OF_RANGE", message, { node: target.name, offset: targetOffset });
   }
   signal?.throwIfAborted();
-  const copy = new DiskCopy(options, await totalOf(options));
+  const copy = new DiskCopy(options, options.onProgress === undefined ? 0 : await bytesToCopy(options));
   await workThroughPieces({
     pieces: copy.pieces(),
     parallel,
@@ -61,7 +72,6 @@ export async function copyDisk(options: CopyDiskOptions): Promise<void> {
     signal,
     work: (piece, [buffer = Buffer.alloc(PIECE_LENGTH)], inner) => copy.run(piece, buffer, inner),
   });
-  await target.flush();
 }
 
 /** What one worker does at a time. */
@@ -85,8 +95,8 @@ class DiskCopy {
   }
 
   async *pieces(): AsyncGenerator<Piece, void, undefined> {
-    const { source, signal } = this.#options;
-    for await (const extent of source.extents()) {
+    const { source, signal, range } = this.#options;
+    for await (const extent of source.extents(range)) {
       signal?.throwIfAborted();
       const kind = kindOf(extent, this.#options);
       if (kind === "shared") continue;
@@ -172,16 +182,16 @@ class DiskCopy {
 /** One zero request at most; shorter than what a format turns to zero in one go, so that an abort need not wait long. */
 const ZERO_PIECE_LENGTH = 1024 * 1024 * 1024;
 
-function kindOf(extent: BlockStatus, { sharedDepth }: CopyDiskOptions): "data" | "zero" | "shared" {
+/** Whether a run of the source has bytes to be copied, reads as zeros, or is the target's anyway. */
+export function kindOf(extent: BlockStatus, { sharedDepth }: Pick<CopyDiskOptions, "sharedDepth">): "data" | "zero" | "shared" {
   if (sharedDepth !== undefined && extent.depth >= sharedDepth) return "shared";
   return extent.kind === "data" || extent.kind === "compressed" ? "data" : "zero";
 }
 
-/** Bytes to copy, for `onProgress`. */
-async function totalOf(options: CopyDiskOptions): Promise<number> {
+/** Bytes of the source's data that have to be copied. */
+export async function bytesToCopy(options: Pick<CopyDiskOptions, "source" | "range" | "sharedDepth" | "signal">): Promise<number> {
   let total = 0;
-  if (options.onProgress === undefined) return total;
-  for await (const extent of options.source.extents()) {
+  for await (const extent of options.source.extents(options.range)) {
     options.signal?.throwIfAborted();
     if (kindOf(extent, options) === "data") total += extent.length;
   }

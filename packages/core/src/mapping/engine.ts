@@ -15,6 +15,7 @@ import type {
   MappedImage,
   Mapping,
   MaybePromise,
+  NamedFile,
   ResizeOptions,
   RunStatus,
   ZeroOptions,
@@ -56,6 +57,8 @@ export class MappingEngine implements BlockImage {
   readonly resize?: (size: number, options: ResizeOptions) => Promise<void>;
   readonly snapshots?: ImageSnapshots;
   readonly check?: (options: CheckOptions, report: (finding: Finding) => void) => Promise<CheckResult>;
+  readonly changeBacking?: (named: NamedFile | undefined, child: BlockChild | undefined) => Promise<void>;
+  readonly reveal?: (offset: number, length: number) => Promise<boolean>;
 
   constructor(image: MappedImage, services: ImageServices, readOnly: boolean) {
     this.#image = image;
@@ -88,6 +91,8 @@ export class MappingEngine implements BlockImage {
     if (image.snapshots !== undefined) this.snapshots = this.#settledBefore(image.snapshots);
     if (image.reopen !== undefined) this.reopen = (options) => this.#reopen(options);
     if (image.check !== undefined) this.check = (options, report) => this.#check(options, report);
+    if (image.changeBacking !== undefined) this.changeBacking = (named, child) => this.#changeBacking(named, child);
+    if (image.unmap !== undefined) this.reveal = (offset, length) => this.#zeroer.reveal(offset, length);
   }
 
   get size(): number {
@@ -214,6 +219,12 @@ export class MappingEngine implements BlockImage {
     if (!this.#readOnly) await this.#flushAndSettle();
     assert(this.#image.reopen !== undefined, "set only where the image has it");
     return this.#image.reopen(options);
+  }
+
+  async #changeBacking(named: NamedFile | undefined, child: BlockChild | undefined): Promise<void> {
+    await this.#writer.prepare();
+    await this.#flushAndSettle();
+    await this.#image.changeBacking?.(named, child);
   }
 
   async #check(options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {

@@ -57,6 +57,21 @@ export class MappedZeroer {
     await this.#changeWhole(whole, change, options, () => Promise.resolve());
   }
 
+  /** Whole clusters alone, as `discard`; answers whether all of them are given up. */
+  async reveal(offset: number, length: number): Promise<boolean> {
+    const end = offset + length;
+    const unit = this.#image.clusterSize;
+    const { unmap } = this.#image;
+    assert(unmap !== undefined && offset % unit === 0 && (end % unit === 0 || end === this.#image.size), "whole clusters are revealed");
+    await this.#writer.prepare();
+    const change: ChangeMapping = (state, at, bytes) => unmap.call(this.#image, state, at, bytes, { reveal: true });
+    let complete = true;
+    await this.#changeWhole({ start: offset, end: alignUp(end, unit) }, change, undefined, async () => {
+      complete = false;
+    });
+    return complete;
+  }
+
   /** Part of one cluster: where the rest of it reads as zeros too, the whole; else real zeros. */
   async #zeroPart(range: GuestRange, change: ChangeMapping, options: IoOptions | undefined): Promise<void> {
     const cluster = this.#writer.claimRange(range.start, range.end - range.start);

@@ -154,6 +154,17 @@ export class RequestPath {
     }
   }
 
+  /** Zeros that the gate does not hold back: for whoever has closed it. */
+  async writeZeroesInside(offset: number, length: number): Promise<void> {
+    this.checkWritable();
+    this.#checkRange("write zeroes", offset, length, this.image.size);
+    try {
+      await this.#zeroAny(offset, length, { mayUnmap: this.#discard === "unmap" });
+    } finally {
+      this.#flushes.changed();
+    }
+  }
+
   /** A flush that the gate does not hold back: for close, drain and exclusive mode. */
   flushInside(): Promise<void> {
     return this.#readOnly ? Promise.resolve() : this.#flushes.flush();

@@ -40,7 +40,7 @@ export interface HeaderExtensions {
 export function decodeHeaderExtensions(area: Uint8Array, areaOffset: number): HeaderExtensions {
   let extensions: HeaderExtensions = {};
   const seen = new Set<number>();
-  for (const { type, data, offset } of records(area, areaOffset)) {
+  for (const { type, data, offset } of extensionRecords(area, areaOffset)) {
     const label = LABELS.get(type);
     if (label === undefined) continue;
     if (seen.has(type))
@@ -51,13 +51,15 @@ export function decodeHeaderExtensions(area: Uint8Array, areaOffset: number): He
   return extensions;
 }
 
-interface Record {
+/** One record as it is; `offset` is that in the file. */
+export interface ExtensionRecord {
   readonly type: number;
   readonly data: Uint8Array;
   readonly offset: number;
 }
 
-function* records(area: Uint8Array, areaOffset: number): Generator<Record> {
+/** The records of an area, those of unknown types too. */
+export function* extensionRecords(area: Uint8Array, areaOffset: number): Generator<ExtensionRecord> {
   const view = viewOf(area);
   for (let at = 0; at + 8 <= area.length;) {
     const type = view.getUint32(at);
@@ -127,6 +129,27 @@ export function encodeHeaderExtensions(extensions: Pick<HeaderExtensions, "backi
   if (extensions.featureNames !== undefined) parts.push(record(FEATURE_NAME_TABLE, encodeFeatureNames(extensions.featureNames)));
   parts.push(record(END, new Uint8Array(0)));
   return Buffer.concat(parts);
+}
+
+/** An area of those records, with the end marker. */
+export function encodeRecords(records: readonly ExtensionRecord[]): Uint8Array {
+  return Buffer.concat([...records.map(({ type, data }) => record(type, data)), record(END, new Uint8Array(0))]);
+}
+
+/** The records with another backing format: in the old one's place, else before all others. */
+export function withBackingFormat(records: readonly ExtensionRecord[], format: string | undefined): readonly ExtensionRecord[] {
+  const changed = format === undefined ? [] : [{ type: BACKING_FORMAT, data: new TextEncoder().encode(format), offset: 0 }];
+  const at = Math.max(
+    0,
+    records.findIndex(({ type }) => type === BACKING_FORMAT),
+  );
+  const others = records.filter(({ type }) => type !== BACKING_FORMAT);
+  return [...others.slice(0, at), ...changed, ...others.slice(at)];
+}
+
+/** Whether an image reads the same without the record. */
+export function isInformative({ type }: ExtensionRecord): boolean {
+  return type === FEATURE_NAME_TABLE;
 }
 
 function record(type: number, data: Uint8Array): Uint8Array {

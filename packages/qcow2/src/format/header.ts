@@ -14,6 +14,8 @@ const COMPRESSION_TYPE_AT = 104;
 
 /** Where fields lie that are changed in place. The switches of a table are one write each, within one sector. */
 export const HEADER_AT = {
+  /** u64 offset, u32 length. */
+  backing: 8,
   size: 24,
   /** u32 entries, u64 offset. */
   l1: 36,
@@ -80,8 +82,8 @@ const V2_IMPLIED = {
 
 function decodeCommon(view: DataView) {
   return {
-    backingOffset: readNumber64(view, 8, "backing file offset"),
-    backingLength: view.getUint32(16),
+    backingOffset: readNumber64(view, HEADER_AT.backing, "backing file offset"),
+    backingLength: view.getUint32(HEADER_AT.backing + 8),
     clusterBits: view.getUint32(20),
     size: readNumber64(view, HEADER_AT.size, "virtual size"),
     cryptMethod: view.getUint32(32),
@@ -112,8 +114,8 @@ export function encodeHeader(header: Header): Uint8Array {
   const view = viewOf(bytes);
   view.setUint32(0, MAGIC);
   view.setUint32(4, header.version);
-  writeNumber64(view, 8, header.backingOffset);
-  view.setUint32(16, header.backingLength);
+  writeNumber64(view, HEADER_AT.backing, header.backingOffset);
+  view.setUint32(HEADER_AT.backing + 8, header.backingLength);
   view.setUint32(20, header.clusterBits);
   writeNumber64(view, HEADER_AT.size, header.size);
   view.setUint32(32, header.cryptMethod);

@@ -15,6 +15,7 @@ import type {
   Intent,
   MappedImage,
   Mapping,
+  NamedFile,
   OpenContext,
   PreparedReopen,
   ResizeOptions,
@@ -28,6 +29,7 @@ import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
 import type { CacheOptions } from "../options.ts";
 import { abandon, allocate, link, type Ticket } from "./allocate.ts";
 import { CacheControl } from "./cache-control.ts";
+import { changeBacking } from "./change-backing.ts";
 import { type ClearParts, unmapClusters, zeroClusters } from "./clear.ts";
 import { ClusterCodec } from "./cluster-codec.ts";
 import type { Description } from "./description.ts";
@@ -57,12 +59,12 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   readonly subclusterSize: number;
   readonly limits: ImageLimits;
   readonly state: Guarded<Metadata>;
-  readonly backing: BlockChild | undefined;
+  backing: BlockChild | undefined;
   readonly storage: readonly BlockChild[];
   readonly snapshots: Qcow2Snapshots;
   readonly compressionUnit?: number;
   readonly encode?: (unit: Uint8Array) => Promise<Uint8Array | undefined>;
-  readonly #parts: Qcow2ImageParts;
+  #parts: Qcow2ImageParts;
   readonly #lookup: LookupParts;
   readonly #caches: CacheControl;
   #description: Description;
@@ -145,6 +147,13 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
       options,
     );
     await this.#caches.fit(this.#size);
+  }
+
+  async changeBacking(named: NamedFile | undefined, child: BlockChild | undefined): Promise<void> {
+    using guard = await this.state.lock();
+    const description = await changeBacking(guard.value.file, this.#parts.description, named);
+    this.#parts = { ...this.#parts, description, backing: child };
+    this.backing = child;
   }
 
   async check(options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {

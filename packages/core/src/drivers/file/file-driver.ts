@@ -1,6 +1,7 @@
 /** Opens and makes files of the host. */
 
-import type { BlockDriver, BlockImage, CreateContext, ImageCreation, OpenContext } from "../../driver.ts";
+import type { CreateContext, ImageCreation } from "../../creation.ts";
+import type { BlockDriver, BlockImage, OpenContext } from "../../driver.ts";
 import { BlockError } from "../../errors.ts";
 import { loadHostCalls, type HostCalls } from "../../host/host-calls.ts";
 import type { DriverOptions } from "../../options.ts";

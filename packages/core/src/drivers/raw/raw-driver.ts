@@ -2,7 +2,8 @@
 
 import { alignUp } from "../../binary/align.ts";
 import type { BlockChild } from "../../child.ts";
-import type { BlockDriver, BlockImage, CreateContext, ImageCreation, MeasuredContent, Measurement, OpenContext } from "../../driver.ts";
+import type { CreateContext, ImageCreation, MeasuredContent, Measurement } from "../../creation.ts";
+import type { BlockDriver, BlockImage, OpenContext } from "../../driver.ts";
 import { BlockError } from "../../errors.ts";
 import type { DriverOptions } from "../../options.ts";
 import { PREALLOCATION_OPTION, preallocationOf } from "../preallocation-option.ts";

@@ -1,0 +1,118 @@
+/** `coblock rebase`: another backing file for an image. */
+
+import { BlockError, rebaseDisk, resolveBeside, type BlockGraph, type BlockNode } from "@coblock/core";
+import { defineCommand, type Command } from "../command.ts";
+import { flag, value, type CommandLine } from "../command-line.ts";
+import { CommandFailure } from "../failure.ts";
+import { checkCacheMode, loadFormat, openImage } from "../images.ts";
+import type { Session } from "../session.ts";
+
+const OPTIONS = {
+  format: value("f", "format"),
+  backingFile: value("b", "backing"),
+  backingFormat: value("F", "backing-format"),
+  unsafe: flag("u", "unsafe"),
+  cache: value("t", "cache"),
+  sourceCache: value("T", "source-cache"),
+  progress: flag("p", "progress"),
+  quiet: flag("q", "quiet"),
+  imageOptions: flag(undefined, "image-opts"),
+  forceShare: flag("U", "force-share"),
+} as const;
+type Words = CommandLine<typeof OPTIONS>["options"];
+
+const HELP = `
+usage: coblock rebase [-f fmt] [-t cache] [-T src_cache] [-p] [-q] [-u] [-U] [--image-opts] -b backing_file [-F backing_fmt] filename
+The image gets another backing file and reads as before: what the two backing files do not have in common is written into it.
+  -b, -F    the new backing file and its format; -b "" stands for none: the image holds everything itself
+  -u        change the name alone, without a look at any file: for a backing file that was moved
+  -U        open the new backing file although another process may be writing to it
+  -p        print how far it is`;
+
+export const command: Command = defineCommand({
+  name: "rebase",
+  help: HELP,
+  options: OPTIONS,
+  run: async ({ options, operands }, session) => {
+    const [name, ...more] = operands;
+    if (name === undefined || more.length > 0) throw new CommandFailure("rebase: Expecting one image file name");
+    if (options.backingFile === undefined && !options.unsafe)
+      throw new CommandFailure("rebase: Must specify backing file (-b) or use unsafe mode (-u)");
+    checkCacheMode(options.cache, "cache");
+    checkCacheMode(options.sourceCache, "source cache");
+    await using graph = session.createGraph();
+    const { format, imageOptions, unsafe, cache } = options;
+    await using overlay = await openImage(
+      graph,
+      { name, format, imageOptions, writable: true, alone: unsafe, noFlush: cache === "unsafe" },
+      session,
+    );
+    if (options.backingFormat !== undefined) await checkFormat(graph, options.backingFormat);
+    if (unsafe) await changeName(overlay, options);
+    else await changeFile(graph, overlay, options, session);
+    return 0;
+  },
+});
+
+async function checkFormat(graph: BlockGraph, format: string): Promise<void> {
+  await loadFormat(graph, format).catch((cause: unknown) => {
+    throw cause instanceof CommandFailure ? new CommandFailure(`Invalid format name: '${format}'`, 1, { cause }) : cause;
+  });
+}
+
+async function changeName(overlay: BlockNode, options: Words): Promise<void> {
+  const name = options.backingFile ?? "";
+  requireFormat(options);
+  try {
+    await overlay.changeBacking(name === "" ? undefined : { filename: name, format: options.backingFormat });
+  } catch (error) {
+    throw notChanged(error, name);
+  }
+}
+
+async function changeFile(graph: BlockGraph, overlay: BlockNode, options: Words, session: Session): Promise<void> {
+  const name = options.backingFile ?? "";
+  const { backingFormat: format } = options;
+  await using node = name === "" ? undefined : await openBacking(graph, resolveBeside(overlay.fileName, name), options, session);
+  requireFormat(options);
+  const progress = session.startProgress({ printed: options.progress, quiet: options.quiet, stepPercent: 1 });
+  try {
+    await rebaseDisk({
+      overlay,
+      backing: node === undefined ? undefined : { filename: name, format, node },
+      signal: session.signal,
+      onProgress: (done, total) => progress.update(done, total),
+    });
+    progress.finish();
+  } catch (error) {
+    throw notChanged(error, name);
+  } finally {
+    progress.end();
+  }
+}
+
+async function openBacking(
+  graph: BlockGraph,
+  path: string,
+  { backingFile, backingFormat, forceShare }: Words,
+  session: Session,
+): Promise<BlockNode> {
+  try {
+    return await openImage(graph, { name: path, format: backingFormat, forceShare }, session);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    throw new CommandFailure(`Could not open new backing file '${backingFile}': ${error.message}`, 1, { cause: error });
+  }
+}
+
+/** Nobody shall have to guess the format of a backing file: a guest could make a raw one look like another. */
+function requireFormat({ backingFile: name, backingFormat }: Words): void {
+  if (name !== undefined && name !== "" && backingFormat === undefined)
+    throw new CommandFailure(`Could not change the backing file to '${name}': backing format must be specified`);
+}
+
+function notChanged(error: unknown, name: string): unknown {
+  if (!(error instanceof BlockError)) return error;
+  const reason = error.code === "UNSUPPORTED_FEATURE" ? "Operation not supported" : error.message;
+  return new CommandFailure(`Could not change the backing file to '${name}': ${reason}`, 1, { cause: error });
+}

@@ -1,0 +1,36 @@
+/** Who stands on whom: chains of backing files from the top down, and parents before their children. */
+
+import type { BlockNode } from "./node.ts";
+
+/** The node, its backing file, that one's backing file, and so on. */
+export function chainOf(node: BlockNode): BlockNode[] {
+  const chain: BlockNode[] = [];
+  for (let member: BlockNode | undefined = node; member !== undefined; member = member.children.get("backing")?.node) chain.push(member);
+  return chain;
+}
+
+/** Whether two nodes show the same file as the same format. */
+export function isSameImage(left: BlockNode, right: BlockNode): boolean {
+  return left === right || (left.identity !== undefined && left.identity === right.identity && left.driver === right.driver);
+}
+
+/** The node and all above it, each once, in the order in which they are locked: parents before children. */
+export function withAncestors(node: BlockNode): BlockNode[] {
+  const found = new Set<BlockNode>([node]);
+  for (const member of found) for (const parent of member.parents) found.add(parent);
+  return [...found].sort(parentsFirst);
+}
+
+/** One order of all nodes, so that nobody who locks several waits in a circle. */
+export function parentsFirst(left: BlockNode, right: BlockNode): number {
+  return right.serial - left.serial;
+}
+
+let lowestSerial = 0;
+
+/** A node that was opened after `parent` becomes its child: it and all below it are locked after the parent from now on. */
+export function lowerBelow(node: BlockNode, parent: BlockNode): void {
+  if (node.serial < parent.serial) return;
+  node.serial = --lowestSerial;
+  for (const child of node.children.values()) lowerBelow(child.node, node);
+}
