@@ -93,6 +93,25 @@ export class RefcountStore {
     this.blocks.markDirty(block);
   }
 
+  /**
+   * Sets the refcount of each cluster in turn to what `change` answers, loading a block once for clusters that follow each other. What
+   * `change` throws ends it there. It may set no other count than 0 where there is no block.
+   */
+  async update(clusters: readonly number[], change: (count: number, cluster: number) => number): Promise<void> {
+    let block: CachedTable<TableBytes> | undefined;
+    let loadedIndex = -1;
+    for (const cluster of clusters) {
+      const { tableIndex, index } = this.place(cluster);
+      if (tableIndex !== loadedIndex) block = await this.block(tableIndex);
+      loadedIndex = tableIndex;
+      const count = block === undefined ? 0 : this.codec.get(block.table.view, index);
+      const changed = change(count, cluster);
+      if (changed === count) continue;
+      assert(block !== undefined, "a cluster whose refcount changes has a refcount block");
+      this.fill(block, index, 1, changed);
+    }
+  }
+
   /** One reference more. Throws OUT_OF_RANGE where the width has no room for it; then nothing is changed. */
   async raise(cluster: number): Promise<void> {
     const { tableIndex, index } = this.place(cluster);

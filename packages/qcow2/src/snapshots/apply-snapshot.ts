@@ -32,7 +32,7 @@ export async function applySnapshot(change: SnapshotChange, snapshot: Snapshot):
   const tree = new TableTree(metadata, await readSnapshotL1(metadata, snapshot));
   await tree.expectCounted(writable.refcounts, 1);
   const tables = new NewTables(metadata, writable);
-  const references = new TreeReferences(tree, writable);
+  const references = new TreeReferences(metadata, writable, tree);
   const bytes = new Uint8Array(Math.max(snapshot.l1Entries, l1EntriesFor(geometry, size), 1) * 8);
   const prepare = async (): Promise<number> => {
     const l1Offset = await tables.allocate(bytes.length);

@@ -22,7 +22,7 @@ export async function createSnapshot(change: SnapshotChange, name: string): Prom
   const tree = new TableTree(metadata, l1);
   await tree.expectCounted(writable.refcounts, 1);
   const tables = new NewTables(metadata, writable);
-  const references = new TreeReferences(tree, writable);
+  const references = new TreeReferences(metadata, writable, tree);
   // A disk of no bytes has no L1 table; its snapshot has one without a use.
   const l1Entries = Math.max(l1.entries, 1);
   const prepare = async () => {

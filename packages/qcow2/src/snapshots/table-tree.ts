@@ -55,18 +55,18 @@ export class TableTree {
     const { file, geometry } = this.#metadata;
     /** Of clusters with so many references that each has to be counted. */
     const wanted = new Map<number, number>();
-    for await (const { references } of this.branches()) {
-      for (const cluster of references) {
-        const offset = cluster * geometry.clusterSize;
-        const count = await refcounts.get(cluster);
-        if (count === 0) throw file.corrupt(`the cluster at offset ${hex(offset)} is in use, but its refcount is 0`, offset);
-        // A sound tree holds at most `count` of the references.
-        if (more === 0 || count * 2 <= max) continue;
-        const sum = (wanted.get(cluster) ?? count) + 1;
-        wanted.set(cluster, sum);
-        if (sum > max) throw file.tooManyReferences(cluster, bits);
-      }
-    }
+    const check = (count: number, cluster: number): number => {
+      const offset = cluster * geometry.clusterSize;
+      if (count === 0) throw file.corrupt(`the cluster at offset ${hex(offset)} is in use, but its refcount is 0`, offset);
+      if (count === Number.MAX_SAFE_INTEGER) throw file.tooManyReferences(cluster, bits);
+      // A sound tree holds at most `count` of the references.
+      if (more === 0 || count * 2 <= max) return count;
+      const sum = (wanted.get(cluster) ?? count) + 1;
+      wanted.set(cluster, sum);
+      if (sum > max) throw file.tooManyReferences(cluster, bits);
+      return count;
+    };
+    for await (const { references } of this.branches()) await refcounts.update(references, check);
   }
 }
 

@@ -3,6 +3,7 @@
 import { clusterOf } from "../format/geometry.ts";
 import { entriesIn, hostOffsetAt, type L2Place } from "../metadata/l2-entry.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
+import type { ImageFile } from "../metadata/image-file.ts";
 import type { ClusterRun } from "../metadata/free-runs.ts";
 import { kindAt } from "../metadata/owned-space.ts";
 import { hasCluster, setCopied, TableTree } from "./table-tree.ts";
@@ -10,21 +11,26 @@ import { hasCluster, setCopied, TableTree } from "./table-tree.ts";
 /** Another owner for all that a tree leads to. */
 export class TreeReferences {
   readonly #tree: TableTree;
+  readonly #file: ImageFile;
   readonly #writable: WritableMetadata;
   /** In the order of the walk. */
   #raised = 0;
 
-  constructor(tree: TableTree, writable: WritableMetadata) {
+  constructor({ file }: Metadata, writable: WritableMetadata, tree: TableTree) {
     this.#tree = tree;
+    this.#file = file;
     this.#writable = writable;
   }
 
   async raise(): Promise<void> {
+    const { refcounts } = this.#writable;
+    const { max, bits } = refcounts.codec;
     for await (const { references } of this.#tree.branches()) {
-      for (const cluster of references) {
-        await this.#writable.refcounts.raise(cluster);
+      await refcounts.update(references, (count, cluster) => {
+        if (count >= max) throw this.#file.tooManyReferences(cluster, bits);
         this.#raised++;
-      }
+        return count + 1;
+      });
     }
   }
 
@@ -32,10 +38,10 @@ export class TreeReferences {
   async undo(): Promise<void> {
     if (this.#raised === 0) return;
     for await (const { references } of this.#tree.branches()) {
-      for (const cluster of references) {
-        await this.#writable.refcounts.lower(cluster, 1);
-        if (--this.#raised === 0) return;
-      }
+      const raised = references.slice(0, this.#raised);
+      this.#raised -= raised.length;
+      await this.#writable.refcounts.update(raised, (count) => count - 1);
+      if (this.#raised === 0) return;
     }
   }
 }
@@ -45,14 +51,12 @@ export async function dropTree({ l2, geometry }: Metadata, writable: WritableMet
   const { refcounts, references } = writable;
   for await (const branch of tree.branches()) {
     const owned: ClusterRun[] = [];
-    for (const cluster of branch.references) {
-      if ((await refcounts.get(cluster)) > 1) {
-        await refcounts.lower(cluster, 1);
-        continue;
-      }
+    await refcounts.update(branch.references, (count, cluster) => {
+      if (count > 1) return count - 1;
       if (cluster === clusterOf(geometry, branch.offset)) l2.dropTable(branch.offset);
       owned.push({ first: cluster, count: 1 });
-    }
+      return count;
+    });
     references.commit({ owned: joined(owned), shared: new Map() });
   }
 }
@@ -71,15 +75,20 @@ export async function clearCopied({ l2 }: Metadata, tree: TableTree): Promise<vo
 /** COPIED says in the active tables what the refcounts say. The order of writes puts refcounts that fell on disk before the flag. */
 export async function restoreCopied(metadata: Metadata, { refcounts }: WritableMetadata): Promise<void> {
   const { l1, l2, geometry } = metadata;
-  const isOnly = async (cluster: number): Promise<boolean> => (await refcounts.get(cluster)) === 1;
   for await (const { l1Index, offset, slice, place } of new TableTree(metadata, l1).branches()) {
     using _pin = l2.slices.pin(slice);
-    for (let index = 0; index < entriesIn(place); index++) {
-      if (!hasCluster(kindAt(place, index).kind)) continue;
-      const copied = await isOnly(clusterOf(geometry, hostOffsetAt(place, index)));
-      if (setCopied(slice.table, wordOf(place, index), copied)) l2.slices.markDirty(slice);
-    }
-    setCopied(l1.table, l1Index, await isOnly(clusterOf(geometry, offset)));
+    const indices: number[] = [];
+    for (let index = 0; index < entriesIn(place); index++) if (hasCluster(kindAt(place, index).kind)) indices.push(index);
+    const clusters = indices.map((index) => clusterOf(geometry, hostOffsetAt(place, index)));
+    const counts: number[] = [];
+    await refcounts.update(clusters, (count) => {
+      counts.push(count);
+      return count;
+    });
+    let changed = false;
+    for (const [at, index] of indices.entries()) changed = setCopied(slice.table, wordOf(place, index), counts[at] === 1) || changed;
+    if (changed) l2.slices.markDirty(slice);
+    setCopied(l1.table, l1Index, (await refcounts.get(clusterOf(geometry, offset))) === 1);
   }
 }
 
