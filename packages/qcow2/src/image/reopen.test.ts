@@ -17,9 +17,9 @@ interface Opened {
   readonly disk: BlockNode;
 }
 
-async function open(size: string, options: Partial<Qcow2Options> = {}): Promise<Opened> {
+async function open(size: string, options: Partial<Qcow2Options> = {}, create = "cluster_size=4k"): Promise<Opened> {
   using directory = new TemporaryDirectory();
-  const file = new RecordedFile(readFileSync(qemuCreate(directory.file("image.qcow2"), size, "cluster_size=4k")));
+  const file = new RecordedFile(readFileSync(qemuCreate(directory.file("image.qcow2"), size, create)));
   const clock = new SimulatedClock();
   const graph = new BlockGraph({ drivers: [file.driver, rawDriver, qcow2Driver], clock });
   return { clock, file, disk: await graph.open({ driver: "qcow2", file: { driver: "memory" }, ...options }) };
@@ -134,6 +134,22 @@ describe("reopening qcow2", () => {
     writeFileSync(copy, file.bytes);
     expectClean(copy);
     expect(qemuContent(copy).equals(expected)).toBe(true);
+  });
+
+  test("a disk that outgrows the largest cache by default gets smaller slices, with nothing lost", async () => {
+    const { disk, file } = await open("60G", {}, "cluster_size=16k");
+    await disk.write(0, Buffer.alloc(64 * KIB, 1));
+    await disk.resize(70 * 2 ** 30);
+    await disk.write(32 * KIB, Buffer.alloc(64 * KIB, 2));
+    await disk.write(70 * 2 ** 30 - 4096, Buffer.alloc(4096, 3));
+    const read = Buffer.alloc(128 * KIB);
+    await disk.read(0, read);
+    expect(read.equals(Buffer.concat([Buffer.alloc(32 * KIB, 1), Buffer.alloc(64 * KIB, 2), Buffer.alloc(32 * KIB)]))).toBe(true);
+    await disk[Symbol.asyncDispose]();
+    using directory = new TemporaryDirectory();
+    const copy = directory.file("image.qcow2");
+    writeFileSync(copy, file.bytes);
+    expectClean(copy);
   });
 
   test("a larger disk gets larger caches", async () => {
