@@ -20,10 +20,17 @@ export class GuestAccess {
     this.#parts = parts;
   }
 
+  /** Brings in the part of the L2 table that maps `offset`: with the lock held nobody can wait for it. */
+  async load(offset: number): Promise<void> {
+    const { geometry, l1, l2 } = this.#parts.metadata;
+    const l2Offset = l1.l2Offset(l1IndexOf(geometry, offset));
+    if (l2Offset !== 0) await l2.fetch(l2Offset, l2IndexOf(geometry, offset));
+  }
+
   /** The run at `offset`; tables are loaded with the lock held. */
   async map(offset: number, length: number): Promise<Mapping> {
     const { metadata, lookup: parts } = this.#parts;
-    await this.#load(offset);
+    await this.load(offset);
     const found = lookup(metadata, parts, offset, length, "write");
     if (found.kind !== "wait") return found;
     await found.until;
@@ -34,7 +41,7 @@ export class GuestAccess {
   async allocate(offset: number, length: number, write: (allocation: Allocation<Ticket>) => Promise<void>): Promise<Allocation<Ticket>> {
     const { metadata, writable, lookup: parts } = this.#parts;
     const allocating = { metadata, writable, data: parts.data };
-    await this.#load(offset);
+    await this.load(offset);
     const allocation = await allocate(allocating, { offset, length });
     assert(!("kind" in allocation), "the table is loaded");
     try {
@@ -65,12 +72,6 @@ export class GuestAccess {
       }
       at += run.length;
     }
-  }
-
-  async #load(offset: number): Promise<void> {
-    const { geometry, l1, l2 } = this.#parts.metadata;
-    const l2Offset = l1.l2Offset(l1IndexOf(geometry, offset));
-    if (l2Offset !== 0) await l2.fetch(l2Offset, l2IndexOf(geometry, offset));
   }
 
   async #copy({ offset, length, child, childOffset }: Allocation<Ticket>, diskEnd: number): Promise<void> {

@@ -45,6 +45,44 @@ describe("growing", () => {
     expect((JSON.parse(qemuImg("check", "--output=json", file)) as Record<string, number>)["allocated-clusters"]).toBe((5.5 * MIB) / 4096);
   });
 
+  it.each(["cluster_size=512", "cluster_size=512,compat=0.10"])(
+    "does not show what a VM state left behind the end: %s",
+    async (options) => {
+      using folder = new TemporaryDirectory();
+      const file = qemuCreate(folder.file("image"), 4 * MIB, options);
+      qemuIo(file, "write -P 3 0 4M");
+      // The L1 table and all that it leads to stay, as with a VM state.
+      const image = readFileSync(file);
+      image.writeBigUInt64BE(BigInt(MIB), 24);
+      writeFileSync(file, image);
+      await using graph = hostGraph();
+      {
+        await using disk = await graph.open({ driver: "qcow2", file, l2CacheSize: 0 });
+        await disk.resize(2 * MIB + 512);
+        expect((await contentOf(disk)).equals(Buffer.concat([Buffer.alloc(MIB, 3), Buffer.alloc(MIB + 512)]))).toBe(true);
+        await disk.resize(8 * MIB);
+        expect((await contentOf(disk)).equals(Buffer.concat([Buffer.alloc(MIB, 3), Buffer.alloc(7 * MIB)]))).toBe(true);
+      }
+      expectClean(file);
+    },
+  );
+
+  it("hides a longer backing file behind tables that are not in memory", async () => {
+    using folder = new TemporaryDirectory();
+    const base = folder.file("base");
+    writeFileSync(base, Buffer.alloc(8 * MIB, 5));
+    const file = folder.file("image");
+    qemuImg("create", "-q", "-f", "qcow2", "-o", "cluster_size=4k", "-b", base, "-F", "raw", file, "8k");
+    qemuIo(file, "write 0 4k");
+    await using graph = hostGraph();
+    {
+      await using disk = await graph.open({ driver: "qcow2", file, l2CacheEntrySize: 512, l2CacheSize: 0 });
+      await disk.resize(8 * MIB);
+      expect((await contentOf(disk)).subarray(8192).every((byte) => byte === 0)).toBe(true);
+    }
+    expectClean(file);
+  });
+
   it.each([
     ["cluster_size=64k", MIB + 512],
     ["cluster_size=4k", MIB + 4096],

@@ -1,10 +1,10 @@
 /** Makes the disk larger: a longer L1 table where it needs one, zeros where the backing file would show, and the new size last. */
 
-import { assert, BlockError, type BlockChild, type Guarded, type OpenContext, type ResizeOptions } from "@coblock/core";
+import { assert, BlockError, type BlockChild, type Guarded, type OpenContext, type ResizeOptions, type Wait } from "@coblock/core";
 import { type Geometry, l1EntriesFor } from "../format/geometry.ts";
 import { MAX_L1_BYTES } from "../format/limits.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
-import { type ClearParts, zeroClusters } from "./clear.ts";
+import { type ClearParts, unmapClusters, zeroClusters } from "./clear.ts";
 import type { Description } from "./description.ts";
 import { GuestAccess } from "./guest-access.ts";
 import type { LookupParts } from "./lookup.ts";
@@ -36,6 +36,7 @@ export async function resizeImage(parts: ResizeParts, size: number, { preallocat
   const entries = l1EntriesFor(geometry, size);
   if (entries > l1.entries) await growL1(parts, metadata, writable, entries);
   const guest = new GuestAccess({ metadata, writable, lookup: parts.lookup, backing: parts.backing });
+  await dropVmState(parts, metadata, guest, size);
   await clearNewArea(parts, metadata, guest, size);
   const { rawDataFile } = parts.clear(metadata);
   if (geometry.externalData) await lengthen(data, size);
@@ -97,6 +98,30 @@ async function growL1({ geometry, context }: ResizeParts, metadata: Metadata, wr
   if (whole > 0) context.retire({ child: file.child, childOffset: oldOffset, length: whole });
 }
 
+/** A VM state lies behind the end of the disk, from the next L1 entry on: the disk must not come to show what was left of one. */
+async function dropVmState(
+  { currentSize, geometry, clear }: ResizeParts,
+  metadata: Metadata,
+  guest: GuestAccess,
+  size: number,
+): Promise<void> {
+  const { l1 } = metadata;
+  if (geometry.externalData) return;
+  const end = Math.min(l1.entries, l1EntriesFor(geometry, size));
+  for (let index = l1EntriesFor(geometry, currentSize); index < end; index++) {
+    const tableEnd = (index + 1) * geometry.l2Coverage;
+    for (let at = index * geometry.l2Coverage; l1.l2Offset(index) !== 0 && at < tableEnd;) {
+      await guest.load(at);
+      at += done(await unmapClusters(clear(metadata), at, tableEnd - at, true));
+    }
+  }
+}
+
+function done(cleared: number | Wait): number {
+  assert(typeof cleared === "number" && cleared > 0, "the table is loaded, and can say what is asked");
+  return cleared;
+}
+
 /** The rest of the last cluster may hold anything; behind it, what the backing file has would show. */
 async function clearNewArea(
   { currentSize, geometry, backing, clear }: ResizeParts,
@@ -108,8 +133,7 @@ async function clearNewArea(
   await guest.writeZeros(currentSize, lastClusterEnd - currentSize, currentSize);
   const shown = Math.min(size, backing?.size ?? 0);
   for (let at = lastClusterEnd; at < shown;) {
-    const done = await zeroClusters(clear(metadata), at, shown - at, false);
-    if (typeof done !== "number") await done.until;
-    else at += done;
+    await guest.load(at);
+    at += done(await zeroClusters(clear(metadata), at, shown - at, false));
   }
 }
