@@ -1,7 +1,7 @@
 /** Makes new, empty images. */
 
 import { alignUp, assert, BlockError, type CreateContext, type CreateOption, type ImageCreation } from "@coblock/core";
-import { BACKING_FILE, HEADER_LENGTH, nameProblem, NO_PROBE, SECTOR_SIZE, sizeProblem, writeHeader } from "./header.ts";
+import { encodeBacking, HEADER_LENGTH, SECTOR_SIZE, sizeProblem, writeHeader } from "./header.ts";
 
 export const createOptions: readonly CreateOption[] = [
   { name: "cluster_size", type: "size", help: "Cluster size (in bytes)", defaultValue: 65536 },
@@ -16,11 +16,11 @@ export async function create({ filename, size, values, backing }: ImageCreation,
   const { cluster_size: clusterSize, table_size: tableClusters } = values;
   assert(typeof clusterSize === "number" && typeof tableClusters === "number", "options of create have defaults and types");
   const imageSize = alignUp(size, SECTOR_SIZE);
-  const name = new TextEncoder().encode(backing?.filename ?? "");
-  // QEMU makes images with tables of one cluster, and then refuses to open them.
+  const { name, flags, problem: nameProblem } = encodeBacking(backing);
+  // QEMU makes such images, and then refuses to open them.
   const tableProblem =
-    tableClusters === 1 ? "QED table size must be at least 2: QEMU cannot open an image with tables of one cluster" : undefined;
-  const problem = sizeProblem(clusterSize, tableClusters, imageSize) ?? tableProblem ?? nameProblem(name);
+    tableClusters > 1 ? undefined : "QED table size must be at least 2: QEMU cannot open an image with tables of one cluster";
+  const problem = sizeProblem(clusterSize, tableClusters, imageSize) ?? tableProblem ?? nameProblem;
   if (problem !== undefined) throw new BlockError("INVALID_OPTION", `${filename}: ${problem}`);
   const file = await context.createFile(filename, clusterSize + tableClusters * clusterSize);
   if (!file.growable) throw new BlockError("INVALID_OPTION", `${filename} cannot grow, and a QED image grows at the end of its file`);
@@ -30,7 +30,7 @@ export async function create({ filename, size, values, backing }: ImageCreation,
     clusterSize,
     tableClusters,
     headerClusters: 1,
-    features: name.length === 0 ? 0n : BACKING_FILE | (backing?.format === "raw" ? NO_PROBE : 0n),
+    features: flags,
     compatFeatures: 0n,
     autoclearFeatures: 0n,
     l1Offset: clusterSize,

@@ -14,9 +14,8 @@ export const driver: BlockDriver<"qed"> = Object.freeze({ name: "qed", kind: "fo
 
 async function open(options: QedOptions, context: OpenContext): Promise<QedImage> {
   const { l2CacheSize } = options;
-  if (l2CacheSize !== undefined && !(Number.isSafeInteger(l2CacheSize) && l2CacheSize >= 0)) {
+  if (l2CacheSize !== undefined && !(Number.isSafeInteger(l2CacheSize) && l2CacheSize >= 0))
     throw new BlockError("INVALID_OPTION", `l2CacheSize is a number of bytes, not ${String(l2CacheSize)}`, { node: context.nodeName });
-  }
   const file = await QedFile.read(await context.child("file", "data and metadata", options.file));
   const backing = await openBacking(options, file, context);
   if (!context.readOnly) await makeWritable(file, context);

@@ -1,6 +1,6 @@
 /** The QED header as bytes: its rules, parsing and writing. No I/O. */
 
-import { BlockError, type BlockErrorCode, hex, isPowerOfTwo } from "@coblock/core";
+import { BlockError, type BlockErrorCode, hex, isPowerOfTwo, type NamedFile } from "@coblock/core";
 
 /** Bytes of the known fields; the rest of the header clusters belongs to the backing file name and to features yet unknown. */
 export const HEADER_LENGTH = 64;
@@ -18,7 +18,8 @@ export const BACKING_FILE = 0x01n;
 export const NEED_CHECK = 0x02n;
 /** `BACKING_FORMAT_NO_PROBE`: the backing file is raw and must not be probed. */
 export const NO_PROBE = 0x04n;
-const KNOWN_FEATURES = BACKING_FILE | NEED_CHECK | NO_PROBE;
+export const BACKING_FLAGS: bigint = BACKING_FILE | NO_PROBE;
+const KNOWN_FEATURES = BACKING_FLAGS | NEED_CHECK;
 
 /** The 64 bytes at the start of the file, in their order. QED specification, "Header". */
 export interface QedHeader {
@@ -62,20 +63,16 @@ export function parseHeader(bytes: Uint8Array, fileName: string, fileSize: numbe
   };
   const { clusterSize, tableClusters, l1Offset, imageSize, backingNameLength } = header;
   const unknown = header.features & ~KNOWN_FEATURES;
-  if (unknown !== 0n) refuse(`it has unknown ${featureBits(unknown)}`, "UNSUPPORTED_FEATURE");
+  if (unknown !== 0n) refuse(`it has unknown feature bits ${hex(unknown)}`, "UNSUPPORTED_FEATURE");
   if (imageSize > MAX_IMAGE_SIZE) refuse(`image size ${imageSize} is above 8 PiB, the most that is supported`, "UNSUPPORTED_FEATURE");
   refuse(sizeProblem(clusterSize, tableClusters, imageSize));
   const headerLength = header.headerClusters * clusterSize;
   if (headerLength === 0 || headerLength >= 2 ** 32) refuse(`header size ${header.headerClusters} clusters is 0, or 4 GiB and more`);
-  if (l1Offset % clusterSize !== 0 || l1Offset < headerLength || l1Offset + tableClusters * clusterSize > fileSize) {
+  if (l1Offset % clusterSize !== 0 || l1Offset < headerLength || l1Offset + tableClusters * clusterSize > fileSize)
     refuse(`L1 table offset ${hex(l1Offset)} is unaligned, inside the header or past the end of the file`);
-  }
   const longestName = Math.min(MAX_BACKING_NAME_LENGTH, headerLength - header.backingNameOffset);
-  if ((header.features & BACKING_FILE) !== 0n && backingNameLength > longestName) {
-    refuse(
-      `its backing file name of ${backingNameLength} bytes at ${hex(header.backingNameOffset)} leaves the header, or is longer than 1023`,
-    );
-  }
+  if ((header.features & BACKING_FILE) !== 0n && backingNameLength > longestName)
+    refuse(`its backing file name, ${backingNameLength} bytes at ${hex(header.backingNameOffset)}, leaves the header or exceeds 1023`);
   return header;
 }
 
@@ -97,9 +94,8 @@ export function writeHeader(bytes: Uint8Array, header: QedHeader): void {
 
 /** Which rule the sizes break. A full L1 table of full L2 tables maps up to 2^80 bytes, exact in a number as every power of two. */
 export function sizeProblem(clusterSize: number, tableClusters: number, imageSize: number): string | undefined {
-  if (!isPowerOfTwo(clusterSize) || clusterSize < 2 ** 12 || clusterSize > 2 ** 26) {
+  if (!isPowerOfTwo(clusterSize) || clusterSize < 2 ** 12 || clusterSize > 2 ** 26)
     return `QED cluster size must be within range [4096, 67108864] and power of 2, not ${clusterSize}`;
-  }
   if (!isPowerOfTwo(tableClusters) || tableClusters > 16)
     return `QED table size must be within range [1, 16] and power of 2, not ${tableClusters}`;
   const entries = (tableClusters * clusterSize) / 8;
@@ -108,13 +104,11 @@ export function sizeProblem(clusterSize: number, tableClusters: number, imageSiz
   return imageSize > largest ? `QED image size must be at most ${largest} with its clusters and tables, not ${imageSize}` : undefined;
 }
 
-/** Why an image cannot name that backing file, by its bytes. */
-export function nameProblem(name: Uint8Array): string | undefined {
-  if (name.length > MAX_BACKING_NAME_LENGTH) return `the backing file name has ${name.length} bytes, more than ${MAX_BACKING_NAME_LENGTH}`;
-  return name.includes(0) ? "the backing file name contains a zero byte" : undefined;
-}
-
-function featureBits(features: bigint): string {
-  const bits = Array.from({ length: 64 }, (_, bit) => bit).filter((bit) => (features & (1n << BigInt(bit))) !== 0n);
-  return `feature bit ${bits.join(", ")} (${hex(features)})`;
+/** A backing file as the header has it, and why it cannot have it. Of formats it knows raw alone. */
+export function encodeBacking(backing: NamedFile | undefined): { name: Uint8Array; flags: bigint; problem: string | undefined } {
+  const name = new TextEncoder().encode(backing?.filename ?? "");
+  const flags = name.length === 0 ? 0n : BACKING_FILE | (backing?.format === "raw" ? NO_PROBE : 0n);
+  const excess = `the backing file name has ${name.length} bytes, more than ${MAX_BACKING_NAME_LENGTH}`;
+  const tooLong = name.length > MAX_BACKING_NAME_LENGTH ? excess : undefined;
+  return { name, flags, problem: name.includes(0) ? "the backing file name contains a zero byte" : tooLong };
 }

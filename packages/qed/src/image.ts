@@ -48,7 +48,7 @@ export class QedImage implements MappedImage<QedTables, undefined> {
     this.clusterSize = file.geometry.clusterSize;
     this.#file = file;
     this.#context = context;
-    this.#needCheck = new NeedCheck(file, state.mutex, context, backing === undefined);
+    this.#needCheck = new NeedCheck(file, state.mutex, context);
   }
 
   get size(): number {
@@ -66,7 +66,7 @@ export class QedImage implements MappedImage<QedTables, undefined> {
   }
 
   async link(tables: QedTables, { offset, length, childOffset }: Allocation<undefined>): Promise<void> {
-    await this.#needCheck.during(async () => {
+    await this.#needCheck.during(this.backing === undefined, async () => {
       await tables.extendTo(childOffset + length);
       if (this.backing !== undefined) await this.#context.dataBarrier();
       await tables.publish({ offset, length, first: childOffset });
@@ -80,23 +80,16 @@ export class QedImage implements MappedImage<QedTables, undefined> {
     if (run.kind === "data") return 0;
     if (run.kind === "zero") return run.length;
     const changed = Math.min(run.length, tables.bytesLeftInSlice(offset));
-    await this.#needCheck.during(() => tables.publish({ offset, length: changed, first: ZERO_CLUSTER }));
+    const change = (): Promise<void> => tables.publish({ offset, length: changed, first: ZERO_CLUSTER });
+    await this.#needCheck.during(this.backing === undefined, change);
     return changed;
   }
 
   /** Grows: a change of the header alone. */
   async resize(size: number, { preallocation }: ResizeOptions): Promise<void> {
-    const refuse = (problem: string | undefined): void => {
-      const message = `${this.#file.child.fileName} cannot be resized to ${size} bytes: ${problem}`;
-      if (problem !== undefined) throw new BlockError("UNSUPPORTED_FEATURE", message);
-    };
-    const { clusterSize, tableClusters } = this.#file.geometry;
-    const shown = this.backing?.size ?? 0;
-    if (preallocation !== "off") refuse(`QED has no preallocation '${preallocation}'`);
-    if (size < this.size) refuse(`QED images do not shrink, and it has ${this.size}`);
-    // What lies past the old end would show through, instead of zeros.
-    if (size > this.size && shown > this.size) refuse(`the backing file, of ${shown} bytes, would show through past the old end`);
-    refuse(sizeProblem(clusterSize, tableClusters, size));
+    const problem = this.#resizeProblem(size, preallocation);
+    const { fileName } = this.#file.child;
+    if (problem !== undefined) throw new BlockError("UNSUPPORTED_FEATURE", `${fileName} cannot be resized to ${size} bytes: ${problem}`);
     using guard = await this.state.lock();
     await guard.value.reload(size);
     await this.#file.updateHeader({ imageSize: size });
@@ -118,13 +111,11 @@ export class QedImage implements MappedImage<QedTables, undefined> {
 
   info(): ImageInfo {
     const { backing, needsCheck: dirty } = this.#file;
-    const { clusterSize } = this;
-    return backing === undefined ? { clusterSize, dirty } : { clusterSize, dirty, backing };
+    return { clusterSize: this.clusterSize, dirty, ...(backing === undefined ? {} : { backing }) };
   }
 
   inspect(): object {
-    const l2Cache = this.state.runSync((tables) => tables.statistics)?.value;
-    return l2Cache === undefined ? {} : { l2Cache };
+    return this.state.runSync((tables) => ({ l2Cache: tables.statistics }))?.value ?? {};
   }
 
   quiesce(): Promise<AsyncDisposable> {
@@ -134,5 +125,14 @@ export class QedImage implements MappedImage<QedTables, undefined> {
   /** No coroutine runs afterwards. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#needCheck.quiesce();
+  }
+
+  #resizeProblem(size: number, preallocation: string): string | undefined {
+    const shown = this.backing?.size ?? 0;
+    if (preallocation !== "off") return `QED has no preallocation '${preallocation}'`;
+    if (size < this.size) return `QED images do not shrink, and it has ${this.size}`;
+    // Instead of zeros.
+    if (size > this.size && shown > this.size) return `the backing file, of ${shown} bytes, would show through past the old end`;
+    return sizeProblem(this.clusterSize, this.#file.geometry.tableClusters, size);
   }
 }

@@ -10,17 +10,15 @@ export class NeedCheck {
   readonly #file: QedFile;
   readonly #lock: CoMutex;
   readonly #context: OpenContext;
-  readonly #marks: boolean;
   readonly #clearing: IdleTask;
   /** The mark is not ours to clear: it was found set, or something failed. A check that finds all well clears it. */
   #stays: boolean;
 
-  /** `lock`: the driver lock. `marks`: changes need the mark; without it another order of writes keeps them safe. */
-  constructor(file: QedFile, lock: CoMutex, context: OpenContext, marks: boolean) {
+  /** `lock`: the driver lock. */
+  constructor(file: QedFile, lock: CoMutex, context: OpenContext) {
     this.#file = file;
     this.#lock = lock;
     this.#context = context;
-    this.#marks = marks;
     this.#stays = file.needsCheck;
     // A failure leaves the mark set, which is what it is for; the flush that failed fails for the user too.
     const work = (): Promise<void> => this.#clear().catch(() => {});
@@ -28,12 +26,12 @@ export class NeedCheck {
   }
 
   /**
-   * Changes metadata, under the driver lock. The mark is on stable storage before `change` begins. Where that fails anything may be on the
-   * disk: the mark stays, and the next writable open checks.
+   * Changes metadata, under the driver lock. `marked`: with the mark on stable storage before `change` begins; else the order of its writes
+   * keeps it safe. Where it fails anything may be on the disk: a mark stays, and the next writable open checks.
    */
-  async during(change: () => Promise<void>): Promise<void> {
+  async during(marked: boolean, change: () => Promise<void>): Promise<void> {
     try {
-      if (this.#marks && !this.#file.needsCheck) await this.#file.setNeedCheck(true);
+      if (marked && !this.#file.needsCheck) await this.#file.setNeedCheck(true);
       await change();
     } catch (error) {
       this.#stays = true;

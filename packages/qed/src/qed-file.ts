@@ -2,33 +2,23 @@
 
 import { type BlockChild, BlockError, type NamedFile } from "@coblock/core";
 import { Geometry } from "./geometry.ts";
-import {
-  BACKING_FILE,
-  HEADER_LENGTH,
-  nameProblem,
-  NEED_CHECK,
-  NO_PROBE,
-  parseHeader,
-  type QedHeader,
-  SECTOR_SIZE,
-  writeHeader,
-} from "./header.ts";
+import { BACKING_FILE, BACKING_FLAGS, encodeBacking, HEADER_LENGTH, NEED_CHECK, NO_PROBE } from "./header.ts";
+import { parseHeader, type QedHeader, SECTOR_SIZE, writeHeader } from "./header.ts";
 
-/** Between two places for long names; the smallest header is one cluster of 4 KiB. */
-const NAME_ROOM = 1024;
-
-type HeaderChange = Partial<Pick<QedHeader, "features" | "autoclearFeatures" | "imageSize" | "backingNameOffset" | "backingNameLength">>;
+/** Behind the sector of the fields, in the 4 KiB that the smallest header has; no name is long enough to lie in both. */
+const NAME_PLACES = [512, 2560] as const;
 
 export class QedFile {
   readonly child: BlockChild;
   readonly geometry: Geometry;
-  #backing: NamedFile | undefined;
+  /** As the header names it. */
+  backing: NamedFile | undefined;
   #header: QedHeader;
 
   private constructor(child: BlockChild, header: QedHeader, backing: NamedFile | undefined) {
     this.child = child;
     this.geometry = new Geometry(header);
-    this.#backing = backing;
+    this.backing = backing;
     this.#header = header;
   }
 
@@ -38,11 +28,6 @@ export class QedFile {
     await child.read(0, bytes);
     const header = parseHeader(bytes, child.fileName, child.size);
     return new QedFile(child, header, await readBacking(child, header));
-  }
-
-  /** As the header names it. */
-  get backing(): NamedFile | undefined {
-    return this.#backing;
   }
 
   /** What is on stable storage. */
@@ -62,34 +47,28 @@ export class QedFile {
   }
 
   /**
-   * Names another backing file. A name that does not fit behind the fields, in the sector that is written with them, goes to a place that
-   * the old one does not have: it shows with the fields, which are one sector. Throws INVALID_OPTION, before anything is written.
+   * Names another backing file. The name goes where the old one is not, and shows with the fields, which are one sector. Throws
+   * INVALID_OPTION, before anything is written.
    */
   async changeBacking(backing: NamedFile | undefined): Promise<void> {
     const { features, compatFeatures, backingNameOffset: oldOffset, backingNameLength: oldLength } = this.#header;
-    const name = new TextEncoder().encode(backing?.filename ?? "");
-    const problem = compatFeatures === 0n ? nameProblem(name) : "features yet unknown may use the space behind its header";
-    if (problem !== undefined) throw new BlockError("INVALID_OPTION", `${this.child.fileName}: ${problem}`);
-    const inSector = HEADER_LENGTH + name.length <= SECTOR_SIZE;
-    const [first, second] = [SECTOR_SIZE, SECTOR_SIZE + NAME_ROOM];
-    const backingNameOffset = inSector ? HEADER_LENGTH : oldOffset < second && oldOffset + oldLength > first ? second : first;
-    if (!inSector) {
-      await this.child.write(backingNameOffset, name);
-      await this.child.flush();
-    }
-    const flags = name.length === 0 ? 0n : BACKING_FILE | (backing?.format === "raw" ? NO_PROBE : 0n);
-    const change = { features: (features & ~(BACKING_FILE | NO_PROBE)) | flags, backingNameOffset, backingNameLength: name.length };
-    await this.updateHeader(name.length === 0 ? { ...change, backingNameOffset: 0 } : change, inSector ? name : undefined);
-    this.#backing = name.length === 0 ? undefined : backing;
+    const { name, flags, problem } = encodeBacking(backing);
+    const reason = compatFeatures === 0n ? problem : "features yet unknown may use the space behind its header";
+    if (reason !== undefined) throw new BlockError("INVALID_OPTION", `${this.child.fileName}: ${reason}`);
+    const [first, second] = NAME_PLACES;
+    const backingNameOffset = oldOffset < second && oldOffset + oldLength > first ? second : first;
+    await this.child.write(backingNameOffset, name);
+    await this.child.flush();
+    await this.updateHeader({ features: (features & ~BACKING_FLAGS) | flags, backingNameOffset, backingNameLength: name.length });
+    this.backing = name.length === 0 ? undefined : backing;
   }
 
   /** Writes the changed fields and flushes. The bytes behind the known fields may belong to features yet unknown: they stay. */
-  async updateHeader(change: HeaderChange, name?: Uint8Array): Promise<void> {
+  async updateHeader(change: Partial<QedHeader>): Promise<void> {
     const next = { ...this.#header, ...change };
     const sector = new Uint8Array(SECTOR_SIZE);
     await this.child.read(0, sector);
     writeHeader(sector, next);
-    if (name !== undefined) sector.set(name, HEADER_LENGTH);
     try {
       await this.child.write(0, sector);
       await this.child.flush();

@@ -164,9 +164,8 @@ export class QedTables {
     try {
       // A table whose write is in flight must stay the only one of its kind.
       using _pin = cache.pin(cached);
-      for (let index = run.index; index < run.index + run.count; index++) {
+      for (let index = run.index; index < run.index + run.count; index++)
         assert(table.entry(index) <= ZERO_CLUSTER, `entry ${index} of the table at ${hex(offset)} leads somewhere already`);
-      }
       await this.#child.event(event);
       const sectors = table.sectorsWith(run);
       await this.#child.write(offset + sectors.offset, sectors.bytes);

@@ -192,6 +192,29 @@ function rebaseStorm(format: Format): Scenario {
   };
 }
 
+function flatten(format: Format): Scenario {
+  const unit = CLUSTERS[format];
+  return {
+    name: `${format}-flatten`,
+    about: "an overlay gets all that it shows and loses its backing file, then it is written",
+    drivers: DRIVERS,
+    storage: { completions: "later" },
+    async prepare(lab) {
+      const disk = await overlayDisk(lab, { format, baseClusters: 2 });
+      return {
+        actors: {
+          job: async (actor) => {
+            await actor.does("flatten", () => rebaseDisk({ overlay: disk.node, backing: undefined }));
+            await actor.write(disk, 3 * unit, unit);
+            await actor.flush(disk);
+            await actor.write(disk, unit, 512);
+          },
+        },
+      };
+    },
+  };
+}
+
 const FORMATS: readonly Format[] = ["qcow2", "qed"];
 
 export const JOB_SCENARIOS: readonly Scenario[] = FORMATS.flatMap((format) => [
@@ -200,4 +223,5 @@ export const JOB_SCENARIOS: readonly Scenario[] = FORMATS.flatMap((format) => [
   commitFails(format),
   rebaseBesideRequests(format),
   rebaseStorm(format),
+  flatten(format),
 ]);
