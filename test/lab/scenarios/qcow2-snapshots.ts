@@ -21,6 +21,7 @@ const qcow2SnapshotInPlace: Scenario = {
   about: "writes in place beside a snapshot that is made: each is in it as a whole, or not at all, and none changes it later",
   drivers: QCOW2_DRIVERS,
   storage: { completions: "later" },
+  harmless: NOT_FLAGGED,
   async prepare(lab) {
     const disk = await qcow2Disk(lab, { size: SIZE, refcountBits: 16, filled: [{ offset: 0, length: 2 * CLUSTER }] });
     const ledger = new SnapshotLedger(lab, disk);
@@ -93,7 +94,7 @@ function lifeScenario(name: string, about: string, fault?: SimFaultRule["effect"
     async prepare(lab) {
       const disk = await qcow2Disk(lab, DISK);
       const ledger = new SnapshotLedger(lab, disk);
-      if (fault !== undefined) lab.storage.fault({ effect: fault, match: ({ kind }) => kind !== "read", when: "choose" });
+      if (fault !== undefined) lab.storage.fault({ effect: fault, when: "choose" });
       return { actors: { A: (actor) => life(actor, disk, ledger) } };
     },
   };
@@ -102,7 +103,7 @@ function lifeScenario(name: string, about: string, fault?: SimFaultRule["effect"
 const qcow2SnapshotLife: Scenario = lifeScenario("qcow2-snapshot-life", "snapshots are made, applied and deleted, with writes in between");
 const qcow2SnapshotEio: Scenario = lifeScenario(
   "qcow2-snapshot-eio",
-  "snapshots are made, applied and deleted, and one write, discard or flush fails",
+  "snapshots are made, applied and deleted, and one operation of the disk fails",
   "EIO",
 );
 const qcow2SnapshotEnospc: Scenario = lifeScenario(
@@ -112,12 +113,12 @@ const qcow2SnapshotEnospc: Scenario = lifeScenario(
 );
 const qcow2SnapshotShort: Scenario = lifeScenario(
   "qcow2-snapshot-short",
-  "snapshots are made, applied and deleted, and one write does half of what it should",
+  "snapshots are made, applied and deleted, and one operation does half of what it should",
   "short",
 );
 const qcow2SnapshotUnheard: Scenario = lifeScenario(
   "qcow2-snapshot-unheard",
-  "snapshots are made, applied and deleted, and one write or flush is done and told as failed",
+  "snapshots are made, applied and deleted, and one operation is done and told as failed",
   "unheard",
 );
 
@@ -127,6 +128,7 @@ const qcow2SnapshotReuse: Scenario = {
   about: "snapshots come and go, and all that they give back is used again at once, tables for data and data for tables",
   drivers: QCOW2_DRIVERS,
   storage: { completions: "at once" },
+  harmless: NOT_FLAGGED,
   async prepare(lab) {
     // Large enough that the cache has room for tables that nobody uses any more.
     const disk = await qcow2Disk(lab, { ...DISK, size: 8 * TABLE_SPAN });
@@ -175,6 +177,7 @@ const qcow2SnapshotStorm: Scenario = {
   about: "two actors with requests of all kinds, beside one that makes, applies and deletes snapshots",
   drivers: QCOW2_DRIVERS,
   storage: { completions: "later" },
+  harmless: NOT_FLAGGED,
   async prepare(lab) {
     const disk = await qcow2Disk(lab, { ...DISK, cachedBlocks: 4 });
     const ledger = new SnapshotLedger(lab, disk);
