@@ -46,6 +46,8 @@ const CUT_SEEDS: Readonly<Record<string, number>> = {
   "qcow2-storm-overlay": 0,
   "qcow2-snapshot-beside": 1,
   "qcow2-snapshot-life": 0,
+  "qcow2-snapshot-in-place": 1,
+  "qcow2-snapshot-storm": 0,
   "qcow2-cleaner-storm": 0,
 };
 
