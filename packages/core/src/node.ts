@@ -205,7 +205,7 @@ export class BlockNode implements AsyncDisposable {
         const old = children.get("backing");
         if (old !== undefined && backing !== undefined && child === undefined)
           throw this.#refused("INVALID_OPTION", "its backing file is open, so what is to show in its place must be open too");
-        await image.changeBacking?.(backing, child);
+        await image.changeBacking?.(backing && { filename: backing.filename, format: backing.format }, child);
         unused = old;
         children.delete("backing");
         old?.node.parents.delete(this);

@@ -18,8 +18,7 @@ export const BACKING_FILE = 0x01n;
 export const NEED_CHECK = 0x02n;
 /** `BACKING_FORMAT_NO_PROBE`: the backing file is raw and must not be probed. */
 export const NO_PROBE = 0x04n;
-export const BACKING_FLAGS: bigint = BACKING_FILE | NO_PROBE;
-const KNOWN_FEATURES = BACKING_FLAGS | NEED_CHECK;
+const KNOWN_FEATURES = BACKING_FILE | NEED_CHECK | NO_PROBE;
 
 /** The 64 bytes at the start of the file, in their order. QED specification, "Header". */
 export interface QedHeader {

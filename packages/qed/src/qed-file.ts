@@ -2,8 +2,7 @@
 
 import { type BlockChild, BlockError, type NamedFile } from "@coblock/core";
 import { Geometry } from "./geometry.ts";
-import { BACKING_FILE, BACKING_FLAGS, encodeBacking, HEADER_LENGTH, NEED_CHECK, NO_PROBE } from "./header.ts";
-import { parseHeader, type QedHeader, SECTOR_SIZE, writeHeader } from "./header.ts";
+import { BACKING_FILE, encodeBacking, NEED_CHECK, NO_PROBE, parseHeader, type QedHeader, SECTOR_SIZE, writeHeader } from "./header.ts";
 
 /** Behind the sector of the fields, in the 4 KiB that the smallest header has; no name is long enough to lie in both. */
 const NAME_PLACES = [512, 2560] as const;
@@ -24,7 +23,7 @@ export class QedFile {
 
   /** Throws `CORRUPT_IMAGE` or `UNSUPPORTED_FEATURE` where the header breaks a rule of the format. */
   static async read(child: BlockChild): Promise<QedFile> {
-    const bytes = new Uint8Array(Math.min(HEADER_LENGTH, child.size));
+    const bytes = new Uint8Array(Math.min(SECTOR_SIZE, child.size));
     await child.read(0, bytes);
     const header = parseHeader(bytes, child.fileName, child.size);
     return new QedFile(child, header, await readBacking(child, header));
@@ -59,7 +58,7 @@ export class QedFile {
     const backingNameOffset = oldOffset < second && oldOffset + oldLength > first ? second : first;
     await this.child.write(backingNameOffset, name);
     await this.child.flush();
-    await this.updateHeader({ features: (features & ~BACKING_FLAGS) | flags, backingNameOffset, backingNameLength: name.length });
+    await this.updateHeader({ features: (features & NEED_CHECK) | flags, backingNameOffset, backingNameLength: name.length });
     this.backing = name.length === 0 ? undefined : backing;
   }
 

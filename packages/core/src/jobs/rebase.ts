@@ -45,7 +45,11 @@ class DiskRebase {
 
   constructor(options: RebaseDiskOptions) {
     const { overlay, backing } = options;
-    if (overlay.readOnly) throw new BlockError("READ_ONLY", `${overlay.fileName}: it was opened read-only`, { node: overlay.name });
+    overlay.requests.checkWritable();
+    if (overlay.requests.image.changeBacking === undefined) {
+      const message = `${overlay.fileName}: driver '${overlay.driver}' has no backing files`;
+      throw new BlockError("UNSUPPORTED_FEATURE", message, { node: overlay.name });
+    }
     this.#options = options;
     const top = backing?.node;
     const found = top === undefined ? -1 : chainOf(overlay).findIndex((member) => isSameImage(member, top));

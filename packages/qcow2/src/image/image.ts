@@ -64,7 +64,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   readonly snapshots: Qcow2Snapshots;
   readonly compressionUnit?: number;
   readonly encode?: (unit: Uint8Array) => Promise<Uint8Array | undefined>;
-  #parts: Qcow2ImageParts;
+  readonly #parts: Qcow2ImageParts;
   readonly #lookup: LookupParts;
   readonly #caches: CacheControl;
   #description: Description;
@@ -139,6 +139,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
       {
         ...this.#parts,
         description: this.#description,
+        backing: this.backing,
         currentSize: this.#size,
         lookup: this.#lookup,
         clear: (metadata) => this.#clearParts(metadata),
@@ -151,8 +152,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
 
   async changeBacking(named: NamedFile | undefined, child: BlockChild | undefined): Promise<void> {
     using guard = await this.state.lock();
-    const description = await changeBacking(guard.value.file, this.#parts.description, named);
-    this.#parts = { ...this.#parts, description, backing: child };
+    this.#description = await changeBacking(guard.value.file, this.#description, named);
     this.backing = child;
   }
 
@@ -210,11 +210,10 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
 
   #clearParts(metadata: Metadata): ClearParts {
     const { header } = this.#description;
-    const { backing } = this.#parts;
     return {
       metadata,
       writable: writableOf(metadata),
-      hasBacking: backing !== undefined || header.backingOffset !== 0,
+      hasBacking: this.backing !== undefined || header.backingOffset !== 0,
       rawDataFile: (header.autoclear & RAW_EXTERNAL_DATA) !== 0n,
     };
   }
