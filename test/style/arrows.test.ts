@@ -20,6 +20,7 @@ const LAYERS: readonly string[][] = [
   ["graph.ts", "graph"],
   ["node.ts", "child.ts", "chain.ts", "extents.ts", "readable.ts", "reopen.ts", "snapshots.ts"],
   ["request"],
+  ["bitmap"],
   ["mapping"],
   ["drivers"],
   ["host"],

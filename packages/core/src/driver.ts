@@ -1,5 +1,6 @@
 /** The plug-in contract: all that the author of a protocol, format or filter needs to read. */
 
+import type { ImageBitmaps } from "./bitmap/image-bitmaps.ts";
 import type { BlockEvent } from "./block-event.ts";
 import type { BlockChild } from "./child.ts";
 import type { CreateContext, CreateOption, ImageCreation, MeasuredContent, Measurement } from "./creation.ts";
@@ -72,6 +73,8 @@ export interface ImageBasics extends AsyncDisposable {
    * `undefined` goes back to its default. On failure everything is as it was.
    */
   reopen?(options: object): Promise<PreparedReopen>;
+  /** Present where the format keeps dirty bitmaps inside the image. */
+  readonly bitmaps?: ImageBitmaps;
   /** Present where the format keeps snapshots inside the image. */
   readonly snapshots?: ImageSnapshots;
   /**

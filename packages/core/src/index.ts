@@ -1,5 +1,8 @@
 /** Everything that users of Coblock and authors of drivers import. */
 
+export { DirtyBitmap, type DirtyBitmapOptions, type DirtyExtent } from "./bitmap/dirty-bitmap.ts";
+export type { ImageBitmaps } from "./bitmap/image-bitmaps.ts";
+export type { NewBitmap, NodeBitmaps } from "./bitmap/node-bitmaps.ts";
 export type { BlockEvent } from "./block-event.ts";
 export { BlockChild } from "./child.ts";
 export * from "./creation.ts";

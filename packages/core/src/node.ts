@@ -1,5 +1,7 @@
 /** A node of the graph as its users see it: plain promises, checked arguments, orderly closing. */
 
+import type { DirtyBitmap } from "./bitmap/dirty-bitmap.ts";
+import { NodeBitmaps } from "./bitmap/node-bitmaps.ts";
 import { BlockChild } from "./child.ts";
 import { CoMutex } from "./coroutine/mutex.ts";
 import type { LockReport, WaitOptions } from "./coroutine/held.ts";
@@ -55,6 +57,8 @@ export interface BlockNodeParts {
   readonly discard: "ignore" | "unmap";
   readonly noFlush: boolean;
   readonly image: BlockImage;
+  /** What its bitmaps were loaded as, where it is writable and has some. */
+  readonly loadedBitmaps?: readonly DirtyBitmap[] | undefined;
   readonly children: Map<string, BlockChild>;
   readonly locks: () => readonly LockReport[];
   readonly clock: Clock;
@@ -80,6 +84,8 @@ export class BlockNode implements AsyncDisposable {
   readonly requests: RequestPath;
   /** The snapshots inside the image, where its format has them. */
   readonly snapshots: NodeSnapshots;
+  /** Which parts of the disk have changed, and since when. */
+  readonly bitmaps: NodeBitmaps;
   /** @internal Nodes above that hold this one as a child. */
   readonly parents: Set<BlockNode> = new Set();
   readonly #parts: BlockNodeParts;
@@ -97,13 +103,22 @@ export class BlockNode implements AsyncDisposable {
     this.children = parts.children;
     this.requests = new RequestPath({ ...parts, noFlush: parts.noFlush && this.kind === "protocol" });
     this.#exclusive = new CoMutex(`${parts.name} exclusive`, parts.clock);
-    this.snapshots = new NodeSnapshots({
+    const { image } = parts;
+    const own = {
       ...parts,
       driver: this.driver,
       nodeName: parts.name,
-      snapshots: parts.image.snapshots,
-      exclusive: (section) => this.exclusive(section),
+      exclusive: <T>(section: () => Promise<T>) => this.exclusive(section),
+    };
+    this.bitmaps = new NodeBitmaps({
+      ...own,
+      bitmaps: image.bitmaps,
+      loaded: parts.loadedBitmaps,
+      size: () => image.size,
+      info: () => image.info?.() ?? {},
+      follow: (bitmaps) => (this.requests.following = bitmaps),
     });
+    this.snapshots = new NodeSnapshots({ ...own, snapshots: image.snapshots, hasBitmaps: () => this.bitmaps.loaded.length > 0 });
   }
 
   /** Bytes, now. */
@@ -167,9 +182,11 @@ export class BlockNode implements AsyncDisposable {
     if (image.resize === undefined) throw this.#refused("UNSUPPORTED_FEATURE", `driver '${this.driver}' cannot resize`);
     if (size < image.size && options.shrink !== true)
       throw this.#refused("INVALID_OPTION", `shrinking from ${image.size} to ${size} bytes loses data and must be asked for`);
-    await this.exclusive(
-      () => image.resize?.(size, { preallocation: options.preallocation ?? "off", shrink: options.shrink ?? false }) ?? Promise.resolve(),
-    );
+    await this.exclusive(async () => {
+      this.bitmaps.checkResize(size);
+      await image.resize?.(size, { preallocation: options.preallocation ?? "off", shrink: options.shrink ?? false });
+      this.bitmaps.resized();
+    });
   }
 
   /**

@@ -24,6 +24,7 @@ test("a snapshot is found by its ID before its name, or by all that is given", (
 
 test("every change is made in exclusive mode", async () => {
   const log: string[] = [];
+  let hasBitmaps = false;
   const image: ImageSnapshots = {
     list: () => SNAPSHOTS,
     create: async (name) => (log.push(`create ${name}`), info("4", name)),
@@ -36,7 +37,7 @@ test("every change is made in exclusive mode", async () => {
     log.push(")");
     return result;
   };
-  const parts = { fileName: "a.img", driver: "some", nodeName: "a", snapshots: image, exclusive };
+  const parts = { fileName: "a.img", driver: "some", nodeName: "a", snapshots: image, exclusive, hasBitmaps: () => hasBitmaps };
   const snapshots = new NodeSnapshots({ ...parts, readOnly: false });
   expect(snapshots.list()).toBe(SNAPSHOTS);
   await snapshots.create("new");
@@ -48,4 +49,7 @@ test("every change is made in exclusive mode", async () => {
   expect(none.list()).toEqual([]);
   await expect(none.delete("1")).rejects.toThrow("a.img: driver 'some' has no snapshots");
   expect(log).toHaveLength(9);
+  hasBitmaps = true;
+  await expect(snapshots.apply("1")).rejects.toMatchObject({ code: "NOT_ALLOWED", message: "Device has active dirty bitmaps" });
+  expect(log.filter((line) => line === "apply")).toHaveLength(1);
 });

@@ -48,6 +48,8 @@ export interface NodeSnapshotsParts {
   readonly nodeName: string;
   readonly readOnly: boolean;
   readonly snapshots: ImageSnapshots | undefined;
+  /** Whether dirty bitmaps follow the disk: they cannot follow it back. */
+  readonly hasBitmaps: () => boolean;
   exclusive<T>(section: () => Promise<T>): Promise<T>;
 }
 
@@ -72,9 +74,12 @@ export class NodeSnapshots {
     return this.#change((snapshots) => snapshots.create(name));
   }
 
-  /** Makes the disk, with its size, what it was when the snapshot was made. */
+  /** Makes the disk, with its size, what it was when the snapshot was made. Throws NOT_ALLOWED for a node with dirty bitmaps. */
   async apply(selector: SnapshotSelector): Promise<void> {
-    return this.#change((snapshots) => snapshots.apply(selector));
+    return this.#change((snapshots) => {
+      if (this.#parts.hasBitmaps()) throw new BlockError("NOT_ALLOWED", "Device has active dirty bitmaps", { node: this.#parts.nodeName });
+      return snapshots.apply(selector);
+    });
   }
 
   /** Answers what is gone. */

@@ -1,5 +1,6 @@
 /** Opens nodes: from a file name or described options to an image with its children, in the order that the image asks for. */
 
+import type { DirtyBitmap } from "../bitmap/dirty-bitmap.ts";
 import type { Access, BlockDriver, BlockImage, MappedImage } from "../driver.ts";
 import { BlockError } from "../errors.ts";
 import { Failures } from "../failures.ts";
@@ -118,7 +119,8 @@ export class NodeFactory {
     let image: BlockImage | MappedImage | undefined;
     try {
       image = await driver.open(own, context);
-      return this.#build(image, { name, driver, context, services, options, place: common });
+      const loadedBitmaps = common.readOnly || common.forCheck ? undefined : await image.bitmaps?.load();
+      return this.#build(image, { name, driver, context, services, options, place: common, loadedBitmaps });
     } catch (error) {
       this.#graph.nodes.release(name);
       const failures = new Failures();
@@ -129,7 +131,7 @@ export class NodeFactory {
   }
 
   #build(image: BlockImage | MappedImage, parts: BuildParts): BlockNode {
-    const { name, driver, context, services, place } = parts;
+    const { name, driver, context, services, place, loadedBitmaps } = parts;
     const mapped = "lookup" in image;
     const node = new BlockNode({
       name,
@@ -140,6 +142,7 @@ export class NodeFactory {
       discard: place.discard,
       noFlush: place.noFlush,
       image: mapped ? new MappingEngine(image, services, place.readOnly) : image,
+      loadedBitmaps,
       children: context.children,
       locks: () => (mapped ? [image.state.inspect()] : []),
       clock: this.#graph.clock,
@@ -160,6 +163,7 @@ interface BuildParts {
   readonly services: ImageServices;
   readonly options: DescribedNode;
   readonly place: Place;
+  readonly loadedBitmaps: readonly DirtyBitmap[] | undefined;
 }
 
 function ownFileName(options: DescribedNode): string | undefined {

@@ -20,6 +20,7 @@ import type {
   RunStatus,
   ZeroOptions,
 } from "../driver.ts";
+import type { ImageBitmaps } from "../bitmap/image-bitmaps.ts";
 import { Failures } from "../failures.ts";
 import type { PreparedReopen } from "../reopen.ts";
 import type { ImageSnapshots } from "../snapshots.ts";
@@ -56,6 +57,7 @@ export class MappingEngine implements BlockImage {
   readonly reopen?: (options: object) => Promise<PreparedReopen>;
   readonly resize?: (size: number, options: ResizeOptions) => Promise<void>;
   readonly snapshots?: ImageSnapshots;
+  readonly bitmaps?: ImageBitmaps;
   readonly check?: (options: CheckOptions, report: (finding: Finding) => void) => Promise<CheckResult>;
   readonly changeBacking?: (named: NamedFile | undefined, child: BlockChild | undefined) => Promise<void>;
   readonly reveal?: (offset: number, length: number) => Promise<boolean>;
@@ -89,6 +91,7 @@ export class MappingEngine implements BlockImage {
     services.attach(image.storage);
     if (image.resize !== undefined) this.resize = (size, options) => this.#resize(size, options);
     if (image.snapshots !== undefined) this.snapshots = this.#settledBefore(image.snapshots);
+    if (image.bitmaps !== undefined) this.bitmaps = this.#settledBeforeBitmaps(image.bitmaps);
     if (image.reopen !== undefined) this.reopen = (options) => this.#reopen(options);
     if (image.check !== undefined) this.check = (options, report) => this.#check(options, report);
     if (image.changeBacking !== undefined) this.changeBacking = (named, child) => this.#changeBacking(named, child);
@@ -145,6 +148,9 @@ export class MappingEngine implements BlockImage {
     const failures = new Failures();
     if (!this.#readOnly && this.#services.failure === undefined) {
       await failures.attempt(async () => {
+        while ((await this.#flushAndSettle()) > 0);
+        if (this.#image.bitmaps === undefined) return;
+        await this.#image.bitmaps.store();
         while ((await this.#flushAndSettle()) > 0);
       });
     }
@@ -207,6 +213,21 @@ export class MappingEngine implements BlockImage {
       create: (name) => settled(() => snapshots.create(name)),
       apply: (selector) => settled(() => snapshots.apply(selector)),
       delete: (selector) => settled(() => snapshots.delete(selector)),
+    };
+  }
+
+  #settledBeforeBitmaps(bitmaps: ImageBitmaps): ImageBitmaps {
+    const settled = async (change: () => Promise<void>): Promise<void> => {
+      await this.#settleBeforeChange();
+      return change();
+    };
+    return {
+      load: () => bitmaps.load(),
+      add: (bitmap) => settled(() => bitmaps.add(bitmap)),
+      change: (bitmap) => settled(() => bitmaps.change(bitmap)),
+      remove: (bitmap) => settled(() => bitmaps.remove(bitmap)),
+      checkResize: (size) => bitmaps.checkResize(size),
+      store: () => settled(() => bitmaps.store()),
     };
   }
 

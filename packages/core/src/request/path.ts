@@ -1,5 +1,6 @@
 /** One request's way through a node: gate, bounds, alignment, tracking, splitting, emulation, statistics. Drivers trust what arrives. */
 
+import type { DirtyBitmap } from "../bitmap/dirty-bitmap.ts";
 import type { Clock } from "../coroutine/clock.ts";
 import { observed, touch } from "../coroutine/witness.ts";
 import type { BlockImage, IoOptions, MaybePromise, ZeroOptions } from "../driver.ts";
@@ -40,6 +41,8 @@ export class RequestPath {
   readonly #maxTransfer: number;
   readonly #flushes: FlushShare;
   #failure: BlockError | undefined;
+  /** Bitmaps that follow what changes; `undefined`: none. Set in exclusive mode alone. */
+  following: readonly DirtyBitmap[] | undefined;
 
   constructor(options: RequestPathOptions) {
     this.#name = options.name;
@@ -92,7 +95,7 @@ export class RequestPath {
       return this.#count("write", offset, from.length, this.#image("write").call(this.image, offset, from, options));
     } catch (error) {
       this.statistics.write.failures++;
-      this.#flushes.changed();
+      this.#dirtied(offset, from.length);
       throw error;
     }
   }
@@ -150,7 +153,7 @@ export class RequestPath {
     try {
       await this.#writeAny(offset, from, undefined);
     } finally {
-      this.#flushes.changed();
+      this.#dirtied(offset, from.length);
     }
   }
 
@@ -161,13 +164,19 @@ export class RequestPath {
     try {
       await this.#zeroAny(offset, length, { mayUnmap: this.#discard === "unmap" });
     } finally {
-      this.#flushes.changed();
+      this.#dirtied(offset, length);
     }
   }
 
   /** A flush that the gate does not hold back: for close, drain and exclusive mode. */
   flushInside(): Promise<void> {
     return this.#readOnly ? Promise.resolve() : this.#flushes.flush();
+  }
+
+  /** These bytes were changed, or may have been by a request that failed; called before it is answered. */
+  #dirtied(offset: number, length: number): void {
+    this.#flushes.changed();
+    if (this.following !== undefined) for (const bitmap of this.following) bitmap.mark(offset, length);
   }
 
   #end(grow: boolean): number {
@@ -215,7 +224,7 @@ export class RequestPath {
     const count = this.statistics.of(kind);
     count.operations++;
     count.bytes += length;
-    if (kind !== "read") this.#flushes.changed();
+    if (kind !== "read") this.#dirtied(offset, length);
     return undefined;
   }
 
@@ -249,7 +258,7 @@ export class RequestPath {
       try {
         await this.tracker.run(request, work);
       } finally {
-        if (changes) this.#flushes.changed();
+        if (changes) this.#dirtied(offset, length);
       }
       if (forced && changes) await this.#flushes.flush();
       count.operations++;
