@@ -5,6 +5,7 @@ import type { Mutation, SourceEdit } from "../mutations.ts";
 const WRITE_OUT = "qcow2/src/metadata/write-out.ts";
 const REFERENCES = "qcow2/src/metadata/references.ts";
 const GROWTH = "qcow2/src/metadata/refcount-table-growth.ts";
+const IMAGE_FILE = "qcow2/src/metadata/image-file.ts";
 const ENGINE = "core/src/mapping/engine.ts";
 const WRITER = "core/src/mapping/writer.ts";
 const TABLE_CACHE = "core/src/mapping/table-cache.ts";
@@ -142,19 +143,18 @@ const ORDER: readonly Mutation[] = [
     found: /corruptions|refcount/u,
   },
   {
-    name: "qcow2-growth-retires-first",
-    about: "the old refcount table is given up before the header points to the new one",
-    scenario: "qcow2-growth-eio",
-    by: "random",
+    name: "qcow2-switch-goes-on",
+    about: "the image goes on with the old L1 table where the switch to the new one was told as failed",
+    scenario: "qcow2-resize-unheard",
+    by: "exhaustive",
     edits: [
-      { file: GROWTH, find: "await file.switchRefcountTable(tableOffset, tableClusters);", replace: "" },
       {
-        file: GROWTH,
-        find: "parts.retire(oldOffset, oldLength);",
-        replace: "parts.retire(oldOffset, oldLength);\n  await file.switchRefcountTable(tableOffset, tableClusters);",
+        file: IMAGE_FILE,
+        find: "return this.#switchOrFail(HEADER_AT.l1, encodeL1Switch(entries, offset));",
+        replace: "return this.child.write(HEADER_AT.l1, encodeL1Switch(entries, offset)).then(() => this.child.flush());",
       },
     ],
-    found: /corruptions|refcount/u,
+    found: /at offset/u,
   },
 ];
 

@@ -240,8 +240,8 @@ const ORDER: readonly Mutation[] = [
     edits: [
       {
         file: NEED_CHECK,
-        find: "      if (this.#marks && !this.#file.needsCheck) await this.#file.setNeedCheck(true);\n      await change();",
-        replace: "      await change();\n      if (this.#marks && !this.#file.needsCheck) await this.#file.setNeedCheck(true);",
+        find: "      if (marked && !this.#file.needsCheck) await this.#file.setNeedCheck(true);\n      await change();",
+        replace: "      await change();\n      if (marked && !this.#file.needsCheck) await this.#file.setNeedCheck(true);",
       },
     ],
     found: /power cut \d+[^]*before anyone repairs it: its check finds/u,
