@@ -1,7 +1,10 @@
 /** What drivers are told that make new images, and that foretell their size. */
 
 import type { BlockChild } from "./child.ts";
+import type { Clock } from "./coroutine/clock.ts";
 import type { WaitOptions } from "./coroutine/held.ts";
+import type { Offload } from "./coroutine/offload.ts";
+import type { Entropy } from "./host/entropy.ts";
 
 /** One option of `create`, in qemu-img's spelling (`cluster_size`). */
 export interface CreateOption {
@@ -27,6 +30,11 @@ export interface ImageCreation {
 }
 
 export interface CreateContext extends WaitOptions {
+  readonly clock: Clock;
+  readonly offload: Offload;
+  readonly entropy: Entropy;
+  /** As `OpenContext.secret`. */
+  secret(id: string): Uint8Array;
   /** Makes or truncates a file of `size` bytes with the protocol that the name asks for; closed by core after `create`. */
   createFile(name: string, size: number): Promise<BlockChild>;
 }

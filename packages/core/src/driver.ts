@@ -9,6 +9,7 @@ import type { Guarded } from "./coroutine/guarded.ts";
 import type { WaitOptions } from "./coroutine/held.ts";
 import type { Offload } from "./coroutine/offload.ts";
 import type { BlockError } from "./errors.ts";
+import type { Entropy } from "./host/entropy.ts";
 import type { DriverOptions, NodeOptions } from "./options.ts";
 import type { PreparedReopen } from "./reopen.ts";
 import type { ImageSnapshots, SnapshotInfo } from "./snapshots.ts";
@@ -136,7 +137,7 @@ export interface ZeroOptions extends IoOptions {
 export interface RunStatus {
   readonly kind: "data" | "zero" | "unallocated" | "compressed";
   readonly length: number;
-  /** Where the bytes are (data), or the space reserved for them (zero). */
+  /** Where the bytes are as the guest has them (data), or the space reserved for them (zero). */
   readonly location?: HostSpan;
 }
 
@@ -296,6 +297,9 @@ export interface OpenContext extends WaitOptions {
   readonly access: Access;
   readonly clock: Clock;
   readonly offload: Offload;
+  readonly entropy: Entropy;
+  /** A passphrase or key that the caller gave the graph, by its ID; throws NOT_FOUND. Never to be shown, in messages or elsewhere. */
+  secret(id: string): Uint8Array;
   /** Opens a child that the caller's options describe. A file name is opened with its protocol, for a backing role it is probed. */
   child(name: string, role: ChildRole, options: NodeOptions): Promise<BlockChild>;
   /** Opens a file that the image itself names: a plain path or URL, relative to the image; the caller's `implicitOpen` is asked. */

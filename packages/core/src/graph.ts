@@ -12,9 +12,11 @@ import { DriverTable } from "./graph/driver-table.ts";
 import type { GraphParts, ImplicitOpenRule } from "./graph/graph-parts.ts";
 import { NodeFactory, type Place } from "./graph/node-factory.ts";
 import { NodeTable } from "./graph/node-table.ts";
+import { type Entropy, systemEntropy } from "./host/entropy.ts";
 import type { BlockNode } from "./node.ts";
 import type { NodeOptions } from "./options.ts";
 import { type NodeChange, reopenNodes } from "./reopen.ts";
+import { type Secrets, SecretTable } from "./secrets.ts";
 import { TurnBudget } from "./request/turn-budget.ts";
 
 /** What a graph works with. */
@@ -23,6 +25,9 @@ export interface BlockGraphOptions {
   readonly drivers: readonly DriverEntry[];
   readonly clock?: Clock;
   readonly offload?: Offload;
+  readonly entropy?: Entropy;
+  /** Passphrases and keys; options name them by their IDs (`encrypt: { keySecret: "sec0" }`). */
+  readonly secrets?: Secrets;
   /** Whether images may open the backing and data files that they name. Default "deny". */
   readonly implicitOpen?: ImplicitOpenRule;
 }
@@ -60,6 +65,8 @@ export class BlockGraph implements AsyncDisposable {
       nodes: new NodeTable(),
       clock,
       offload: options.offload ?? new InlineOffload(),
+      entropy: options.entropy ?? systemEntropy,
+      secrets: new SecretTable(options.secrets ?? {}),
       turns: new TurnBudget(clock),
       implicitOpen: options.implicitOpen ?? "deny",
     };

@@ -17,6 +17,7 @@ export { BlockNode, type DrainedNode, type NewBacking } from "./node.ts";
 export { chainOf } from "./chain.ts";
 export type { CommonOptions, DescribedNode, DriverOptions, NodeOptions } from "./options.ts";
 export type { NodeChange, PreparedReopen, ReopenOptions } from "./reopen.ts";
+export type { Secrets } from "./secrets.ts";
 export type { RequestKind } from "./request/tracker.ts";
 export type { RequestTrace } from "./request/trace.ts";
 export { findSnapshot, type ImageSnapshots, type NodeSnapshots, type SnapshotInfo, type SnapshotSelector } from "./snapshots.ts";
@@ -39,6 +40,9 @@ export { IdleTask, type IdleTaskOptions } from "./coroutine/idle-task.ts";
 export { SystemClock } from "./coroutine/system-clock.ts";
 export { TaskGroup, type TaskGroupOptions } from "./coroutine/task-group.ts";
 export { observeTouches, type TouchKind, type Witness } from "./coroutine/witness.ts";
+
+export type { Entropy } from "./host/entropy.ts";
+export { systemEntropy } from "./host/entropy.ts";
 
 export { TableCache, type CachedTable, type TableCacheOptions, type TableCacheStatistics } from "./mapping/table-cache.ts";
 

@@ -3,6 +3,7 @@
 import { InlineOffload } from "../coroutine/inline-offload.ts";
 import { SystemClock } from "../coroutine/system-clock.ts";
 import type { OpenContext } from "../driver.ts";
+import { systemEntropy } from "../host/entropy.ts";
 
 /** A writable image that nobody shares, unless `overrides` says else. */
 export function bareContext(overrides: Partial<OpenContext> = {}): OpenContext {
@@ -19,6 +20,8 @@ export function bareContext(overrides: Partial<OpenContext> = {}): OpenContext {
     access: { write: true, resize: true, shareWrite: false, shareResize: false, force: false },
     clock: new SystemClock(),
     offload: new InlineOffload(),
+    entropy: systemEntropy,
+    secret: absent,
     child: absent,
     namedChild: absent,
     retire: absent,

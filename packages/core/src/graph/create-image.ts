@@ -45,6 +45,7 @@ export async function createImage(graph: GraphParts, factory: NodeFactory, optio
   const values = checkValues(driver, options.values ?? {});
   const opened: BlockNode[] = [];
   const context: CreateContext = {
+    ...servicesOf(graph),
     signal: creating.signal,
     createFile: async (name, size) => {
       const node = await makeFile(graph, factory, options, name, size);
@@ -80,9 +81,13 @@ async function makeFile(graph: GraphParts, factory: NodeFactory, options: Create
     throw new BlockError("INVALID_OPTION", `'${name}' is no place to create an image`);
   await driver.create(
     { filename: parsed.path, size, values: {} },
-    { createFile: () => Promise.reject(new BlockError("INVALID_OPTION", "a protocol makes its own file")) },
+    { ...servicesOf(graph), createFile: () => Promise.reject(new BlockError("INVALID_OPTION", "a protocol makes its own file")) },
   );
   return factory.open({ driver: protocol, filename: parsed.path } as DescribedNode, CREATION);
+}
+
+function servicesOf({ clock, offload, entropy, secrets }: GraphParts): Omit<CreateContext, "createFile" | "signal"> {
+  return { clock, offload, entropy, secret: (id) => secrets.get(id) };
 }
 
 function checkValues(driver: BlockDriver, given: Readonly<Record<string, CreateValue>>): Readonly<Record<string, CreateValue>> {

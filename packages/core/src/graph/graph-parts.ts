@@ -3,6 +3,8 @@
 import type { Clock } from "../coroutine/clock.ts";
 import type { Offload } from "../coroutine/offload.ts";
 import type { ChildRole } from "../driver.ts";
+import type { Entropy } from "../host/entropy.ts";
+import type { SecretTable } from "../secrets.ts";
 import type { TurnBudget } from "../request/turn-budget.ts";
 import type { DriverTable } from "./driver-table.ts";
 import type { NodeTable } from "./node-table.ts";
@@ -25,6 +27,8 @@ export interface GraphParts {
   readonly nodes: NodeTable;
   readonly clock: Clock;
   readonly offload: Offload;
+  readonly entropy: Entropy;
+  readonly secrets: SecretTable;
   readonly turns: TurnBudget;
   readonly implicitOpen: ImplicitOpenRule;
 }

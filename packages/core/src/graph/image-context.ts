@@ -5,6 +5,7 @@ import type { Clock } from "../coroutine/clock.ts";
 import type { Offload } from "../coroutine/offload.ts";
 import type { Access, ChildRole, DriverKind, HostSpan, NamedFile, OpenContext } from "../driver.ts";
 import { assert, BlockError } from "../errors.ts";
+import type { Entropy } from "../host/entropy.ts";
 import type { ImageServices } from "../mapping/image-services.ts";
 import type { BlockNode } from "../node.ts";
 import type { DescribedNode, NodeOptions } from "../options.ts";
@@ -31,6 +32,7 @@ export class ImageContext implements OpenContext {
   readonly access: Access;
   readonly clock: Clock;
   readonly offload: Offload;
+  readonly entropy: Entropy;
   readonly signal: AbortSignal | undefined;
   /** Opened so far, in order. */
   readonly children: Map<string, BlockChild> = new Map();
@@ -47,6 +49,7 @@ export class ImageContext implements OpenContext {
     this.access = parts.place.access;
     this.clock = parts.graph.clock;
     this.offload = parts.graph.offload;
+    this.entropy = parts.graph.entropy;
     this.signal = parts.place.signal;
   }
 
@@ -59,6 +62,10 @@ export class ImageContext implements OpenContext {
 
   get fileName(): string {
     return this.children.get("file")?.fileName ?? this.nodeName;
+  }
+
+  secret(id: string): Uint8Array {
+    return this.#parts.graph.secrets.get(id);
   }
 
   async child(name: string, role: ChildRole, options: NodeOptions | undefined): Promise<BlockChild> {

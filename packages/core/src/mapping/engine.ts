@@ -265,6 +265,7 @@ function describe(mapping: Mapping): RunStatus {
   const { length } = mapping;
   switch (mapping.kind) {
     case "data":
+      if (mapping.transform !== undefined) return { kind: "data", length };
       return { kind: "data", length, location: { child: mapping.child, childOffset: mapping.childOffset, length } };
     case "zero":
       return mapping.reserved === undefined

@@ -33,7 +33,7 @@ test("nothing of what was there shows through", async () => {
 test.each(["falloc", "full"] as const)("preallocation %s takes the blocks", async (preallocation) => {
   await driver.create?.(
     { filename, size: 1_000_000, values: { preallocation } },
-    { createFile: () => Promise.reject(new Error("not asked for")) },
+    { ...bareContext(), createFile: () => Promise.reject(new Error("not asked for")) },
   );
   expect(fs.readFileSync(filename).equals(Buffer.alloc(1_000_000))).toBe(true);
   expect(fs.statSync(filename).blocks * 512).toBeGreaterThanOrEqual(1_000_000);
