@@ -62,6 +62,7 @@ const recipes = {
   "mixed.qcow2": (path, need) => qemuImg("convert", "-O", "qcow2", need("mixed.raw"), path),
   "mixed.qed": (path, need) => qemuImg("convert", "-O", "qed", need("mixed.raw"), path),
   "zlib.qcow2": (path, need) => qemuImg("convert", "-c", "-O", "qcow2", need("mixed.raw"), path),
+  "zstd.qcow2": (path, need) => qemuImg("convert", "-c", "-o", "compression_type=zstd", "-O", "qcow2", need("mixed.raw"), path),
   "read.raw": (path) => {
     const fd = openSync(path, "w");
     const block = Buffer.alloc(MIB, 0x5a);

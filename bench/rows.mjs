@@ -24,9 +24,9 @@ function reads(name, file, format, { depth, length, step, target, count = READ_C
   };
 }
 
-/** `empty`: what the same command is timed on for its start-up, which is then taken off. */
-function converts(name, file, from, to, target, { empty } = {}) {
-  const args = ["convert", "-f", from, "-O", to];
+/** `words`: to both tools. `empty`: what the same command is timed on for its start-up, which is then taken off. */
+function converts(name, file, from, to, target, { empty, words = [] } = {}) {
+  const args = ["convert", ...words, "-f", from, "-O", to];
   const modes = [[], [], ["-m", "16", "-W"]].map((flags) => (source) => (path, output) => [
     args[0],
     ...flags,
@@ -70,6 +70,9 @@ export const rows = [
   converts("conv-sparse raw", "sparse.raw", "raw", "raw", "1", { empty: "empty.raw" }),
   converts("conv-sparse qcow2", "sparse.qcow2", "qcow2", "raw", "1", { empty: "empty.qcow2" }),
   converts("conv-zlib", "zlib.qcow2", "qcow2", "raw", "2 / 1.5"),
+  converts("conv-zstd", "zstd.qcow2", "qcow2", "raw", "1.4 / 1.15"),
+  converts("comp-zlib", "mixed.raw", "raw", "qcow2", "3 / 1.8", { words: ["-c"] }),
+  converts("comp-zstd", "mixed.raw", "raw", "qcow2", "1.5 / 1", { words: ["-c", "-o", "compression_type=zstd"] }),
   {
     name: "compare",
     files: ["mixed.raw", "same.raw"],

@@ -115,8 +115,10 @@ export interface BlockImage extends ImageBasics {
   write?(offset: number, from: Uint8Array, options?: IoOptions): MaybePromise<void>;
   writeZeroes?(offset: number, length: number, options?: ZeroOptions): MaybePromise<void>;
   discard?(offset: number, length: number, options?: IoOptions): MaybePromise<void>;
-  /** Stores one unit compressed where that saves space; only formats that compress have it. */
+  /** Stores whole units compressed where that saves space, and writes the rest as it is; only formats that compress have it. */
   writeCompressed?(offset: number, from: Uint8Array, options?: IoOptions): MaybePromise<void>;
+  /** Bytes of a unit of `writeCompressed`; present with it. */
+  readonly compressionUnit?: number | undefined;
   /** Gives up what the image holds of whole units, so that its backing file shows there; answers whether nothing is left. */
   reveal?(offset: number, length: number): Promise<boolean>;
   /** The run that starts at `offset`, at most `length` long, at least 1 byte. Absent: all data. */

@@ -46,6 +46,8 @@ export { systemEntropy } from "./host/entropy.ts";
 
 export { TableCache, type CachedTable, type TableCacheOptions, type TableCacheStatistics } from "./mapping/table-cache.ts";
 
+export { loadHostCodecs, type HostCodec, type HostCodecs } from "./host/codec-calls.ts";
+
 export { fileDriver } from "./drivers/file/entry.ts";
 export { memoryDriver } from "./drivers/memory.ts";
 export { nullDriver } from "./drivers/null.ts";

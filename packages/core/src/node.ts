@@ -104,12 +104,8 @@ export class BlockNode implements AsyncDisposable {
     this.requests = new RequestPath({ ...parts, noFlush: parts.noFlush && this.kind === "protocol" });
     this.#exclusive = new CoMutex(`${parts.name} exclusive`, parts.clock);
     const { image } = parts;
-    const own = {
-      ...parts,
-      driver: this.driver,
-      nodeName: parts.name,
-      exclusive: <T>(section: () => Promise<T>) => this.exclusive(section),
-    };
+    const exclusive = <T>(section: () => Promise<T>): Promise<T> => this.exclusive(section);
+    const own = { ...parts, driver: this.driver, nodeName: parts.name, exclusive };
     this.bitmaps = new NodeBitmaps({
       ...own,
       bitmaps: image.bitmaps,
@@ -124,6 +120,11 @@ export class BlockNode implements AsyncDisposable {
   /** Bytes, now. */
   get size(): number {
     return this.requests.image.size;
+  }
+
+  /** Bytes of the units that `writeCompressed` compresses; `undefined` where the format cannot. */
+  get compressionUnit(): number | undefined {
+    return this.requests.image.compressionUnit;
   }
 
   read(offset: number, into: Uint8Array, options?: IoOptions): Promise<void> {

@@ -94,7 +94,6 @@ function checkNumbers({ clusterSize, refcountBits, extendedL2 }: CreateChoices):
 function checkVersion({ version, refcountBits, extendedL2, lazyRefcounts, compressionType, dataFile }: CreateChoices): void {
   const newer = "compatibility level 1.1 and above (use version=v3 or greater)";
   if (compressionType !== 0 && version === 2) throw invalid(`Non-zlib compression type is only supported with ${newer}`);
-  if (compressionType !== 0) throw new BlockError("UNSUPPORTED_FEATURE", "compression type zstd is not supported");
   if (version === 3) return;
   if (refcountBits !== 16)
     throw invalid("Different refcount widths than 16 bits require compatibility level 1.1 or above (use version=v3 or greater)");

@@ -9,6 +9,7 @@ import { type Geometry, geometryOf, l1EntriesFor } from "./format/geometry.ts";
 import { encodeHeader, type Header, V2_HEADER_LENGTH, V3_HEADER_LENGTH } from "./format/header.ts";
 import { encodeHeaderExtensions } from "./format/header-extensions.ts";
 import { MAX_L1_BYTES } from "./format/limits.ts";
+import { checkCompressionType } from "./image/cluster-codec.ts";
 import { buildBlocks } from "./metadata/refcount-store.ts";
 import { TableBytes } from "./metadata/table-bytes.ts";
 
@@ -18,6 +19,7 @@ const MIN_CLUSTER_FOR_FEATURE_NAMES = 8192;
 /** Throws INVALID_OPTION or UNSUPPORTED_FEATURE before anything is made, else what the file throws. */
 export async function createImage(options: ImageCreation, context: CreateContext): Promise<void> {
   const choices = choicesOf(options);
+  await checkCompressionType(choices.compressionType, options.filename);
   const header = headerFor(choices);
   const geometry = geometryOf(header);
   const layout = layOut(geometry, header.l1Entries);

@@ -31,7 +31,7 @@ const OPTIONS = {
   imageOptions: flag(undefined, "image-opts"),
   targetImageOptions: flag(undefined, "target-image-opts"),
   forceShare: flag("U", "force-share"),
-  compress: absent("c", "compress"),
+  compress: flag("c", "compress"),
   copyOffloading: absent("C"),
   snapshot: value("l"),
   rateLimit: value("r", "rate-limit"),
@@ -41,11 +41,12 @@ const OPTIONS = {
 type Words = CommandLine<typeof OPTIONS>["options"];
 
 const HELP = `
-usage: coblock convert [-f fmt] [-O output_fmt] [-o options] [-B backing_file -F backing_fmt] [-S sparse_size] [-m num] [-W] [-n [--target-is-zero]]
+usage: coblock convert [-c] [-f fmt] [-O output_fmt] [-o options] [-B backing_file -F backing_fmt] [-S sparse_size] [-m num] [-W] [-n [--target-is-zero]]
          [-r rate_limit] [--salvage] [-t cache] [-T src_cache] [-p] [-q] [--image-opts] [--target-image-opts] [-U] [-l snapshot] filename [filename2 ...] output_filename
 Several images are put one behind the other.
   -O, -o       format (default raw) and options of the new image; -o help lists them
   -B, -F       the new image holds only what differs from that file, which must have the content of the source's backing file
+  -c           compress what is stored, as the new image's compression_type says
   -S size      zeros of at least that many bytes are not stored (default 4k); 0 stores everything
   -l snapshot  copy the disk as that snapshot inside the image has it: an ID, else a name, or snapshot.id=ID,snapshot.name=NAME
   -m num       pieces in flight, 1 to 16 (default 4)
@@ -94,6 +95,7 @@ interface Settings {
   readonly sparseSize: number;
   readonly control: JobControl;
   readonly parallel: number;
+  readonly compress: boolean;
 }
 
 /** Throws CommandFailure for words that are wrong alone or do not go together. */
@@ -117,7 +119,7 @@ function checkWords(options: Words, sourceCount: number): Settings {
   if (options.backingFile !== undefined && sourceCount > 1) {
     throw new CommandFailure("Having a backing file for the target makes no sense when concatenating multiple input images");
   }
-  return { sparseSize, control, parallel };
+  return { sparseSize, control, parallel, compress: options.compress };
 }
 
 function sourceWords({ format, imageOptions, forceShare, snapshot }: Words): {

@@ -5,11 +5,17 @@ const CALLS_AT_A_TIME = 4;
 
 /** First come first served. */
 export class CallQueue {
+  readonly #limit: number;
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
+  /** `limit` calls at a time. */
+  constructor(limit: number = CALLS_AT_A_TIME) {
+    this.#limit = limit;
+  }
+
   async run(call: () => Promise<number>): Promise<number> {
-    if (this.#running === CALLS_AT_A_TIME) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    if (this.#running === this.#limit) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     else this.#running++;
     try {
       return await call();

@@ -1,5 +1,6 @@
 /** Copies the bytes of one disk into another: holes stay holes, zeros become holes, and only what is there is read. */
 
+import { alignDown, alignUp } from "../binary/align.ts";
 import { BlockError } from "../errors.ts";
 import type { BlockStatus, ExtentRange } from "../extents.ts";
 import type { BlockNode } from "../node.ts";
@@ -32,6 +33,8 @@ export interface CopyDiskOptions {
    * of the source is written, its holes too. Default 4096.
    */
   readonly sparseSize?: number;
+  /** Data is stored compressed, unit by unit, where that saves space. Throws UNSUPPORTED_FEATURE where the target cannot. Default false. */
+  readonly compress?: boolean;
   /** Pieces in flight. Default 4; memory is that many times 1 MiB. */
   readonly parallel?: number;
   readonly signal?: AbortSignal | undefined;
@@ -63,14 +66,18 @@ export async function copyBytes(options: CopyDiskOptions): Promise<void> {
     const message = `${target.fileName}: its ${target.size} bytes are too few for ${source.size} bytes at offset ${targetOffset}`;
     throw new BlockError("OUT_OF_RANGE", message, { node: target.name, offset: targetOffset });
   }
+  if (options.compress === true && target.compressionUnit === undefined) {
+    const message = `${target.fileName}: Compression not supported for this file format`;
+    throw new BlockError("UNSUPPORTED_FEATURE", message, { node: target.name });
+  }
   signal?.throwIfAborted();
   const copy = new DiskCopy(options, options.onProgress === undefined ? 0 : await bytesToCopy(options));
   await workThroughPieces({
     pieces: copy.pieces(),
     parallel,
-    bufferLengths: [PIECE_LENGTH],
+    bufferLengths: [copy.pieceLength],
     signal,
-    work: (piece, [buffer = Buffer.alloc(PIECE_LENGTH)], inner) => copy.run(piece, buffer, inner),
+    work: (piece, [buffer = Buffer.alloc(copy.pieceLength)], inner) => copy.run(piece, buffer, inner),
   });
 }
 
@@ -84,6 +91,12 @@ class DiskCopy {
   /** Bytes of the target in front of which its backing file shows. */
   readonly #backingEnd: number;
   readonly #totalBytes: number;
+  /** Bytes that are stored together: data begins and ends with them. 1 where nothing is compressed. */
+  readonly #unit: number;
+  /** Pieces are cut by where they lie in the target's units, as far as it has any. */
+  readonly #shift: number;
+  /** Of data, bytes. */
+  readonly pieceLength: number;
   #doneBytes = 0;
 
   constructor(options: CopyDiskOptions, totalBytes: number) {
@@ -92,23 +105,35 @@ class DiskCopy {
     this.#targetOffset = options.targetOffset ?? 0;
     this.#backingEnd = options.target.children.get("backing")?.node.size ?? 0;
     this.#totalBytes = totalBytes;
+    this.#unit = options.compress === true ? (options.target.compressionUnit ?? 1) : 1;
+    this.#shift = this.#unit === 1 ? 0 : this.#targetOffset;
+    this.pieceLength = Math.max(PIECE_LENGTH, this.#unit);
   }
 
   async *pieces(): AsyncGenerator<Piece, void, undefined> {
     const { source, signal, range } = this.#options;
+    let next = 0;
     for await (const extent of source.extents(range)) {
       signal?.throwIfAborted();
       const kind = kindOf(extent, this.#options);
       if (kind === "shared") continue;
       // Zeros cost one request however long they are, unless all of them are to be stored.
-      const unit = kind === "zero" && this.#sparseSize > 0 ? ZERO_PIECE_LENGTH : PIECE_LENGTH;
-      const end = extent.offset + extent.length;
-      for (let offset = extent.offset; offset < end;) {
-        const length = pieceLength(offset, end - offset, unit);
+      const unit = kind === "zero" && this.#sparseSize > 0 ? ZERO_PIECE_LENGTH : this.pieceLength;
+      const { start, end } = kind === "data" ? this.#wholeUnits(extent) : { start: extent.offset, end: extent.offset + extent.length };
+      for (let offset = Math.max(start, next); offset < end;) {
+        const length = pieceLength(this.#shift + offset, end - offset, unit);
         if (kind === "data" || !this.#isZeroAlready(offset, length)) yield { kind, offset, length };
         offset += length;
       }
+      next = Math.max(next, end);
     }
+  }
+
+  /** The extent, and what of the source shares its first and last unit of the target. */
+  #wholeUnits({ offset, length }: BlockStatus): { readonly start: number; readonly end: number } {
+    const start = alignDown(this.#shift + offset, this.#unit) - this.#shift;
+    const end = alignUp(this.#shift + offset + length, this.#unit) - this.#shift;
+    return { start: Math.max(0, start), end: Math.min(this.#options.source.size, end) };
   }
 
   async run(piece: Piece, buffer: Buffer, signal: AbortSignal): Promise<void> {
@@ -120,11 +145,12 @@ class DiskCopy {
     if (this.#sparseSize === 0) await this.#write(offset, bytes, signal);
     else await this.#writeSparse(offset, bytes, signal);
     this.#doneBytes += length;
-    this.#options.onProgress?.(this.#doneBytes, this.#totalBytes);
+    this.#options.onProgress?.(Math.min(this.#doneBytes, this.#totalBytes), this.#totalBytes);
   }
 
   async #writeSparse(offset: number, bytes: Buffer, signal: AbortSignal): Promise<void> {
-    for (const { isZero, start, end } of zeroRuns(bytes, offset, this.#sparseSize)) {
+    const unit = Math.max(this.#sparseSize, this.#unit);
+    for (const { isZero, start, end } of zeroRuns(bytes, this.#shift + offset, unit)) {
       if (!isZero) await this.#write(offset + start, start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), signal);
       else if (!this.#isZeroAlready(offset + start, end - start)) await this.#writeZeroes(offset + start, end - start, signal);
     }
@@ -137,7 +163,9 @@ class DiskCopy {
   }
 
   #write(offset: number, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
-    return this.#options.target.write(this.#targetOffset + offset, bytes, { signal });
+    const { target, compress } = this.#options;
+    if (compress === true) return target.writeCompressed(this.#targetOffset + offset, bytes, { signal });
+    return target.write(this.#targetOffset + offset, bytes, { signal });
   }
 
   /** Whether the target, untouched, reads as zeros there. */

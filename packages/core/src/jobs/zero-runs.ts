@@ -1,7 +1,7 @@
 /** Finds the zeros within data that was read. */
 
 import { alignDown } from "../binary/align.ts";
-import { MAX_ZEROS, zeros } from "../binary/zeros.ts";
+import { isZero as isAllZero } from "../binary/zeros.ts";
 
 export interface ByteRun {
   readonly isZero: boolean;
@@ -12,7 +12,7 @@ export interface ByteRun {
 
 /**
  * Splits `bytes`, which lie at `offset` of the disk, into runs of blocks that are all zero and blocks that are not. Blocks are `unit`
- * bytes (at most 1 MiB) at multiples of it on the disk; what is shorter at either end is judged as it is.
+ * bytes at multiples of it on the disk; what is shorter at either end is judged as it is.
  */
 export function zeroRuns(bytes: Buffer, offset: number, unit: number): readonly ByteRun[] {
   const runs: ByteRun[] = [];
@@ -32,10 +32,8 @@ export function zeroRuns(bytes: Buffer, offset: number, unit: number): readonly 
   return runs;
 }
 
-const NO_BYTES = zeros(MAX_ZEROS);
-
 /** Data is mostly told by its first bytes, with no call at all. */
 function isZeroBetween(bytes: Buffer, start: number, end: number): boolean {
   if (bytes[start] !== 0 || bytes[end - 1] !== 0 || bytes[start + ((end - start) >>> 1)] !== 0) return false;
-  return bytes.compare(NO_BYTES, 0, end - start, start, end) === 0;
+  return isAllZero(bytes.subarray(start, end));
 }

@@ -27,6 +27,7 @@ import type { ImageSnapshots } from "../snapshots.ts";
 import { AddressLookup } from "./address-lookup.ts";
 import type { AllocationSlots } from "./allocation-slots.ts";
 import type { ImageServices } from "./image-services.ts";
+import { CompressedWriter } from "./compressed-writer.ts";
 import { PieceTasks } from "./piece-tasks.ts";
 import { RangeClaims } from "./range-claims.ts";
 import { MappedReader } from "./reader.ts";
@@ -46,6 +47,7 @@ export class MappingEngine implements BlockImage {
   readonly #lookup: AddressLookup;
   readonly #reader: MappedReader;
   readonly #writer: MappedWriter;
+  readonly #compressor: CompressedWriter;
   readonly #zeroer: MappedZeroer;
   readonly #readOnly: boolean;
   /** Who hears of data I/O and flushes; `undefined`: nobody. */
@@ -86,6 +88,7 @@ export class MappingEngine implements BlockImage {
       relieve: () => (this.#retired.bytes > MAX_RETIRED_BYTES ? this.flush() : undefined),
     };
     this.#writer = new MappedWriter(parts);
+    this.#compressor = new CompressedWriter(image, this.#writer);
     this.#zeroer = new MappedZeroer(parts, this.#writer);
     this.limits = { ...image.limits, zeroAlignment: image.clusterSize };
     services.attach(image.storage);
@@ -102,6 +105,10 @@ export class MappingEngine implements BlockImage {
     return this.#image.size;
   }
 
+  get compressionUnit(): number | undefined {
+    return this.#image.compressionUnit;
+  }
+
   read(offset: number, into: Uint8Array, options?: IoOptions): MaybePromise<void> {
     return this.#reader.read(offset, into, options);
   }
@@ -111,7 +118,7 @@ export class MappingEngine implements BlockImage {
   }
 
   writeCompressed(offset: number, from: Uint8Array, options?: IoOptions): Promise<void> {
-    return this.#writer.writeCompressed(offset, from, options);
+    return this.#compressor.write(offset, from, options);
   }
 
   writeZeroes(offset: number, length: number, options?: ZeroOptions): Promise<void> {

@@ -67,20 +67,12 @@ export class MappedWriter {
     return this.#writePieces(offset, from, options);
   }
 
-  /** One unit, compressed where that saves space; `from` may end with the disk. */
-  async writeCompressed(offset: number, from: Uint8Array, options: IoOptions | undefined): Promise<void> {
-    const unitLength = this.#image.compressionUnit;
-    if (unitLength === undefined || this.#image.encode === undefined || !this.#isUnit(offset, from.length, unitLength))
-      return this.write(offset, from, options);
-    await this.prepare();
-    const unit = from.length === unitLength ? from : padded(from, unitLength);
-    const stored = await this.#image.encode(unit);
-    if (stored === undefined) return this.write(offset, from, options);
-    options?.signal?.throwIfAborted();
+  /** One unit of `length` bytes at `offset`, compressed to `stored`. */
+  async writeStored(offset: number, length: number, stored: Uint8Array): Promise<void> {
     using hold = new WriteHold(this.#parts.claims, this.#parts.slots);
-    await hold.takeSlot(options);
-    await hold.takeClaim({ start: offset, end: offset + unitLength }, "exclusive", options);
-    const allocation = await this.allocate({ offset, length: unitLength, storedLength: stored.length });
+    await hold.takeSlot(undefined);
+    await hold.takeClaim({ start: offset, end: offset + length }, "exclusive", undefined);
+    const allocation = await this.allocate({ offset, length, storedLength: stored.length });
     await this.#finish(allocation, async () => {
       await this.#parts.events?.event("write_compressed");
       await allocation.child.write(allocation.childOffset, stored);
@@ -112,11 +104,6 @@ export class MappedWriter {
       if (!(error instanceof BlockError) || error.code !== "NO_SPACE" || !(await this.#parts.reclaim())) throw error;
       return this.#allocateOnce(request);
     }
-  }
-
-  /** A whole unit, or what the disk has of its last one: nothing else may be padded with zeros. */
-  #isUnit(offset: number, length: number, unitLength: number): boolean {
-    return offset % unitLength === 0 && (length === unitLength || (length < unitLength && offset + length === this.#image.size));
   }
 
   #writeInPlace(mapping: Extract<Mapping, { kind: "data" }>, from: Uint8Array, range: GuestRange): MaybePromise<void> {
@@ -272,10 +259,4 @@ export class MappedWriter {
     assert(this.#image.allocate !== undefined, "checked before");
     return await this.#image.allocate(guard.value, request);
   }
-}
-
-function padded(bytes: Uint8Array, length: number): Uint8Array {
-  const whole = new Uint8Array(length);
-  whole.set(bytes);
-  return whole;
 }

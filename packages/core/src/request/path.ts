@@ -118,7 +118,7 @@ export class RequestPath {
     return this.#later("discard", start, end - start, options, () => this.image.discard?.(start, end - start, options));
   }
 
-  /** One unit of a format that compresses; where the image has no such thing, a plain write. */
+  /** Units of a format that compresses; where the image has no such thing, a plain write. */
   writeCompressed(offset: number, from: Uint8Array, options: IoOptions | undefined): MaybePromise<void> {
     this.checkWritable();
     this.#checkRange("write", offset, from.length, this.image.size);

@@ -85,7 +85,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     this.#caches = new CacheControl(parts.state, geometry, context.clock, parts.cacheOptions);
     this.backing = backing;
     this.storage = data === file ? [file] : [file, data];
-    if (!codec.canEncode || geometry.externalData) return;
+    if (geometry.externalData) return;
     this.compressionUnit = geometry.clusterSize;
     this.encode = (unit) => codec.encode(unit);
   }

@@ -67,7 +67,7 @@ describe("one snapshot", () => {
     const file = qemuCreate(folder.file("a.qcow2"), size, options);
     await withDisk(file, async (disk) => {
       await disk.write(0, Buffer.alloc(size / 4, 1));
-      await disk.writeCompressed(size / 2, Buffer.alloc(2 * 1024 * KIB > size / 4 ? size / 8 : 64 * KIB, 2));
+      await disk.writeCompressed(size / 2, Buffer.alloc(disk.compressionUnit ?? 512, 2));
       await disk.writeZeroes(1000, 5000);
       const before = await contentOf(disk);
       expect(await disk.snapshots.create("one")).toMatchObject({ id: "1", name: "one", vmStateSize: 0 });
