@@ -7,6 +7,7 @@ import type { Header } from "./format/header.ts";
 import { ClusterCodec } from "./image/cluster-codec.ts";
 import { GuestAccess } from "./image/guest-access.ts";
 import { preallocate } from "./image/preallocate.ts";
+import { behaviourOf } from "./metadata/behaviour.ts";
 import { cacheSizesOf } from "./metadata/cache-sizes.ts";
 import { openMetadata } from "./metadata/open-metadata.ts";
 
@@ -36,7 +37,14 @@ export async function preallocateNew({ file, data, header, geometry, choices }: 
     fail: (): void => {},
   };
   const places = { header, extensions: {}, snapshots: [], snapshotTableLength: 0, bitmaps: [] };
-  const state = await openMetadata({ file, geometry, places, context, cacheSizes: cacheSizesOf({}, geometry, size) });
+  const state = await openMetadata({
+    file,
+    geometry,
+    places,
+    context,
+    cacheSizes: cacheSizesOf({}, geometry, size),
+    behaviour: behaviourOf({ lazyRefcounts: false }, header),
+  });
   using guard = await state.lock();
   const { writable } = guard.value;
   assert(writable !== undefined, "a new image is writable");

@@ -2,7 +2,7 @@
 
 import type { BlockDriver, DriverEntry } from "@coblock/core";
 import { CREATE_OPTIONS } from "./create-options.ts";
-import { CACHE_OPTION_NAMES, OPTION_NAMES } from "./options.ts";
+import { BEHAVIOUR_OPTION_NAMES, CACHE_OPTION_NAMES, OPTION_NAMES } from "./options.ts";
 
 const MAGIC = [0x51, 0x46, 0x49, 0xfb] as const;
 
@@ -20,7 +20,7 @@ export const qcow2Driver: DriverEntry = {
       name: "qcow2",
       kind: "format",
       optionNames: OPTION_NAMES,
-      reopenOptionNames: CACHE_OPTION_NAMES,
+      reopenOptionNames: [...CACHE_OPTION_NAMES, ...BEHAVIOUR_OPTION_NAMES],
       createOptions: CREATE_OPTIONS,
       open: openImage,
       create: async (options, context) => (await import("./create.ts")).createImage(options, context),

@@ -9,7 +9,7 @@ declare module "@coblock/core" {
 }
 
 /** What a qcow2 node is opened with. */
-export interface Qcow2Options extends CacheOptions {
+export interface Qcow2Options extends CacheOptions, BehaviourOptions {
   readonly file: NodeOptions;
   /** Absent: what the image names. `null`: none, whatever the image names. */
   readonly backing?: NodeOptions | null;
@@ -33,6 +33,14 @@ export interface CacheOptions {
   readonly cacheCleanInterval?: number | undefined;
 }
 
+/** How a writable image works: QEMU's options of these names, which `reopen` can change. */
+export interface BehaviourOptions {
+  /** Refcounts go to disk when the image is closed, which until then says that it is dirty; version 3 alone. Default: what the image says of itself. */
+  readonly lazyRefcounts?: boolean | undefined;
+}
+
+export const BEHAVIOUR_OPTION_NAMES: readonly (keyof BehaviourOptions)[] = ["lazyRefcounts"];
+
 /** Those that can be changed while the image is open. */
 export const CACHE_OPTION_NAMES: readonly (keyof CacheOptions)[] = [
   "cacheSize",
@@ -42,4 +50,11 @@ export const CACHE_OPTION_NAMES: readonly (keyof CacheOptions)[] = [
   "cacheCleanInterval",
 ];
 
-export const OPTION_NAMES: readonly (keyof Qcow2Options)[] = ["file", "backing", "dataFile", "snapshot", ...CACHE_OPTION_NAMES];
+export const OPTION_NAMES: readonly (keyof Qcow2Options)[] = [
+  "file",
+  "backing",
+  "dataFile",
+  "snapshot",
+  ...CACHE_OPTION_NAMES,
+  ...BEHAVIOUR_OPTION_NAMES,
+];

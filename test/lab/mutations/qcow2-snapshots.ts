@@ -147,7 +147,7 @@ const ORDER: readonly Mutation[] = [
     edits: [
       {
         file: "qcow2/src/metadata/image-file.ts",
-        find: "offset: at, cause });\n      this.#context.fail(error);",
+        find: "offset: at, cause });\n      this.#fail(error);",
         replace: "offset: at, cause });",
       },
     ],

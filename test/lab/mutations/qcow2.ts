@@ -57,7 +57,11 @@ const ORDER: readonly Mutation[] = [
     scenario: "qcow2-new-tables",
     by: "power-cut",
     edits: [
-      { file: WRITE_OUT, find: "if (dirty.length === 0) return;\n    await this.refcounts();", replace: "if (dirty.length === 0) return;" },
+      {
+        file: WRITE_OUT,
+        find: "if (dirty.length === 0) return;\n    await this.#countsFirst();",
+        replace: "if (dirty.length === 0) return;",
+      },
     ],
     found: /before anyone repairs it: its check finds 0 errors, [1-9]\d* corruptions/u,
   },
@@ -120,8 +124,8 @@ const ORDER: readonly Mutation[] = [
     edits: [
       {
         file: WRITE_OUT,
-        find: "if (l1.table.dirty) {\n      await this.refcounts();\n      await this.#flush();",
-        replace: "if (l1.table.dirty) {\n      await this.refcounts();",
+        find: "if (l1.table.dirty) {\n      await this.#countsFirst();\n      await this.#flush();",
+        replace: "if (l1.table.dirty) {\n      await this.#countsFirst();",
       },
     ],
     found: /after the cut: at offset \d+ there is|corruptions/u,

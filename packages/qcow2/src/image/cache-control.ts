@@ -28,20 +28,19 @@ export class CacheControl {
   }
 
   /**
-   * In exclusive mode: everything is written out and the cleaner is stopped, then nothing can fail any more. Options that are not named stay,
-   * those that are `undefined` go back to their defaults. Throws INVALID_OPTION, and IO where a table cannot be written.
+   * In exclusive mode: everything is written out, also refcounts that stayed behind, and the cleaner is stopped, then nothing can fail any
+   * more. Options that are `undefined` have their defaults. Throws INVALID_OPTION, and IO where a table cannot be written.
    */
   async prepare(options: CacheOptions, diskSize: number): Promise<PreparedReopen> {
-    const changed = { ...this.#options, ...options };
-    const sizes = cacheSizesOf(changed, this.#geometry, diskSize);
-    const intervalMs = cleanIntervalMsOf(changed);
+    const sizes = cacheSizesOf(options, this.#geometry, diskSize);
+    const intervalMs = cleanIntervalMsOf(options);
     using guard = await this.#state.lock({ who: "reopen" });
-    await guard.value.writable?.writeOut.all();
+    await guard.value.writable?.writeOut.clean();
     const stopped = await this.#cleaner.stop(guard);
     return {
       commit: async () => {
         await this.#keep(sizes);
-        this.#options = changed;
+        this.#options = options;
         this.#cleaner.changeInterval(intervalMs);
         stopped[Symbol.dispose]();
       },

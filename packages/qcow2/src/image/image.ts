@@ -25,8 +25,9 @@ import { assert } from "@coblock/core";
 import { RAW_EXTERNAL_DATA } from "../format/features.ts";
 import type { Geometry } from "../format/geometry.ts";
 import { checkImage } from "../maintenance/check.ts";
+import { behave, behaviourOf } from "../metadata/behaviour.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
-import type { CacheOptions } from "../options.ts";
+import type { BehaviourOptions, CacheOptions } from "../options.ts";
 import { abandon, allocate, link, type Ticket } from "./allocate.ts";
 import { CacheControl } from "./cache-control.ts";
 import { changeBacking } from "./change-backing.ts";
@@ -50,8 +51,8 @@ export interface Qcow2ImageParts {
   readonly size: number;
   /** Why the guest's bytes cannot be read. */
   readonly unreadable: BlockError | undefined;
-  /** As it was opened. */
-  readonly cacheOptions: CacheOptions;
+  /** With which it was opened. */
+  readonly options: CacheOptions & BehaviourOptions;
 }
 
 export class Qcow2Image implements MappedImage<Metadata, Ticket> {
@@ -69,6 +70,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   readonly #caches: CacheControl;
   #description: Description;
   #size: number;
+  #options: CacheOptions & BehaviourOptions;
 
   constructor(parts: Qcow2ImageParts) {
     const { geometry, file, data, backing, context, unreadable, description } = parts;
@@ -76,13 +78,14 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     this.#parts = parts;
     this.#description = description;
     this.#size = parts.size;
+    this.#options = parts.options;
     this.snapshots = new Qcow2Snapshots(this.#snapshotOwner());
     this.#lookup = { geometry, data, codec, unreadable };
     this.clusterSize = geometry.clusterSize;
     this.subclusterSize = geometry.subclusterSize;
     this.limits = { requestAlignment: 1, zeroAlignment: geometry.subclusterSize, discardAlignment: geometry.clusterSize };
     this.state = parts.state;
-    this.#caches = new CacheControl(parts.state, geometry, context.clock, parts.cacheOptions);
+    this.#caches = new CacheControl(parts.state, geometry, context.clock, parts.options);
     this.backing = backing;
     this.storage = data === file ? [file] : [file, data];
     if (geometry.externalData) return;
@@ -158,7 +161,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
 
   async check(options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {
     using guard = await this.state.lock();
-    await guard.value.writable?.writeOut.all();
+    await guard.value.writable?.writeOut.clean();
     return await checkImage({ file: this.#parts.file, clock: this.#parts.context.clock, size: this.#size }, options, report);
   }
 
@@ -174,17 +177,31 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     return counters?.value ?? {};
   }
 
-  reopen(options: CacheOptions): Promise<PreparedReopen> {
-    return this.#caches.prepare(options, this.#size);
+  async reopen(options: CacheOptions & BehaviourOptions): Promise<PreparedReopen> {
+    const changed = { ...this.#options, ...options };
+    const behaviour = behaviourOf(changed, this.#description.header);
+    const caches = await this.#caches.prepare(changed, this.#size);
+    return {
+      commit: async () => {
+        await caches.commit();
+        using guard = await this.state.lock({ who: "other options" });
+        if (guard.value.writable !== undefined) behave(guard.value.writable, behaviour);
+        this.#options = changed;
+      },
+      abort: () => caches.abort(),
+    };
   }
 
   quiesce(): Promise<AsyncDisposable> {
     return this.#caches.quiesce();
   }
 
-  /** The engine has written everything out, and core closes the children. No coroutine runs afterwards. */
+  /** The engine has written everything out, and core closes the children. No coroutine runs afterwards, and no refcount stays behind. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#caches.quiesce();
+    using guard = await this.state.lock({ who: "close" });
+    const { file, writable } = guard.value;
+    if (file.countsBehind && !file.failed) await writable?.writeOut.clean();
   }
 
   #snapshotOwner(): SnapshotOwner {

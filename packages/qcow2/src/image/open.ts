@@ -4,6 +4,7 @@ import { BlockError, type BlockChild, type OpenContext } from "@coblock/core";
 import { CORRUPT, DIRTY } from "../format/features.ts";
 import { geometryOf } from "../format/geometry.ts";
 import type { Header } from "../format/header.ts";
+import { behaviourOf } from "../metadata/behaviour.ts";
 import { cacheSizesOf } from "../metadata/cache-sizes.ts";
 import { openMetadata } from "../metadata/open-metadata.ts";
 import type { Qcow2Options } from "../options.ts";
@@ -27,7 +28,8 @@ export async function openImage(options: Qcow2Options, context: OpenContext): Pr
   const shown = shownDisk(options, description, context);
   const size = shown.size - (shown.size % SECTOR);
   const cacheSizes = cacheSizesOf(options, geometry, size);
-  const state = await openMetadata({ file, geometry, places: { ...description, header: shown }, context, cacheSizes });
+  const behaviour = behaviourOf(options, header);
+  const state = await openMetadata({ file, geometry, places: { ...description, header: shown }, context, cacheSizes, behaviour });
   const data = geometry.externalData ? await openDataFile(options, description, context) : file;
   const backing = await openBacking(options, description, context);
   const unreadable = data instanceof BlockError ? data : encrypted(header, context);
@@ -41,7 +43,7 @@ export async function openImage(options: Qcow2Options, context: OpenContext): Pr
     context,
     size,
     unreadable,
-    cacheOptions: options,
+    options,
   });
 }
 

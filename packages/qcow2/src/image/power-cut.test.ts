@@ -1,7 +1,7 @@
 /** Power cuts at every kind of moment: any sectors of the writes since the last flush may be on disk, in any combination. */
 
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BlockGraph, type BlockNode, memoryDriver, type NodeOptions, rawDriver } from "@coblock/core";
@@ -71,6 +71,8 @@ const SCENARIOS: readonly Scenario[] = [
   { name: "wide refcounts", options: "cluster_size=512,refcount_bits=64", sectors: 300 },
   { name: "narrow refcounts, version 3", options: "cluster_size=1024,refcount_bits=1", sectors: 400 },
   { name: "version 2 and a snapshot", options: "cluster_size=1024,compat=0.10", sectors: 400, snapshot: true },
+  { name: "lazy refcounts", options: "cluster_size=512,lazy_refcounts=on", sectors: 300 },
+  { name: "lazy refcounts and a snapshot", options: "cluster_size=1024,lazy_refcounts=on,refcount_bits=64", sectors: 400, snapshot: true },
   { name: "extended L2 entries and a snapshot", options: "cluster_size=16k,extended_l2=on", sectors: 600, snapshot: true },
 ];
 
@@ -89,11 +91,23 @@ describe.each(SCENARIOS)("$name", ({ name, options, sectors, snapshot }) => {
     }
     for (let round = 0; round < 40; round++) {
       const length = random(file.log.length + 1);
-      const bytes = file.cut(original, length, () => random(2) === 0);
+      const bytes = repaired(file.cut(original, length, () => random(2) === 0));
       await expectSound(bytes, (sector) => expectation.allowed(length, sector), `cut after ${length} of ${file.log.length} entries`);
     }
   });
 });
+
+/** As QEMU leaves an image that says that it is dirty, which only one with lazy refcounts may; others are taken as they are. */
+function repaired(bytes: Buffer): Buffer {
+  const isDirty = bytes.readUInt8(79) % 2 === 1;
+  const isLazy = bytes.readUInt32BE(4) === 3 && bytes.readUInt8(87) % 2 === 1;
+  expect(isDirty && !isLazy).toBe(false);
+  if (!isDirty) return bytes;
+  const path = join(folder, "dirty");
+  writeFileSync(path, bytes);
+  execFileSync("qemu-img", ["check", "-q", "-f", "qcow2", "-r", "all", path], { stdio: "pipe" });
+  return readFileSync(path);
+}
 
 function makeImage(path: string, options: string, sectors: number, snapshot: boolean): Buffer {
   execFileSync("qemu-img", ["create", "-q", "-f", "qcow2", "-o", options, path, String(sectors * SECTOR)]);

@@ -1,7 +1,7 @@
 /** The image file as metadata sees it: whole tables in and out, the fields of the header that change in place, and the mark of damage. */
 
 import { BlockError, hex, type BlockChild, type BlockEvent, type MaybePromise, type OpenContext } from "@coblock/core";
-import { CORRUPT } from "../format/features.ts";
+import { CORRUPT, DIRTY } from "../format/features.ts";
 import {
   encodeDiskSwitch,
   encodeFeatures,
@@ -23,6 +23,8 @@ export class ImageFile {
   readonly #version: 2 | 3;
   #incompatible: bigint;
   #autoclear: bigint;
+  #failed = false;
+  #countsBehind = false;
 
   constructor(child: BlockChild, header: Pick<Header, "version" | "incompatible" | "autoclear">, context: ImageFileContext) {
     this.child = child;
@@ -42,6 +44,16 @@ export class ImageFile {
 
   get autoclear(): bigint {
     return this.#autoclear;
+  }
+
+  /** Nothing may be written any more. */
+  get failed(): boolean {
+    return this.#failed;
+  }
+
+  /** The image says on disk that its refcounts are not kept up, since `markDirty`. */
+  get countsBehind(): boolean {
+    return this.#countsBehind;
   }
 
   /** Says what is about to be done to the file. */
@@ -120,6 +132,20 @@ export class ImageFile {
     this.#autoclear = left;
   }
 
+  /** Says on stable storage that the refcounts are not kept up. qcow2 spec, "dirty bit". */
+  async markDirty(): Promise<void> {
+    if (this.#countsBehind) return;
+    await this.#setIncompatible(this.#incompatible | DIRTY);
+    this.#countsBehind = true;
+  }
+
+  /** Takes back what `markDirty` said, when the refcounts are right on stable storage. */
+  async markClean(): Promise<void> {
+    if (!this.#countsBehind) return;
+    await this.#setIncompatible(this.#incompatible & ~DIRTY);
+    this.#countsBehind = false;
+  }
+
   /** Refcounts have no room for another owner. */
   tooManyReferences(cluster: number, bits: number): BlockError {
     const message = `${this.#context.fileName}: cluster ${cluster} would have more references than refcounts of ${bits} bits can hold`;
@@ -141,12 +167,10 @@ export class ImageFile {
    * on disk that it is corrupt. Rejects with `error` in any case.
    */
   async failDamaged(error: BlockError): Promise<never> {
-    this.#context.fail(error);
+    this.#fail(error);
     if (this.#version === 3 && !this.#context.readOnly && (this.#incompatible & CORRUPT) === 0n) {
-      this.#incompatible |= CORRUPT;
       try {
-        await this.child.write(HEADER_AT.incompatible, encodeFeatures(this.#incompatible));
-        await this.child.flush();
+        await this.#setIncompatible(this.#incompatible | CORRUPT);
       } catch (cause) {
         throw new BlockError("CORRUPT_IMAGE", `${error.message}; and the image could not be marked as corrupt`, {
           cause,
@@ -165,8 +189,22 @@ export class ImageFile {
     } catch (cause) {
       const message = `${this.#context.fileName}: the header could not be changed, and what is on disk is not known until it is opened anew`;
       const error = new BlockError("IO", message, { node: this.#context.nodeName, offset: at, cause });
-      this.#context.fail(error);
+      this.#fail(error);
       throw error;
     }
+  }
+
+  /** In memory first: a write that fails may have reached the disk, and what is set there must not be forgotten by the next one. */
+  async #setIncompatible(flags: bigint): Promise<void> {
+    const before = this.#incompatible;
+    this.#incompatible = flags | before;
+    await this.child.write(HEADER_AT.incompatible, encodeFeatures(flags));
+    await this.child.flush();
+    this.#incompatible = flags;
+  }
+
+  #fail(error: BlockError): void {
+    this.#failed = true;
+    this.#context.fail(error);
   }
 }

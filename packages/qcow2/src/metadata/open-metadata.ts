@@ -16,6 +16,7 @@ import { MAX_L1_BYTES } from "../format/limits.ts";
 import type { Header } from "../format/header.ts";
 import type { BitmapsExtension } from "../format/header-extensions.ts";
 import type { Snapshot } from "../format/snapshot-table.ts";
+import { behave, type Behaviour } from "./behaviour.ts";
 import type { CacheSizes } from "./cache-sizes.ts";
 import { ClusterAllocator } from "./cluster-allocator.ts";
 import { ImageFile, type ImageFileContext } from "./image-file.ts";
@@ -34,6 +35,7 @@ export interface MetadataParts {
   readonly places: MetadataPlaces;
   readonly context: MetadataContext;
   readonly cacheSizes: CacheSizes;
+  readonly behaviour: Behaviour;
 }
 
 type MetadataContext = ImageFileContext & Pick<OpenContext, "retire" | "dataBarrier"> & { readonly clock?: Clock };
@@ -74,7 +76,7 @@ interface Loaded extends Pick<Metadata, "file" | "geometry" | "l1" | "l2"> {
 }
 
 async function loadWritable(parts: MetadataParts, { file, geometry, l1, l2, lock }: Loaded): Promise<WritableMetadata> {
-  const { places, context, cacheSizes } = parts;
+  const { places, context, cacheSizes, behaviour } = parts;
   const tableOffset = places.header.refcountTableOffset;
   const table = new TableBytes(
     await file.loadTable("the refcount table", "reftable_load", tableOffset, places.header.refcountTableClusters * geometry.clusterSize),
@@ -92,7 +94,9 @@ async function loadWritable(parts: MetadataParts, { file, geometry, l1, l2, lock
   const clusters = new ClusterAllocator({ file, geometry, map, refcounts, retire });
   const references = new References({ file, geometry, refcounts, clusters, retire });
   const writeOut = new WriteOut({ file, map, l1, l2, refcounts, references, dataBarrier: () => context.dataBarrier() });
-  return { map, refcounts, clusters, references, writeOut };
+  const writable = { map, refcounts, clusters, references, writeOut };
+  behave(writable, behaviour);
+  return writable;
 }
 
 function loader(file: ImageFile, what: string, event: BlockEvent, length: number): (offset: number) => MaybePromise<TableBytes> {

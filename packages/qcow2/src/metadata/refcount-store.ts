@@ -43,6 +43,11 @@ export class RefcountStore {
     return this.#table;
   }
 
+  /** Something in memory is not on disk. */
+  get dirty(): boolean {
+    return this.#table.dirty || this.blocks.dirtyEntries().length > 0;
+  }
+
   get tableOffset(): number {
     return this.#tableOffset;
   }

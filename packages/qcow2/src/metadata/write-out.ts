@@ -26,6 +26,8 @@ export interface WriteOutParts {
  *     refcount blocks → flush → refcount table ─┴→ flush → L2 tables → flush → L1 table → (flush) → lowered refcounts
  *
  * A crash in between leaves clusters with a refcount and no owner, never the other way round. qcow2 has no log: this order is all there is.
+ * With lazy refcounts a mark in the header takes the place of the refcounts: it is on disk before the first table that they should have
+ * preceded, and goes when they are all there (`clean`). Who finds it counts anew.
  * Every step runs under the driver lock, so the tables keep still.
  */
 export class WriteOut {
@@ -33,6 +35,7 @@ export class WriteOut {
   /** Refcounts were written since the last flush. */
   #refcountsToFlush = false;
   readonly #dataToFlush = new Set<BlockChild>();
+  #lazy = false;
 
   constructor(parts: WriteOutParts) {
     this.#parts = parts;
@@ -41,6 +44,11 @@ export class WriteOut {
   /** Data was written past the engine, and is about to be linked: it goes to disk before the next L2 table. */
   wroteData(child: BlockChild): void {
     this.#dataToFlush.add(child);
+  }
+
+  /** Whether refcounts may stay behind, with the image marked as dirty. To turn that off, `clean` comes first. */
+  setLazy(lazy: boolean): void {
+    this.#lazy = lazy;
   }
 
   /** Refcounts that rose, or fell long ago. */
@@ -61,7 +69,7 @@ export class WriteOut {
     const { file, map, l2, dataBarrier } = this.#parts;
     const dirty = l2.slices.dirtyEntries();
     if (dirty.length === 0) return;
-    await this.refcounts();
+    await this.#countsFirst();
     await dataBarrier();
     for (const child of this.#dataToFlush) {
       await child.flush();
@@ -82,7 +90,7 @@ export class WriteOut {
     const { l1, file, references } = this.#parts;
     await this.l2Tables();
     if (l1.table.dirty) {
-      await this.refcounts();
+      await this.#countsFirst();
       await this.#flush();
       await file.writeTable("l1_update", l1.offset, l1.table);
     }
@@ -90,7 +98,24 @@ export class WriteOut {
       await this.#flush();
       await references.settle();
     }
+    if (!file.countsBehind) await this.refcounts();
+  }
+
+  /** Everything, and on stable storage where refcounts had stayed behind; then the mark in the header goes. */
+  async clean(): Promise<void> {
+    const { file } = this.#parts;
+    await this.all();
+    if (!file.countsBehind) return;
     await this.refcounts();
+    await this.#flush();
+    await file.markClean();
+  }
+
+  /** What tables are about to show is counted, or the image says that it is not. */
+  async #countsFirst(): Promise<void> {
+    const { file, refcounts } = this.#parts;
+    if (this.#lazy && refcounts.dirty) await file.markDirty();
+    else await this.refcounts();
   }
 
   async #flush(): Promise<void> {

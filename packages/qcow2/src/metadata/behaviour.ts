@@ -1,0 +1,32 @@
+/** How a writable image works, beyond its caches: from the options, with QEMU's names, rules and defaults. */
+
+import { inspect } from "node:util";
+import { BlockError } from "@coblock/core";
+import { LAZY_REFCOUNTS } from "../format/features.ts";
+import type { Header } from "../format/header.ts";
+import type { BehaviourOptions } from "../options.ts";
+import type { WritableMetadata } from "./metadata.ts";
+
+/** The options, with their defaults. */
+export interface Behaviour {
+  readonly lazyRefcounts: boolean;
+}
+
+/** Throws INVALID_OPTION. */
+export function behaviourOf(options: BehaviourOptions, { version, compatible }: Pick<Header, "version" | "compatible">): Behaviour {
+  const lazyRefcounts = flag("lazyRefcounts", options.lazyRefcounts) ?? (compatible & LAZY_REFCOUNTS) !== 0n;
+  if (lazyRefcounts && version === 2)
+    throw new BlockError("INVALID_OPTION", "Lazy refcounts require a qcow2 image with at least qemu 1.1 compatibility level");
+  return { lazyRefcounts };
+}
+
+/** From the next change on. Where refcounts are no longer to stay behind, none does. */
+export function behave({ writeOut }: Pick<WritableMetadata, "writeOut">, { lazyRefcounts }: Behaviour): void {
+  writeOut.setLazy(lazyRefcounts);
+}
+
+/** Options that came as JSON may be of any type. */
+function flag(name: string, value: unknown): boolean | undefined {
+  if (value === undefined || typeof value === "boolean") return value;
+  throw new BlockError("INVALID_OPTION", `${name} is true or false, not ${inspect(value)}`);
+}
