@@ -21,6 +21,8 @@ export interface FuzzCase {
 /** A format that can be fuzzed. */
 export interface FuzzFormat {
   readonly name: string;
+  /** How many `npm run fuzz` makes, unless it is told how many. */
+  readonly cases: number;
   /** The case of a seed. */
   makeCase(seed: number): FuzzCase;
   /** Answers whether the image could be opened; throws where it was not handled as it should be. */

@@ -1,11 +1,12 @@
 /** The command behind `npm run fuzz`: damaged images by seed, and the same ones in the format's own tool. */
 
 import { parseArgs } from "node:util";
-import { FORMATS } from "./formats.ts";
+import type { FuzzFormat } from "./fuzz-case.ts";
+import { FORMATS, formatOf } from "./formats.ts";
 
 const USAGE = `usage: npm run fuzz -- [--format NAME] [--cases N] [--seed S] [--compare N]
   --format NAME   ${FORMATS.map(({ name }) => name).join(", ")} (default: all)
-  --cases N       how many, one for each seed (default 50,000)
+  --cases N       how many, one for each seed (default: ${FORMATS.map(({ name, cases }) => `${cases.toLocaleString("en")} for ${name}`).join(", ")})
   --seed S        the first seed (default 1)
   --compare N     of those, how many are also given to the format's own tool (default 300)
 `;
@@ -15,7 +16,7 @@ const PROGRESS = 5000;
 const { values } = parseArgs({
   options: {
     format: { type: "string" },
-    cases: { type: "string", default: "50000" },
+    cases: { type: "string" },
     seed: { type: "string", default: "1" },
     compare: { type: "string", default: "300" },
     help: { type: "boolean", default: false },
@@ -30,8 +31,9 @@ function count(text: string): number {
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 
-async function fuzz(format: (typeof FORMATS)[number]): Promise<void> {
-  const [cases, first, compared] = [count(values.cases), count(values.seed), count(values.compare)];
+async function fuzz(format: FuzzFormat): Promise<void> {
+  const cases = values.cases === undefined ? format.cases : count(values.cases);
+  const [first, compared] = [count(values.seed), count(values.compare)];
   const outcomes = { opened: 0, refused: 0, failed: 0 };
   const differences = new Map<string, number>();
   let mostMemory = 0;
@@ -57,4 +59,4 @@ async function fuzz(format: (typeof FORMATS)[number]): Promise<void> {
 }
 
 if (values.help) say(USAGE);
-else for (const format of FORMATS) if (values.format === undefined || values.format === format.name) await fuzz(format);
+else for (const format of values.format === undefined ? FORMATS : [formatOf(values.format)]) await fuzz(format);

@@ -15,7 +15,10 @@ export class AddressLookup {
   /** The mapping, `Wait`, or `undefined` where the driver lock is held by someone. */
   now(offset: number, length: number, intent: Intent): Mapping | Wait | undefined {
     const image = this.#image;
-    return image.state.runSync<Mapping | Wait>((state) => image.lookup(state, offset, length, intent))?.value;
+    const found = image.state.runSync<Mapping | Wait>((state) => image.lookup(state, offset, length, intent))?.value;
+    // Whoever asked may look up again instead of waiting: the failure is met there.
+    if (found?.kind === "wait") found.until.catch(() => {});
+    return found;
   }
 
   /** Calls `use` in the turn of the lookup, once; asks anew from the start after every wait. */

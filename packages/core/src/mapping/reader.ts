@@ -141,6 +141,6 @@ async function decodeAfter(pending: MaybePromise<void>, decode: () => MaybePromi
 async function decodeUnit(mapping: Extract<Mapping, { kind: "encoded" }>, unit: Uint8Array): Promise<void> {
   const { child, childOffset, length } = mapping.stored;
   const stored = new Uint8Array(Math.max(0, Math.min(length, child.size - childOffset)));
-  await child.read(childOffset, stored);
+  if (stored.length > 0) await child.read(childOffset, stored);
   await mapping.decode(stored, unit);
 }

@@ -1,6 +1,6 @@
 /** The active L1 table: all of it is kept in memory. */
 
-import { entryFor, entryText, hasReservedL1Bits, isClusterAligned, isCopied, isOffsetExact, offsetOf } from "../format/entries.ts";
+import { COPIED_HIGH, entryFor, entryText, hasReservedL1Bits, isClusterAligned, isCopied, isOffsetExact, offsetOf } from "../format/entries.ts";
 import type { Geometry } from "../format/geometry.ts";
 import type { ImageFile } from "./image-file.ts";
 import { TableBytes } from "./table-bytes.ts";
@@ -48,11 +48,11 @@ export class L1Table {
     return isCopied(this.#table.high(index));
   }
 
-  /** Entries from `index` on without an L2 table, looking at `limit` of them. */
+  /** Entries from `index` on without an L2 table, looking at `limit` of them. COPIED says nothing of a table that is not there. */
   countEmpty(index: number, limit: number): number {
     let end = index;
     const last = Math.min(index + limit, this.entries);
-    while (end < last && this.#table.high(end) === 0 && this.#table.low(end) === 0) end++;
+    while (end < last && (this.#table.high(end) === 0 || this.#table.high(end) === COPIED_HIGH) && this.#table.low(end) === 0) end++;
     return end - index;
   }
 

@@ -131,13 +131,16 @@ export class RefcountStore {
     this.fill(block, index, 1, count + 1);
   }
 
-  /** `by` references fewer; answers how many are left. A count that is too low means that the metadata is damaged. */
+  /**
+   * `by` references fewer; answers how many are left. A count that is too low means that the metadata is damaged. One of 2^53 − 1 or
+   * more stays as it is: what is left cannot be told, and the cluster is leaked.
+   */
   async lower(cluster: number, by: number): Promise<number> {
     const { tableIndex, index } = this.place(cluster);
     const block = await this.block(tableIndex);
     const count = block === undefined ? 0 : this.codec.get(block.table.view, index);
-    const huge = this.codec.bits === 64 && count === this.codec.max;
-    if (block === undefined || count < by || huge) {
+    if (count === Number.MAX_SAFE_INTEGER) return count;
+    if (block === undefined || count < by) {
       const offset = cluster * this.#geometry.clusterSize;
       return this.#file.failDamaged(
         this.#file.corrupt(`the cluster at offset ${hex(offset)} has refcount ${count}, which cannot be lowered by ${by}`, offset),

@@ -1,0 +1,5 @@
+/** Damaged qcow2 images. */
+
+import { fuzzTests } from "./fuzz-tests.ts";
+
+fuzzTests("qcow2", 3000);
