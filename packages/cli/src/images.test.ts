@@ -25,6 +25,11 @@ describe("imageOptionsOf", () => {
         cacheCleanInterval: 1,
       },
     ],
+    [
+      "driver=qcow2,file.filename=a,overlap-check.template=all,overlap-check.inactive-l2=off",
+      { driver: "qcow2", file: { driver: "file", filename: "a" }, overlapCheck: { template: "all", inactiveL2: false } },
+    ],
+    ["driver=qcow2,file.filename=a,overlap-check=none", { driver: "qcow2", file: { driver: "file", filename: "a" }, overlapCheck: "none" }],
     ["filename=a", "a"],
     ["file.filename=a", "a"],
   ])("%s", (text, options) => expect(JSON.parse(JSON.stringify(imageOptionsOf(text)))).toEqual(options));

@@ -144,7 +144,7 @@ function withFileDrivers(options: Readonly<Record<string, unknown>>, isTop: bool
   const complete: Record<string, unknown> = {};
   if (!isTop && options["driver"] === undefined) complete["driver"] = "file";
   for (const [name, value] of Object.entries(options)) {
-    const isNode = typeof value === "object" && value !== null && name !== "snapshot";
+    const isNode = typeof value === "object" && value !== null && !["snapshot", "overlapCheck"].includes(name);
     complete[name] = isNode ? withFileDrivers(value as Record<string, unknown>, false) : value;
   }
   return complete;

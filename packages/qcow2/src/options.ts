@@ -37,9 +37,29 @@ export interface CacheOptions {
 export interface BehaviourOptions {
   /** Refcounts go to disk when the image is closed, which until then says that it is dirty; version 3 alone. Default: what the image says of itself. */
   readonly lazyRefcounts?: boolean | undefined;
+  /** Which metadata nothing else may be written over; a hit marks the image as corrupt, and fails all later I/O. Default "cached". */
+  readonly overlapCheck?: OverlapTemplate | OverlapChecks | undefined;
 }
 
-export const BEHAVIOUR_OPTION_NAMES: readonly (keyof BehaviourOptions)[] = ["lazyRefcounts"];
+/** "constant": what lies where it lies while the image is open. "cached": also what moves, as far as that costs nothing. "all": also the L2 tables of snapshots. */
+export type OverlapTemplate = "none" | "constant" | "cached" | "all";
+
+/** A template, and what is checked otherwise. */
+export interface OverlapChecks {
+  /** Default "cached". */
+  readonly template?: OverlapTemplate;
+  readonly mainHeader?: boolean;
+  readonly activeL1?: boolean;
+  readonly activeL2?: boolean;
+  readonly refcountTable?: boolean;
+  readonly refcountBlock?: boolean;
+  readonly snapshotTable?: boolean;
+  readonly inactiveL1?: boolean;
+  readonly inactiveL2?: boolean;
+  readonly bitmapDirectory?: boolean;
+}
+
+export const BEHAVIOUR_OPTION_NAMES: readonly (keyof BehaviourOptions)[] = ["lazyRefcounts", "overlapCheck"];
 
 /** Those that can be changed while the image is open. */
 export const CACHE_OPTION_NAMES: readonly (keyof CacheOptions)[] = [

@@ -1,6 +1,6 @@
 /** New space for guest clusters: found, and linked into the L2 table when its data is there, or given back. */
 
-import { assert, type Allocation, type AllocationRequest, type BlockChild, type Wait } from "@coblock/core";
+import { assert, type Allocation, type AllocationRequest, type BlockChild, hex, type Wait } from "@coblock/core";
 import { compressedEntryFor, EMPTY, entryFor, isCopied, maxCompressedOffset } from "../format/entries.ts";
 import type { ClusterRun } from "../metadata/free-runs.ts";
 import { hostOffsetAt, type L2Place } from "../metadata/l2-entry.ts";
@@ -80,9 +80,15 @@ async function findSpace(
   guestStart: number,
   { kind, count }: Stretch,
 ): Promise<{ readonly host: number; readonly count: number }> {
-  const { geometry } = metadata;
+  const { geometry, file } = metadata;
   if (geometry.externalData) return { host: guestStart, count };
-  if (kind === "own") return { host: hostOffsetAt(place, index), count };
+  if (kind === "own") {
+    const host = hostOffsetAt(place, index);
+    const other = writable.map.find(host, count * geometry.clusterSize);
+    if (other !== undefined)
+      await file.failDamaged(file.corrupt(`a guest cluster has space at offset ${hex(host)}, over the ${other}`, host));
+    return { host, count };
+  }
   const run: ClusterRun = await writable.clusters.allocate(count);
   return { host: run.first * geometry.clusterSize, count: run.count };
 }

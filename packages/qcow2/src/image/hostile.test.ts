@@ -145,6 +145,12 @@ describe("metadata that would be written over: the write is refused, the image i
     await expectStopped(file, (disk) => disk.write(0, SECTOR), `over the ${kind}`);
   });
 
+  it.each(targets)("by data for a cluster that reads as zeros and has space over %s", async (_what, offset, kind) => {
+    using folder = new TemporaryDirectory();
+    const file = damaged(folder, (bytes, at) => bytes.writeBigUInt64BE(COPIED + BigInt(offset(at)) + 1n, at.l2));
+    await expectStopped(file, (disk) => disk.write(0, SECTOR), `over the ${kind}`);
+  });
+
   it.each([
     ["the header", 0, "header"],
     ["the L1 table", 3, "active L1 table"],

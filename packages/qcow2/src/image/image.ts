@@ -25,7 +25,7 @@ import { assert } from "@coblock/core";
 import { RAW_EXTERNAL_DATA } from "../format/features.ts";
 import type { Geometry } from "../format/geometry.ts";
 import { checkImage } from "../maintenance/check.ts";
-import { behave, behaviourOf } from "../metadata/behaviour.ts";
+import { behave, type Behaviour, behaviourOf } from "../metadata/behaviour.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
 import type { BehaviourOptions, CacheOptions } from "../options.ts";
 import { abandon, allocate, link, type Ticket } from "./allocate.ts";
@@ -36,6 +36,7 @@ import { ClusterCodec } from "./cluster-codec.ts";
 import type { Description } from "./description.ts";
 import { describeImage } from "./info.ts";
 import { lookup, type LookupParts } from "./lookup.ts";
+import { inactiveL2Clusters } from "../snapshots/inactive-tables.ts";
 import { Qcow2Snapshots, type SnapshotOwner } from "../snapshots/snapshots.ts";
 import { prepareWrite } from "./prepare-write.ts";
 import { resizeImage } from "./resize.ts";
@@ -180,16 +181,24 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   async reopen(options: CacheOptions & BehaviourOptions): Promise<PreparedReopen> {
     const changed = { ...this.#options, ...options };
     const behaviour = behaviourOf(changed, this.#description.header);
+    const inactiveL2 = await this.#inactiveL2(behaviour);
     const caches = await this.#caches.prepare(changed, this.#size);
     return {
       commit: async () => {
         await caches.commit();
         using guard = await this.state.lock({ who: "other options" });
-        if (guard.value.writable !== undefined) behave(guard.value.writable, behaviour);
+        const { writable } = guard.value;
+        if (writable !== undefined) behave(writable, behaviour);
+        writable?.map.placeInactiveL2(inactiveL2);
         this.#options = changed;
       },
       abort: () => caches.abort(),
     };
+  }
+
+  async #inactiveL2({ checked }: Behaviour): Promise<ReadonlySet<number>> {
+    using guard = await this.state.lock({ who: "reopen" });
+    return await inactiveL2Clusters(guard.value, this.#description.snapshots, checked);
   }
 
   quiesce(): Promise<AsyncDisposable> {

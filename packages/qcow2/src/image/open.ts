@@ -1,15 +1,17 @@
 /** Opens an image: its files, its header, and as many of its tables as the way it is opened needs. */
 
-import { BlockError, type BlockChild, type OpenContext } from "@coblock/core";
+import { BlockError, type BlockChild, type Guarded, type OpenContext } from "@coblock/core";
 import { CORRUPT, DIRTY } from "../format/features.ts";
 import { geometryOf } from "../format/geometry.ts";
 import type { Header } from "../format/header.ts";
-import { behaviourOf } from "../metadata/behaviour.ts";
+import { type Behaviour, behaviourOf } from "../metadata/behaviour.ts";
 import { cacheSizesOf } from "../metadata/cache-sizes.ts";
+import type { Metadata } from "../metadata/metadata.ts";
 import { openMetadata } from "../metadata/open-metadata.ts";
 import type { Qcow2Options } from "../options.ts";
 import type { Description } from "./description.ts";
 import { Qcow2Image } from "./image.ts";
+import { inactiveL2Clusters } from "../snapshots/inactive-tables.ts";
 import { checkSnapshotL1, sizeOf } from "../snapshots/snapshot-l1.ts";
 import { selectedSnapshot } from "../snapshots/snapshots.ts";
 import { readBitmaps, readHeader, readSnapshots } from "./read-header.ts";
@@ -30,6 +32,7 @@ export async function openImage(options: Qcow2Options, context: OpenContext): Pr
   const cacheSizes = cacheSizesOf(options, geometry, size);
   const behaviour = behaviourOf(options, header);
   const state = await openMetadata({ file, geometry, places: { ...description, header: shown }, context, cacheSizes, behaviour });
+  await placeInactiveL2(state, description, behaviour);
   const data = geometry.externalData ? await openDataFile(options, description, context) : file;
   const backing = await openBacking(options, description, context);
   const unreadable = data instanceof BlockError ? data : encrypted(header, context);
@@ -45,6 +48,12 @@ export async function openImage(options: Qcow2Options, context: OpenContext): Pr
     unreadable,
     options,
   });
+}
+
+/** Under the lock, as the tables are read. */
+async function placeInactiveL2(state: Guarded<Metadata>, { snapshots }: Description, { checked }: Behaviour): Promise<void> {
+  using guard = await state.lock({ who: "open" });
+  guard.value.writable?.map.placeInactiveL2(await inactiveL2Clusters(guard.value, snapshots, checked));
 }
 
 /** The header, as it was when the snapshot was made that shall be shown. */

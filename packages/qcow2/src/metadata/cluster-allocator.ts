@@ -119,7 +119,8 @@ export class ClusterAllocator {
     const { file, map, geometry } = this.#parts;
     const { clusterSize } = geometry;
     const offset = first * clusterSize;
-    const kind = map.find(offset, count * clusterSize);
+    // Whatever is checked: cluster 0 is the header's.
+    const kind = first === 0 ? "header" : map.find(offset, count * clusterSize);
     if (kind !== undefined) {
       const message = `the refcounts say that ${count} clusters at offset ${hex(offset)} are free, but the ${kind} is there`;
       return file.failDamaged(file.corrupt(message, offset));

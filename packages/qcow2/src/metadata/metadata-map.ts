@@ -1,4 +1,4 @@
-/** Where metadata lies in the image file, so that nothing else is ever written over it. QEMU's overlap checks "constant" and "cached". */
+/** Where metadata lies in the image file, so that nothing else is ever written over it: QEMU's overlap checks. */
 
 import { clusterOf, type Geometry } from "../format/geometry.ts";
 
@@ -10,6 +10,7 @@ export type MetadataKind =
   | "bitmap directory"
   | "inactive L1 table"
   | "active L2 table"
+  | "inactive L2 table"
   | "refcount block";
 
 interface Range {
@@ -23,12 +24,25 @@ export class MetadataMap {
   readonly #geometry: Geometry;
   readonly #l2Tables = new Set<number>();
   readonly #refcountBlocks = new Set<number>();
+  #inactiveL2: ReadonlySet<number> = new Set();
+  #checked: ReadonlySet<MetadataKind>;
   #single: readonly Range[] = [];
   /** Sorted, disjoint. */
   #inactiveL1: readonly Range[] = [];
 
-  constructor(geometry: Geometry) {
+  /** `checked`: what `find` tells of. */
+  constructor(geometry: Geometry, checked: ReadonlySet<MetadataKind>) {
     this.#geometry = geometry;
+    this.#checked = checked;
+  }
+
+  get checked(): ReadonlySet<MetadataKind> {
+    return this.#checked;
+  }
+
+  /** From now on `find` tells of these kinds alone. */
+  check(kinds: ReadonlySet<MetadataKind>): void {
+    this.#checked = kinds;
   }
 
   /** There is one of this kind, and it lies in [offset, offset + length). */
@@ -52,6 +66,15 @@ export class MetadataMap {
     this.#l2Tables.add(clusterOf(this.#geometry, offset));
   }
 
+  isActiveL2Table(offset: number): boolean {
+    return this.#l2Tables.has(clusterOf(this.#geometry, offset));
+  }
+
+  /** Clusters that hold the L2 tables of all snapshots. */
+  placeInactiveL2(clusters: ReadonlySet<number>): void {
+    this.#inactiveL2 = clusters;
+  }
+
   removeL2Table(offset: number): void {
     this.#l2Tables.delete(clusterOf(this.#geometry, offset));
   }
@@ -63,14 +86,20 @@ export class MetadataMap {
   /** The metadata that [offset, offset + length) touches, if any; `own` is what the bytes are themselves. */
   find(offset: number, length: number, own?: MetadataKind): MetadataKind | undefined {
     const end = offset + length;
-    for (const range of this.#single) if (range.kind !== own && offset < range.end && range.start < end) return range.kind;
-    if (this.#inactiveL1.length > 0 && this.#touchesInactiveL1(offset, end)) return "inactive L1 table";
+    for (const { kind, start, end: rangeEnd } of this.#single) if (offset < rangeEnd && start < end && this.#tells(kind, own)) return kind;
+    if (this.#inactiveL1.length > 0 && this.#touchesInactiveL1(offset, end) && this.#tells("inactive L1 table", own))
+      return "inactive L1 table";
     const last = clusterOf(this.#geometry, end - 1);
     for (let cluster = clusterOf(this.#geometry, offset); cluster <= last; cluster++) {
-      if (own !== "active L2 table" && this.#l2Tables.has(cluster)) return "active L2 table";
-      if (own !== "refcount block" && this.#refcountBlocks.has(cluster)) return "refcount block";
+      if (this.#l2Tables.has(cluster) && this.#tells("active L2 table", own)) return "active L2 table";
+      if (this.#refcountBlocks.has(cluster) && this.#tells("refcount block", own)) return "refcount block";
+      if (this.#inactiveL2.has(cluster) && this.#tells("inactive L2 table", own)) return "inactive L2 table";
     }
     return undefined;
+  }
+
+  #tells(kind: MetadataKind, own: MetadataKind | undefined): boolean {
+    return kind !== own && this.#checked.has(kind);
   }
 
   /** The first range that ends after `offset` is the only one that can touch, or a later one that starts even later. */

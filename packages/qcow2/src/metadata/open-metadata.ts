@@ -81,7 +81,7 @@ async function loadWritable(parts: MetadataParts, { file, geometry, l1, l2, lock
   const table = new TableBytes(
     await file.loadTable("the refcount table", "reftable_load", tableOffset, places.header.refcountTableClusters * geometry.clusterSize),
   );
-  const map = mapMetadata(geometry, l1, places);
+  const map = mapMetadata(geometry, l1, places, behaviour.checked);
   const blocks = new TableCache({
     name: `${context.nodeName} refcount blocks`,
     lock,
@@ -110,8 +110,9 @@ function mapMetadata(
   geometry: Geometry,
   l1: L1Table,
   { header, extensions, snapshots, snapshotTableLength, bitmaps }: MetadataPlaces,
+  checked: Behaviour["checked"],
 ): MetadataMap {
-  const map = new MetadataMap(geometry);
+  const map = new MetadataMap(geometry, checked);
   map.place("header", 0, geometry.clusterSize);
   map.place("active L1 table", l1.offset, l1.table.bytes.length);
   map.place("refcount table", header.refcountTableOffset, header.refcountTableClusters * geometry.clusterSize);

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { geometryOf } from "../format/geometry.ts";
 import { FreeRuns } from "./free-runs.ts";
 import { MetadataMap } from "./metadata-map.ts";
+import { checkedKinds } from "./overlap-checks.ts";
 import { TableBytes } from "./table-bytes.ts";
 
 describe("a table in memory", () => {
@@ -74,7 +75,7 @@ describe("the map of metadata", () => {
   const cluster = (index: number): number => index * 65_536;
 
   it("finds every kind, at its first and last byte, and nothing beside", () => {
-    const map = new MetadataMap(geometry);
+    const map = new MetadataMap(geometry, checkedKinds("all"));
     map.place("header", 0, cluster(1));
     map.place("active L1 table", cluster(3), 8);
     map.addL2Table(cluster(5));
@@ -99,10 +100,25 @@ describe("the map of metadata", () => {
     expect(map.find(cluster(11) + 8, cluster(9) - 8)).toBeUndefined();
     expect(map.find(cluster(20) + 99, 1)).toBe("inactive L1 table");
     expect(map.find(cluster(20) + 100, cluster(100))).toBeUndefined();
+    map.placeInactiveL2(new Set([50]));
+    expect(map.find(cluster(50) + 9, 1)).toBe("inactive L2 table");
+  });
+
+  it("tells of what is checked alone", () => {
+    const map = new MetadataMap(geometry, checkedKinds({ template: "none", refcountBlock: true }));
+    map.place("header", 0, cluster(1));
+    map.addRefcountBlock(cluster(1));
+    map.addL2Table(cluster(2));
+    expect(map.find(0, cluster(1))).toBeUndefined();
+    expect(map.find(0, cluster(2))).toBe("refcount block");
+    map.check(checkedKinds({ refcountBlock: false }));
+    expect(map.find(0, cluster(2))).toBe("header");
+    expect(map.find(cluster(1), cluster(1))).toBeUndefined();
+    expect(map.find(cluster(1), cluster(2))).toBe("active L2 table");
   });
 
   it("lets metadata be written over its own kind", () => {
-    const map = new MetadataMap(geometry);
+    const map = new MetadataMap(geometry, checkedKinds("all"));
     map.addL2Table(cluster(5));
     expect(map.find(cluster(5), 65_536, "active L2 table")).toBeUndefined();
     expect(map.find(cluster(5), 65_536, "refcount block")).toBe("active L2 table");
@@ -111,7 +127,7 @@ describe("the map of metadata", () => {
   });
 
   it("moves what there is one of", () => {
-    const map = new MetadataMap(geometry);
+    const map = new MetadataMap(geometry, checkedKinds("all"));
     map.place("refcount table", cluster(1), cluster(1));
     map.place("refcount table", cluster(8), cluster(2));
     expect(map.find(cluster(1), cluster(1))).toBeUndefined();

@@ -4,9 +4,10 @@ import { type BlockChild, hex } from "@coblock/core";
 import type { ImageFile } from "./image-file.ts";
 import type { L1Table } from "./l1-table.ts";
 import type { L2Tables } from "./l2-tables.ts";
-import type { MetadataMap } from "./metadata-map.ts";
+import type { MetadataKind, MetadataMap } from "./metadata-map.ts";
 import type { RefcountStore } from "./refcount-store.ts";
 import type { References } from "./references.ts";
+import type { TableBytes } from "./table-bytes.ts";
 
 export interface WriteOutParts {
   readonly file: ImageFile;
@@ -77,9 +78,7 @@ export class WriteOut {
     }
     if (this.#refcountsToFlush) await this.#flush();
     for (const entry of dirty) {
-      const kind = map.find(entry.offset, entry.table.bytes.length, "active L2 table");
-      if (kind !== undefined)
-        await file.failDamaged(file.corrupt(`an L2 table at offset ${hex(entry.offset)} lies over the ${kind}`, entry.offset));
+      await this.#expectAlone(map.isActiveL2Table(entry.offset) ? "active L2 table" : "inactive L2 table", entry.offset, entry.table);
       await file.writeTable("l2_update", entry.offset, entry.table);
       l2.slices.markClean(entry);
     }
@@ -92,6 +91,7 @@ export class WriteOut {
     if (l1.table.dirty) {
       await this.#countsFirst();
       await this.#flush();
+      await this.#expectAlone("active L1 table", l1.offset, l1.table);
       await file.writeTable("l1_update", l1.offset, l1.table);
     }
     if (references.hasPending) {
@@ -116,6 +116,13 @@ export class WriteOut {
     const { file, refcounts } = this.#parts;
     if (this.#lazy && refcounts.dirty) await file.markDirty();
     else await this.refcounts();
+  }
+
+  /** A table lies where it is said to lie, and where other metadata lies, too. */
+  async #expectAlone(own: MetadataKind, offset: number, { bytes: { length } }: TableBytes): Promise<void> {
+    const { file, map } = this.#parts;
+    const kind = map.find(offset, length, own);
+    if (kind !== undefined) await file.failDamaged(file.corrupt(`an ${own} at offset ${hex(offset)} lies over the ${kind}`, offset));
   }
 
   async #flush(): Promise<void> {
