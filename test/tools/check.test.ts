@@ -70,14 +70,26 @@ describe("--explain", () => {
   });
 });
 
-describe("repairs that are not there yet", () => {
-  it.each(DAMAGES)("%s.qcow2 is refused and stays as it is", async (damage) => {
-    const path = bench.path(`${damage}.qcow2`);
-    const before = readFileSync(path);
-    const { exitCode, stdout, stderr } = await bench.ours(["check", "-r", "all", `@${damage}.qcow2`]);
-    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
-    expect(stderr).toMatch(/^coblock: [^\n]+\n$/);
-    expect(readFileSync(path).equals(before)).toBe(true);
+describe("--dry-run", () => {
+  it("says what a repair would do, with the exit code of the image as it is", async () => {
+    for (const [image, code] of [
+      ["leak.qcow2", 3],
+      ["copied-flag.qcow2", 2],
+      ["wrong-entry.qed", 2],
+    ] as const) {
+      const before = readFileSync(bench.path(image));
+      const { exitCode, stdout } = await bench.ours(wordsOf(`check -r all --dry-run @${image}`));
+      expect({ image, exitCode }).toEqual({ image, exitCode: code });
+      expect(stdout).toMatch(
+        /^The following inconsistencies would be repaired:\n\n {4}\d leaked clusters\n {4}\d corruptions\n\nAfterwards:\n/,
+      );
+      expect(readFileSync(bench.path(image)).equals(before)).toBe(true);
+    }
+  });
+
+  it("needs to know which repair", async () => {
+    const { exitCode, stderr } = await bench.ours(wordsOf("check --dry-run @leak.qcow2"));
+    expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: "coblock: --dry-run tells what a repair would do: say which with -r\n" });
   });
 });
 

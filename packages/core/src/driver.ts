@@ -324,6 +324,8 @@ export interface NamedFile {
 
 export interface CheckOptions extends WaitOptions {
   readonly repair: "none" | "leaks" | "all";
+  /** Tells what the repair would do and does nothing; the result is what would be. */
+  readonly dryRun?: boolean;
 }
 /** One thing that a check found: what, where in the file (bytes), what it means, what repair would do, what could be lost. */
 export interface Finding {

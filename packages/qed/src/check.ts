@@ -41,7 +41,7 @@ export class MetadataCheck {
     const { l1Offset, tableClusters } = this.#file.geometry;
     this.#claim(l1Offset, tableClusters, "The L1 table");
     await this.#walk("L1 table", l1Offset, (l2Offset, l1Index) => this.#checkL2(l2Offset, l1Index));
-    if (this.#options.repair !== "none") await this.#finishRepair();
+    if (this.#options.repair !== "none" && this.#options.dryRun !== true) await this.#finishRepair();
     if (this.#counts.errors === 0) this.#findLeaks();
     return { ...this.#counts, clusters: this.#clusters };
   }
@@ -88,7 +88,7 @@ export class MetadataCheck {
         piece.setRun({ index, count: 1, first: UNALLOCATED, step: 0 });
         cleared = true;
       }
-      if (cleared) await this.#file.child.write(place, piece.bytes);
+      if (cleared && this.#options.dryRun !== true) await this.#file.child.write(place, piece.bytes);
     }
   }
 

@@ -18,14 +18,16 @@ const OPTIONS = {
   imageOptions: flag(undefined, "image-opts"),
   forceShare: flag("U", "force-share"),
   explain: flag(undefined, "explain"),
+  dryRun: flag(undefined, "dry-run"),
 } as const;
 
 const HELP = `
-usage: coblock check [-f fmt] [--output=human|json] [-r leaks|all] [-T src_cache] [-q] [--image-opts] [-U] [--explain] filename
+usage: coblock check [-f fmt] [--output=human|json] [-r leaks|all] [-T src_cache] [-q] [--image-opts] [-U] [--explain] [--dry-run] filename
 Exit codes: 0 no errors, 1 the check could not be done, 2 the image is damaged, 3 space is leaked and nothing else, 63 the format has no check.
   -r leaks|all  repair leaked space, or all that can be repaired
   -q            say nothing but the findings
-  --explain     say for each finding what it means, what the repair would do, and what could be lost`;
+  --explain     say for each finding what it means, what the repair would do, and what could be lost
+  --dry-run     with -r: say what would be repaired, and change nothing; the exit code is that of the image as it is`;
 
 /** The format has no check. */
 const EXIT_UNSUPPORTED = 63;
@@ -35,40 +37,51 @@ export const command: Command = defineCommand({
   help: HELP,
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
-    const { format, imageOptions, forceShare, quiet, explain } = options;
+    const { format, imageOptions, forceShare, quiet, explain, dryRun } = options;
     const json = wantsJson(options.output);
     const repair = options.repair ?? "none";
     if (repair !== "none" && repair !== "leaks" && repair !== "all")
       throw new CommandFailure(`Unknown option value for -r (expecting 'leaks' or 'all'): ${repair}`);
+    if (dryRun && repair === "none") throw new CommandFailure("--dry-run tells what a repair would do: say which with -r");
     checkCacheMode(options.cache, "source cache");
     const [name, ...more] = operands;
     if (name === undefined || more.length > 0) throw new CommandFailure("check: Expecting one image file name");
     await using graph = session.createGraph();
     await using image = await openImage(
       graph,
-      { name, format, imageOptions, forceShare, writable: repair !== "none", forCheck: true, alone: true },
+      { name, format, imageOptions, forceShare, writable: repair !== "none" && !dryRun, forCheck: true, alone: true },
       session,
     );
-    const first = await check(image, { repair, explain }, session);
+    const first = await check(image, { repair, dryRun, explain }, session);
     const fixed = { corruptionsFixed: first.corruptionsFixed, leaksFixed: first.leaksFixed };
     const isFixed = fixed.corruptionsFixed + fixed.leaksFixed > 0;
-    if (isFixed && !json && !quiet) session.output.print(describeRepair(fixed));
-    const result: CheckResult = isFixed ? { ...(await check(image, { repair: "none", explain }, session)), ...fixed } : first;
+    if (isFixed && !json && !quiet) session.output.print(describeRepair(fixed, dryRun));
+    const again = isFixed && !dryRun ? await check(image, { repair: "none", dryRun, explain }, session) : first;
+    const result: CheckResult = { ...again, ...fixed };
     if (json) session.output.line(formatJson(resultJson(image, result)));
     else if (!quiet) session.output.print(describeResult(result));
-    if (result.errors > 0) return 1;
-    if (result.corruptions > 0) return 2;
-    return result.leaks > 0 ? 3 : 0;
+    return exitCode(dryRun ? asItIs(first) : result);
   },
 });
+
+/** What a dry run would have fixed is still there. */
+function asItIs(result: CheckResult): CheckResult {
+  return { ...result, corruptions: result.corruptions + result.corruptionsFixed, leaks: result.leaks + result.leaksFixed };
+}
+
+function exitCode({ errors, corruptions, leaks }: CheckResult): number {
+  if (errors > 0) return 1;
+  if (corruptions > 0) return 2;
+  return leaks > 0 ? 3 : 0;
+}
 
 /** Findings go to standard error as they are found. */
 async function check(
   image: BlockNode,
-  { repair, explain }: { readonly repair: CheckOptions["repair"]; readonly explain: boolean },
+  { explain, ...options }: CheckOptions & { readonly explain: boolean },
   session: Session,
 ): Promise<CheckResult> {
-  const result = await image.check({ repair, signal: session.signal }, (finding) => {
+  const result = await image.check({ ...options, signal: session.signal }, (finding) => {
     session.note(finding.what);
     if (explain) for (const line of explanation(finding)) session.note(line);
   });
@@ -80,8 +93,9 @@ function explanation({ meaning, repair, risk }: Finding): readonly string[] {
   return [`    what it means: ${meaning}`, `    repair: ${repair}`, `    risk: ${risk}`];
 }
 
-function describeRepair({ corruptionsFixed, leaksFixed }: Pick<CheckResult, "corruptionsFixed" | "leaksFixed">): string {
+function describeRepair({ corruptionsFixed, leaksFixed }: Pick<CheckResult, "corruptionsFixed" | "leaksFixed">, dryRun: boolean): string {
   const counts = `    ${leaksFixed} leaked clusters\n    ${corruptionsFixed} corruptions\n`;
+  if (dryRun) return `The following inconsistencies would be repaired:\n\n${counts}\nAfterwards:\n`;
   return `The following inconsistencies were found and repaired:\n\n${counts}\nDouble checking the fixed image now...\n`;
 }
 

@@ -50,11 +50,18 @@ export function extensionArea(header: Header): { readonly start: number; readonl
   return { start, end: Math.max(start, end) };
 }
 
+/** How strict the rules are. */
+export interface HeaderRules {
+  /** A check tells of a missing refcount table and of too many snapshots itself, and may repair them. */
+  readonly forCheck?: boolean;
+}
+
 /** Everything else. Throws UNSUPPORTED_FEATURE for features that are unknown, by name, and CORRUPT_IMAGE for what cannot be. */
-export function checkHeader(header: Header, extensions: HeaderExtensions): void {
+export function checkHeader(header: Header, extensions: HeaderExtensions, { forCheck = false }: HeaderRules = {}): void {
   checkFeatures(header, extensions);
   if (header.refcountOrder > 6) throw corrupt(`the refcount width is 2^${header.refcountOrder} bits, more than 64`, 96);
   checkTables(header);
+  if (!forCheck) checkCounts(header);
   checkExtensions(header, extensions);
 }
 
@@ -88,19 +95,23 @@ function checkTables(header: Header): void {
   checkTable("L1 table", { offset: header.l1Offset, length: l1Entries * 8, limit: MAX_L1_BYTES, clusterSize }, 40);
   const needed = l1EntriesFor(geometry, size);
   if (needed > l1Entries) throw corrupt(`the L1 table has ${l1Entries} entries, a disk of ${size} bytes needs ${needed}`, 36);
-  if (refcountTableClusters === 0) throw corrupt("there is no refcount table", 56);
   checkTable(
     "refcount table",
     { offset: header.refcountTableOffset, length: refcountTableClusters * clusterSize, limit: MAX_REFCOUNT_TABLE_BYTES, clusterSize },
     48,
   );
-  if (snapshotCount > MAX_SNAPSHOTS) throw corrupt(`the header counts ${snapshotCount} snapshots, more than ${MAX_SNAPSHOTS}`, 60);
   // Each entry takes at least 40 bytes; how many it does is seen when the table is read.
+  const snapshotsLength = Math.min(snapshotCount, MAX_SNAPSHOTS) * 40;
   checkTable(
     "snapshot table",
-    { offset: header.snapshotsOffset, length: snapshotCount * 40, limit: MAX_SNAPSHOT_TABLE_BYTES, clusterSize },
+    { offset: header.snapshotsOffset, length: snapshotsLength, limit: MAX_SNAPSHOT_TABLE_BYTES, clusterSize },
     64,
   );
+}
+
+function checkCounts({ refcountTableClusters, snapshotCount }: Header): void {
+  if (refcountTableClusters === 0) throw corrupt("there is no refcount table", 56);
+  if (snapshotCount > MAX_SNAPSHOTS) throw corrupt(`the header counts ${snapshotCount} snapshots, more than ${MAX_SNAPSHOTS}`, 60);
 }
 
 interface HeaderTable {

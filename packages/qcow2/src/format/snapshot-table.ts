@@ -31,31 +31,56 @@ export interface SnapshotTable {
   readonly length: number;
 }
 
+/** An entry with more extra data than is accepted. */
+interface OverlongEntry {
+  readonly index: number;
+  /** Bytes from the start of the table. */
+  readonly at: number;
+  readonly extraLength: number;
+}
+
+export interface SnapshotEntries extends SnapshotTable {
+  /** Those that are among the snapshots without the extra data that is not understood, and perhaps one more that `bytes` do not hold. */
+  readonly overlong: readonly OverlongEntry[];
+}
+
 /**
  * Reads `count` entries. `bytes` may be cut short: `undefined` is answered where an entry needs more of them.
  * Throws CORRUPT_IMAGE for an entry that cannot be.
  */
 export function decodeSnapshotTable(bytes: Uint8Array, count: number, tableOffset: number): SnapshotTable | undefined {
-  const snapshots: Snapshot[] = [];
-  const view = viewOf(bytes);
-  let at = 0;
-  for (let index = 0; index < count; index++) {
-    at = Math.ceil(at / 8) * 8;
-    if (at + FIXED_BYTES > bytes.length) return undefined;
-    const extraLength = view.getUint32(at + 36);
-    if (extraLength > MAX_SNAPSHOT_EXTRA_BYTES) {
-      throw new BlockError(
-        "CORRUPT_IMAGE",
-        `snapshot ${index} at offset ${hex(tableOffset + at)} has ${extraLength} bytes of extra data, more than ${MAX_SNAPSHOT_EXTRA_BYTES}`,
-        { offset: tableOffset + at },
-      );
-    }
-    const end = at + FIXED_BYTES + extraLength + view.getUint16(at + 12) + view.getUint16(at + 14);
-    if (end > bytes.length) return undefined;
-    snapshots.push(decodeSnapshot(bytes.subarray(at, end), extraLength));
-    at = end;
+  const { snapshots, length, overlong } = decodeSnapshotEntries(bytes, count);
+  const [first] = overlong;
+  if (first !== undefined) {
+    const { index, at, extraLength } = first;
+    throw new BlockError(
+      "CORRUPT_IMAGE",
+      `snapshot ${index} at offset ${hex(tableOffset + at)} has ${extraLength} bytes of extra data, more than ${MAX_SNAPSHOT_EXTRA_BYTES}`,
+      { offset: tableOffset + at },
+    );
   }
-  return { snapshots, length: at };
+  return snapshots.length < count ? undefined : { snapshots, length };
+}
+
+/** Reads as many of `count` entries as `bytes` hold; of those with too much extra data, what is understood. */
+export function decodeSnapshotEntries(bytes: Uint8Array, count: number): SnapshotEntries {
+  const snapshots: Snapshot[] = [];
+  const overlong: OverlongEntry[] = [];
+  const view = viewOf(bytes);
+  let length = 0;
+  for (let index = 0; index < count; index++) {
+    const at = Math.ceil(length / 8) * 8;
+    if (at + FIXED_BYTES > bytes.length) break;
+    const extraLength = view.getUint32(at + 36);
+    const isOverlong = extraLength > MAX_SNAPSHOT_EXTRA_BYTES;
+    if (isOverlong) overlong.push({ index, at, extraLength });
+    const end = at + FIXED_BYTES + extraLength + view.getUint16(at + 12) + view.getUint16(at + 14);
+    if (end > bytes.length) break;
+    const snapshot = decodeSnapshot(bytes.subarray(at, end), extraLength);
+    snapshots.push(isOverlong ? { ...snapshot, raw: { ...snapshot.raw, unknownExtra: new Uint8Array(0) } } : snapshot);
+    length = end;
+  }
+  return { snapshots, length, overlong };
 }
 
 /** The table as QEMU writes it: all extra data that is understood, and what is not as it was. `diskSize`: for entries that do not tell theirs. */

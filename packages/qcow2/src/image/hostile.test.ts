@@ -193,17 +193,14 @@ describe("metadata that would be written over: the write is refused, the image i
 });
 
 describe("images that are not opened, or not for writing", () => {
-  it.each([
-    ["dirty", 1n, "was not closed cleanly"],
-    ["corrupt", 2n, "marked as corrupt"],
-  ])("one that says it is %s", async (_what, flag, message) => {
+  it("one that says it is corrupt", async () => {
     using folder = new TemporaryDirectory();
-    const file = damaged(folder, (bytes) => bytes.writeBigUInt64BE(flag, 72));
+    const file = damaged(folder, (bytes) => bytes.writeBigUInt64BE(2n, 72));
     await using graph = hostGraph();
-    expect((await failureOf(graph.open(file))).message).toContain(message);
+    expect((await failureOf(graph.open(file))).message).toContain("marked as corrupt");
     await using disk = await graph.open(file, { readOnly: true });
     await disk.read(0, new Uint8Array(512));
-    expect(await disk.info()).toMatchObject({ dirty: flag === 1n, corrupt: flag === 2n });
+    expect(await disk.info()).toMatchObject({ dirty: false, corrupt: true });
   });
 
   it("an encrypted one can tell of itself and nothing else", async () => {

@@ -4,7 +4,6 @@ import type {
   Allocation,
   AllocationRequest,
   BlockChild,
-  BlockError,
   CheckOptions,
   CheckResult,
   Finding,
@@ -21,7 +20,7 @@ import type {
   ResizeOptions,
   Wait,
 } from "@coblock/core";
-import { assert } from "@coblock/core";
+import { assert, BlockError } from "@coblock/core";
 import { RAW_EXTERNAL_DATA } from "../format/features.ts";
 import type { Geometry } from "../format/geometry.ts";
 import { checkImage } from "../maintenance/check.ts";
@@ -134,8 +133,9 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     }
   }
 
-  sync(metadata: Metadata): Promise<void> {
-    return writableOf(metadata).writeOut.all();
+  /** An image that was opened to be checked has nothing in memory to write. */
+  async sync({ writable }: Metadata): Promise<void> {
+    await writable?.writeOut.all();
   }
 
   async resize(size: number, options: ResizeOptions): Promise<void> {
@@ -161,6 +161,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   }
 
   async check(options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {
+    if (options.repair !== "none" && options.dryRun !== true) this.#refuseRepairInUse();
     using guard = await this.state.lock();
     await guard.value.writable?.writeOut.clean();
     return await checkImage({ file: this.#parts.file, clock: this.#parts.context.clock, size: this.#size }, options, report);
@@ -211,6 +212,13 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     using guard = await this.state.lock({ who: "close" });
     const { file, writable } = guard.value;
     if (file.countsBehind && !file.failed) await writable?.writeOut.clean();
+  }
+
+  /** What is in memory of an image in use would be written over what was repaired. */
+  #refuseRepairInUse(): void {
+    const { forCheck, fileName, nodeName } = this.#parts.context;
+    if (!forCheck)
+      throw new BlockError("NOT_ALLOWED", `${fileName}: to be repaired, an image is opened to be checked (forCheck)`, { node: nodeName });
   }
 
   #snapshotOwner(): SnapshotOwner {

@@ -4,6 +4,7 @@ import { BlockError, type BlockChild, type Guarded, type OpenContext } from "@co
 import { CORRUPT, DIRTY } from "../format/features.ts";
 import { geometryOf } from "../format/geometry.ts";
 import type { Header } from "../format/header.ts";
+import { checkImage } from "../maintenance/check.ts";
 import { type Behaviour, behaviourOf } from "../metadata/behaviour.ts";
 import { cacheSizesOf } from "../metadata/cache-sizes.ts";
 import type { Metadata } from "../metadata/metadata.ts";
@@ -14,18 +15,15 @@ import { Qcow2Image } from "./image.ts";
 import { inactiveL2Clusters } from "../snapshots/inactive-tables.ts";
 import { checkSnapshotL1, sizeOf } from "../snapshots/snapshot-l1.ts";
 import { selectedSnapshot } from "../snapshots/snapshots.ts";
-import { readBitmaps, readHeader, readSnapshots } from "./read-header.ts";
+import { type ImageHeader, readBitmaps, readHeader, readSnapshots } from "./read-header.ts";
 
 const SECTOR = 512;
 
 /** Throws CORRUPT_IMAGE, UNSUPPORTED_FEATURE or IO; reads of the guest's data may still be refused where only `info` can be served. */
 export async function openImage(options: Qcow2Options, context: OpenContext): Promise<Qcow2Image> {
   const file = await context.child("file", "data and metadata", options.file);
-  const imageHeader = await readHeader(file);
-  const { header } = imageHeader;
-  if (!context.readOnly) refuseWriting(header, context);
-  const { snapshots, length: snapshotTableLength } = await readSnapshots(file, header);
-  const description: Description = { ...imageHeader, snapshots, snapshotTableLength, bitmaps: await readBitmaps(file, imageHeader) };
+  const description = await describe(file, await soundHeader(file, context), context);
+  const { header } = description;
   const geometry = geometryOf(header);
   const shown = shownDisk(options, description, context);
   const size = shown.size - (shown.size % SECTOR);
@@ -56,6 +54,32 @@ async function placeInactiveL2(state: Guarded<Metadata>, { snapshots }: Descript
   guard.value.writable?.map.placeInactiveL2(await inactiveL2Clusters(guard.value, snapshots, checked));
 }
 
+/** The header of an image that can be used in the way it is opened for: one that was not closed cleanly is repaired before it is written. */
+async function soundHeader(file: BlockChild, context: OpenContext): Promise<ImageHeader> {
+  const image = await readHeader(file, context);
+  if (context.readOnly || context.forCheck) return image;
+  refuseWriting(image.header, context);
+  if ((image.header.incompatible & DIRTY) === 0n) return image;
+  return await repairDirty(file, image.header, context);
+}
+
+/** Refcounts of an image that is marked as dirty may be anything. Throws CORRUPT_IMAGE where damage is left: writing would make it worse. */
+async function repairDirty(file: BlockChild, { size }: Header, { clock, signal, fileName, nodeName }: OpenContext): Promise<ImageHeader> {
+  const { errors, corruptions } = await checkImage({ file, clock, size }, { repair: "all", signal }, () => {});
+  if (errors + corruptions === 0) return await readHeader(file);
+  const found = `${corruptions} errors that cannot be repaired and ${errors} places that cannot be checked`;
+  throw new BlockError("CORRUPT_IMAGE", `${fileName}: the image was not closed cleanly and has ${found}; it can be opened read-only`, {
+    node: nodeName,
+  });
+}
+
+/** What lies beside the header. Where the image is opened to be checked, the check reads it and tells what cannot be. */
+async function describe(file: BlockChild, image: ImageHeader, { forCheck }: OpenContext): Promise<Description> {
+  if (forCheck) return { ...image, snapshots: [], snapshotTableLength: 0, bitmaps: [] };
+  const { snapshots, length: snapshotTableLength } = await readSnapshots(file, image.header);
+  return { ...image, snapshots, snapshotTableLength, bitmaps: await readBitmaps(file, image) };
+}
+
 /** The header, as it was when the snapshot was made that shall be shown. */
 function shownDisk({ snapshot: selector }: Qcow2Options, description: Description, context: OpenContext): Header {
   const { header } = description;
@@ -78,12 +102,8 @@ function refuseWriting(header: Header, context: OpenContext): void {
   if ((header.incompatible & CORRUPT) !== 0n)
     throw new BlockError(
       "CORRUPT_IMAGE",
-      `${context.fileName}: the image is marked as corrupt and can be opened read-only alone; qemu-img check -r all may repair it`,
+      `${context.fileName}: the image is marked as corrupt and can be opened read-only alone; check -r all may repair it`,
       { node: context.nodeName },
-    );
-  if ((header.incompatible & DIRTY) !== 0n)
-    refuse(
-      "the image was not closed cleanly and its refcounts must be rebuilt before it is written: run qemu-img check -r all, or open it read-only",
     );
   if (header.cryptMethod !== 0) refuse("encrypted images cannot be written");
 }
@@ -102,7 +122,7 @@ async function openDataFile(options: Qcow2Options, { extensions }: Description, 
     const absent = new BlockError("NOT_ALLOWED", `${context.fileName}: the image was opened without its data file`, {
       node: context.nodeName,
     });
-    if (!context.readOnly) throw absent;
+    if (!context.readOnly && !context.forCheck) throw absent;
     return absent;
   }
   if (options.dataFile !== undefined) return context.child("data-file", "data", options.dataFile);

@@ -5,7 +5,7 @@ import { type Bitmap, decodeBitmapDirectory } from "../format/bitmap-directory.t
 import { BITMAPS } from "../format/features.ts";
 import { decodeHeader, FIXED_HEADER_LENGTH, type Header } from "../format/header.ts";
 import { decodeHeaderExtensions, type HeaderExtensions } from "../format/header-extensions.ts";
-import { checkHeader, checkHeaderFrame, extensionArea } from "../format/header-rules.ts";
+import { checkHeader, checkHeaderFrame, extensionArea, type HeaderRules } from "../format/header-rules.ts";
 import { MAX_SNAPSHOT_TABLE_BYTES } from "../format/limits.ts";
 import { decodeSnapshotTable, type SnapshotTable } from "../format/snapshot-table.ts";
 
@@ -17,14 +17,14 @@ export interface ImageHeader {
 }
 
 /** Reads and checks the first cluster; nothing else of the file is touched. */
-export async function readHeader(file: BlockChild): Promise<ImageHeader> {
+export async function readHeader(file: BlockChild, rules?: HeaderRules): Promise<ImageHeader> {
   try {
     const header = decodeHeader(await readUpTo(file, 0, FIXED_HEADER_LENGTH));
     checkHeaderFrame(header);
     const { start, end } = extensionArea(header);
     const first = await readUpTo(file, 0, Math.max(end, header.backingOffset + header.backingLength));
     const extensions = decodeHeaderExtensions(first.subarray(start, end), start);
-    checkHeader(header, extensions);
+    checkHeader(header, extensions, rules);
     return { header, extensions, backingName: backingNameIn(first, header) };
   } catch (error) {
     throw inFile(file, error);

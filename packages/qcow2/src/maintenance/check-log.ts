@@ -1,69 +1,80 @@
 /** What a check has found so far: counted, and told in qemu-img's words with what it means. */
 
-import type { Finding } from "@coblock/core";
-
-/** Why a finding matters and what helps. */
-type Advice = Pick<Finding, "meaning" | "repair" | "risk">;
-
-const DAMAGED_ENTRY: Advice = {
-  meaning: "An entry of the metadata cannot be right.",
-  repair: "qemu-img check -r all, after a copy of the image was made; or convert what can be read into a new image.",
-  risk: "Reading the clusters behind it fails or shows wrong bytes; writing may damage others.",
-};
-const TOO_FEW: Advice = {
-  meaning: "More owners use the cluster than its refcount says.",
-  repair: "qemu-img check -r all raises the refcount.",
-  risk: "The cluster may be handed out a second time: then two places of the disk overwrite each other.",
-};
-const LEAK: Advice = {
-  meaning: "The cluster is counted as used, but nothing uses it.",
-  repair: "qemu-img check -r leaks frees it.",
-  risk: "None for the data; the file is larger than it need be.",
-};
-const COPIED: Advice = {
-  meaning: "The entry says whether its cluster has one owner alone, and the refcount says otherwise.",
-  repair: "qemu-img check -r all corrects the flag.",
-  risk: "A cluster that a snapshot shares may be overwritten, or one that could be overwritten is copied.",
-};
-const UNCHECKED: Advice = {
-  meaning: "This part of the metadata could not be checked.",
-  repair: "Look at what is reported before it; qemu-img check -r all rebuilds refcounts.",
-  risk: "Damage may have gone unseen.",
-};
+import type { CheckOptions, Finding } from "@coblock/core";
+import { ADVICE, type AdviceKind } from "./advice.ts";
 
 export class CheckLog {
   readonly #report: (finding: Finding) => void;
+  readonly #repairWord: string;
   corruptions = 0;
   leaks = 0;
   errors = 0;
+  corruptionsFixed = 0;
+  leaksFixed = 0;
+  /** Entries that may once have led to something that nothing leads to now: as long as there are some, nothing is freed. */
+  lostEntries = 0;
 
-  constructor(report: (finding: Finding) => void) {
+  constructor(report: (finding: Finding) => void, { dryRun = false }: Pick<CheckOptions, "dryRun"> = {}) {
     this.#report = report;
+    this.#repairWord = dryRun ? "Would repair" : "Repairing";
   }
 
-  /** Something in the metadata that cannot be. */
-  damaged(what: string, offset: number): void {
-    this.corruptions++;
-    this.#report({ severity: "error", what, offset, ...DAMAGED_ENTRY });
+  /** Counts and says nothing. */
+  silent(): CheckLog {
+    return new CheckLog(() => {});
   }
 
-  tooFew(what: string, offset: number): void {
-    this.corruptions++;
-    this.#report({ severity: "error", what, offset, ...TOO_FEW });
+  /** Whatever corruption a second look does not find any more has been repaired. */
+  settle({ corruptions, lostEntries }: CheckLog): void {
+    this.corruptionsFixed += this.corruptions - corruptions;
+    this.corruptions = corruptions;
+    this.lostEntries = lostEntries;
   }
 
-  copiedFlag(what: string, offset: number): void {
+  /** Something in the metadata that cannot be, and that no refcount can put right. */
+  damaged(what: string, offset: number, kind: AdviceKind): void {
     this.corruptions++;
-    this.#report({ severity: "error", what, offset, ...COPIED });
+    this.lostEntries++;
+    this.#tell("error", what, offset, kind);
+  }
+
+  /** Something wrong that leads nowhere else. */
+  wrong(what: string, offset: number, kind: AdviceKind): void {
+    this.corruptions++;
+    this.#tell("error", what, offset, kind);
+  }
+
+  /** As `wrong`, but counted by the caller, or not at all. */
+  told(what: string, offset: number, kind: AdviceKind): void {
+    this.#tell("error", what, offset, kind);
   }
 
   leaked(what: string, offset: number): void {
     this.leaks++;
-    this.#report({ severity: "leak", what, offset, ...LEAK });
+    this.#tell("leak", what, offset, "leak");
   }
 
   unchecked(what: string, offset: number): void {
     this.errors++;
-    this.#report({ severity: "error", what, offset, ...UNCHECKED });
+    this.#tell("error", what, offset, "unchecked");
+  }
+
+  /** What a repair does about something that was told before. */
+  repairing(what: string, offset: number, kind: AdviceKind): void {
+    this.#tell("note", `${this.#repairWord} ${what}`, offset, kind);
+  }
+
+  /** Something that is worth to know and is not wrong. */
+  noted(what: string, offset: number, kind: AdviceKind): void {
+    this.#tell("note", what, offset, kind);
+  }
+
+  /** Why a repair leaves something as it is. */
+  kept(what: string, offset: number): void {
+    this.#tell("note", what, offset, "kept");
+  }
+
+  #tell(severity: Finding["severity"], what: string, offset: number, kind: AdviceKind): void {
+    this.#report({ severity, what, offset, ...ADVICE[kind] });
   }
 }

@@ -21,13 +21,18 @@ export class TableWalk {
   readonly #counts: ReferenceCounts;
   readonly #log: CheckLog;
   readonly #l2: DataView;
+  readonly #mended: ReadonlySet<number>;
   /** Some entry of a plain cluster or table does not say that it is the only owner. */
   sharing = false;
+  /** Offsets of L2 tables with entries that read as zeros and lead into the middle of a cluster: these can be mended. */
+  readonly mendable: Set<number> = new Set();
 
-  constructor(file: CheckFile, counts: ReferenceCounts, log: CheckLog) {
+  /** `mended`: L2 tables whose mendable entries are taken for plain zeros, as they are or will be. */
+  constructor(file: CheckFile, counts: ReferenceCounts, log: CheckLog, mended: ReadonlySet<number>) {
     this.#file = file;
     this.#counts = counts;
     this.#log = log;
+    this.#mended = mended;
     this.#l2 = new DataView(new ArrayBuffer(file.geometry.clusterSize));
   }
 
@@ -52,10 +57,11 @@ export class TableWalk {
 
   async #l2Table(high: number, low: number, at: number, fragmentation: Fragmentation | undefined): Promise<void> {
     const offset = offsetOf(high, low);
-    if (hasReservedL1Bits(high, low)) this.#log.damaged(`ERROR found L1 entry with reserved bits set: ${hexOf(high, low)}`, at);
+    if (hasReservedL1Bits(high, low))
+      this.#log.damaged(`ERROR found L1 entry with reserved bits set: ${hexOf(high, low)}`, at, "reservedBits");
     this.#counts.add(offset, this.#file.geometry.clusterSize, () => offsetHex(high, low));
     if (offset % this.#file.geometry.clusterSize !== 0)
-      this.#log.damaged(`ERROR l2_offset=${offsetHex(high, low)}: Table is not cluster aligned; L1 entry corrupted`, at);
+      this.#log.damaged(`ERROR l2_offset=${offsetHex(high, low)}: Table is not cluster aligned; L1 entry corrupted`, at, "unaligned");
     if (!isCopied(high)) this.sharing = true;
     if (!this.#file.holds(offset)) return;
     await this.#file.read(offset, new Uint8Array(this.#l2.buffer));
@@ -95,16 +101,16 @@ export class TableWalk {
       return next;
     }
     if ((high & 0x3f00_0000) !== 0 || (low & 0x1fe) !== 0)
-      this.#log.damaged(`ERROR found l2 entry with reserved bits set: ${hexOf(high, low)}`, tableOffset + at);
+      this.#log.damaged(`ERROR found l2 entry with reserved bits set: ${hexOf(high, low)}`, tableOffset + at, "reservedBits");
     if (kind !== "data" && kind !== "reserved") {
       if (extendedL2 && this.#l2.getUint32(at + 12) !== 0)
-        this.#log.damaged("ERROR: Unallocated cluster has non-zero subcluster allocation map", tableOffset + at);
+        this.#log.damaged("ERROR: Unallocated cluster has non-zero subcluster allocation map", tableOffset + at, "subclusters");
       return next;
     }
     const offset = offsetOf(high, low);
+    if ((extendedL2 || offset % clusterSize !== 0) && this.#isMended(this.#l2, at, offset, tableOffset)) return next;
     fragmentation.allocated++;
     if (next !== 0 && offset !== next) fragmentation.fragmented++;
-    if (extendedL2 || offset % clusterSize !== 0) this.#lookCloser(this.#l2, at, offset, tableOffset);
     if (!isCopied(high)) this.sharing = true;
     if (!externalData) this.#counts.add(offset, clusterSize, () => offsetHex(high, low));
     return offset + clusterSize;
@@ -116,13 +122,19 @@ export class TableWalk {
     const low = view.getUint32(at + 4);
     const offset = (): string => compressedHex(high, low, clusterBits);
     if (isCopied(high))
-      this.#log.damaged(`ERROR: coffset=0x${offset()}: copied flag must never be set for compressed clusters`, tableOffset + at);
+      this.#log.damaged(
+        `ERROR: coffset=0x${offset()}: copied flag must never be set for compressed clusters`,
+        tableOffset + at,
+        "compressedFlag",
+      );
     const entry = hexOf(high % COPIED_HIGH, low);
-    if (externalData) return this.#log.damaged(`ERROR compressed cluster ${index} with data file, entry=0x${entry}`, tableOffset + at);
+    if (externalData)
+      return this.#log.damaged(`ERROR compressed cluster ${index} with data file, entry=0x${entry}`, tableOffset + at, "compressedPlace");
     if (extendedL2 && (view.getUint32(at + 8) !== 0 || view.getUint32(at + 12) !== 0)) {
       return this.#log.damaged(
         `ERROR compressed cluster ${index} with non-zero subcluster allocation bitmap, entry=0x${entry}`,
         tableOffset + at,
+        "subclusters",
       );
     }
     const place = compressedPlaceOf(high, low, clusterBits);
@@ -132,21 +144,31 @@ export class TableWalk {
     fragmentation.fragmented++;
   }
 
-  /** An entry with a host cluster that is not plainly right. */
-  #lookCloser(view: DataView, at: number, offset: number, tableOffset: number): void {
-    const { extendedL2, clusterSize } = this.#file.geometry;
+  /** Looks closer at an entry with a host cluster that is not plainly right. True: it stands for plain zeros. */
+  #isMended(view: DataView, at: number, offset: number, tableOffset: number): boolean {
+    const { extendedL2, clusterSize, version } = this.#file.geometry;
     const zeros = extendedL2 ? view.getUint32(at + 8) : 0;
     const allocated = extendedL2 ? view.getUint32(at + 12) : 0;
-    const text = offsetHex(view.getUint32(at), view.getUint32(at + 4));
+    const place = tableOffset + at;
+    const text = `ERROR offset=${offsetHex(view.getUint32(at), view.getUint32(at + 4))}:`;
     if ((zeros & allocated) !== 0)
-      this.#log.damaged(`ERROR offset=${text}: Allocated cluster has corrupted subcluster allocation bitmap`, tableOffset + at);
-    if (offset % clusterSize === 0) return;
-    const hasData = extendedL2 ? allocated !== 0 : view.getUint32(at + 4) % 2 !== ZERO_LOW;
-    this.#log.damaged(
-      `ERROR offset=${text}: ${hasData ? "Data" : "Preallocated"} cluster is not properly aligned; L2 entry corrupted.`,
-      tableOffset + at,
-    );
+      this.#log.damaged(`${text} Allocated cluster has corrupted subcluster allocation bitmap`, place, "subclusters");
+    if (offset % clusterSize === 0) return false;
+    if (holdsData(view, at, extendedL2)) {
+      this.#log.damaged(`${text} Data cluster is not properly aligned; L2 entry corrupted.`, place, "unaligned");
+      return false;
+    }
+    if (this.#mended.has(tableOffset)) return true;
+    this.#log.damaged(`${text} Preallocated cluster is not properly aligned; L2 entry corrupted.`, place, "unalignedReserved");
+    // Version 2 has no entry that reads as zeros and keeps no space.
+    if (version === 3) this.mendable.add(tableOffset);
+    return false;
   }
+}
+
+/** Whether an entry with a host cluster shows bytes of it. */
+export function holdsData(l2: DataView, at: number, extendedL2: boolean): boolean {
+  return extendedL2 ? l2.getUint32(at + 12) !== 0 : l2.getUint32(at + 4) % 2 !== ZERO_LOW;
 }
 
 /** An entry as qemu-img prints it. */
@@ -155,7 +177,7 @@ export function hexOf(high: number, low: number): string {
 }
 
 /** Bits 9 to 55, exact. */
-function offsetHex(high: number, low: number): string {
+export function offsetHex(high: number, low: number): string {
   return ((BigInt(high) * BigInt(TWO_32) + BigInt(low)) & 0x00ff_ffff_ffff_fe00n).toString(16);
 }
 

@@ -1,18 +1,27 @@
-/** Checks all metadata of an image: who owns which cluster, and whether the refcounts and flags say the same. Changes nothing. */
+/**
+ * Checks all metadata of an image: who owns which cluster, and whether the refcounts and flags say the same; and repairs it.
+ *
+ * A repair goes in steps with a flush between: entries that keep space where none can be, refcounts that are too low (or all of them, anew),
+ * those that are too high, flags, the table of snapshots, and last the marks of the header. After each of them the image is no worse than
+ * before: what is in use is counted first, and given up last. While a damaged entry remains nothing is freed, as it may have led there.
+ */
 
 import { type BlockChild, BlockError, type CheckOptions, type CheckResult, type Clock, type Finding } from "@coblock/core";
-import type { Bitmap } from "../format/bitmap-directory.ts";
+import { CORRUPT, DIRTY } from "../format/features.ts";
 import { clustersFor, geometryOf } from "../format/geometry.ts";
-import { MAX_L1_BYTES } from "../format/limits.ts";
-import type { Snapshot } from "../format/snapshot-table.ts";
-import { offsetOf } from "../format/entries.ts";
-import { readBitmaps, readHeader, readSnapshots } from "../image/read-header.ts";
+import { encodeFeatures, HEADER_AT } from "../format/header.ts";
+import { readBitmaps, readHeader } from "../image/read-header.ts";
 import { CheckFile } from "./check-file.ts";
 import { CheckLog } from "./check-log.ts";
 import { CopiedFlags } from "./check-copied.ts";
 import { RefcountComparison } from "./check-refcounts.ts";
-import { type Fragmentation, TableWalk } from "./check-tables.ts";
-import { ReferenceCounts } from "./reference-counts.ts";
+import { KnownRefcounts } from "./known-refcounts.ts";
+import { mendEntries } from "./mend-entries.ts";
+import { rebuildRefcounts } from "./rebuild-refcounts.ts";
+import { RefcountTable } from "./refcount-table.ts";
+import { findSnapshots, type FoundSnapshots, rewriteSnapshots } from "./repair-snapshots.ts";
+import { type Inventory, type Survey, survey } from "./survey.ts";
+import { TableOwners } from "./table-owners.ts";
 
 export interface CheckParts {
   readonly file: BlockChild;
@@ -21,97 +30,167 @@ export interface CheckParts {
   readonly size: number;
 }
 
-/** Findings in qemu-img's words and order. The header, snapshots and bitmaps are read anew: the image may have changed since it was opened. */
-export async function checkImage(
-  { file: child, clock, size }: CheckParts,
-  options: CheckOptions,
-  report: (finding: Finding) => void,
-): Promise<CheckResult> {
-  if (options.repair !== "none")
-    throw new BlockError(
-      "UNSUPPORTED_FEATURE",
-      `${child.fileName}: qcow2 images cannot be repaired here; use qemu-img check -r ${options.repair}`,
-      { node: child.node.name },
-    );
-  const image = await readHeader(child);
-  const { header, extensions } = image;
+/**
+ * Findings in qemu-img's words and order. The header, snapshots and bitmaps are read anew: the image may have changed since it was opened.
+ * Nothing else may use the image during a repair. Throws CORRUPT_IMAGE for what cannot be looked at, and where leaks cannot be repaired alone.
+ */
+export async function checkImage(parts: CheckParts, options: CheckOptions, report: (finding: Finding) => void): Promise<CheckResult> {
+  const { file: child, clock } = parts;
+  const image = await readHeader(child, { forCheck: true });
+  const { header } = image;
   const geometry = geometryOf(header);
-  const snapshots = await readSnapshots(child, header);
-  const bitmaps = await readBitmaps(child, image);
-  const file = new CheckFile(child, geometry, clock, options.signal);
-  const log = new CheckLog(report);
-  const counts = new ReferenceCounts(geometry, file.size, log);
-  const walk = new TableWalk(file, counts, log);
-  const fragmentation: Fragmentation = { allocated: 0, fragmented: 0, compressed: 0 };
-
-  counts.add(0, geometry.clusterSize);
-  await walk.l1(header.l1Offset, header.l1Entries, fragmentation);
-  for (const snapshot of snapshots.snapshots) await countSnapshot(walk, log, geometry.clusterSize, snapshot);
-  counts.add(header.snapshotsOffset, snapshots.length);
-  counts.add(header.refcountTableOffset, header.refcountTableClusters * geometry.clusterSize);
-  if (extensions.encryption !== undefined) counts.add(extensions.encryption.offset, extensions.encryption.length);
-  if (extensions.bitmaps !== undefined && bitmaps.length > 0) {
-    counts.add(extensions.bitmaps.directoryOffset, extensions.bitmaps.directoryLength);
-    for (const bitmap of bitmaps) await countBitmap(file, counts, log, bitmap);
-  }
-  const refcounts = new RefcountComparison(
-    file,
-    counts,
-    log,
-    await readTable(file, header.refcountTableOffset, header.refcountTableClusters * geometry.clusterSize),
-  );
-  refcounts.countBlocks();
-  await refcounts.compare();
-  // Where all refcounts are right, none is above one, and every entry says that it is the only owner, no flag can be wrong.
-  if (refcounts.differs || counts.shared || walk.sharing || geometry.externalData) {
-    const flags = new CopiedFlags(file, refcounts, log);
-    await flags.check(await readTable(file, header.l1Offset, header.l1Entries * 8), header.l1Offset);
-  }
-  return {
-    errors: log.errors,
-    corruptions: log.corruptions,
-    leaks: log.leaks,
-    corruptionsFixed: 0,
-    leaksFixed: 0,
-    imageEndOffset: (refcounts.highest + 1) * geometry.clusterSize,
-    clusters: { total: clustersFor(geometry, size), ...fragmentation },
-  };
+  const log = new CheckLog(report, options);
+  const snapshots = await findSnapshots(child, header, options, log);
+  const inventory = { image, snapshots: snapshots.table, bitmaps: await readBitmaps(child, image) };
+  const file = new CheckFile(child, geometry, clock, options);
+  const table = await RefcountTable.read(file, header.refcountTableOffset, header.refcountTableClusters);
+  return new ImageCheck(parts, { file, inventory, snapshots, table, options, log }).run();
 }
 
-async function countSnapshot(
-  walk: TableWalk,
-  log: CheckLog,
-  clusterSize: number,
-  { id, name, l1Offset, l1Entries }: Snapshot,
-): Promise<void> {
-  const corrupted = (problem: string): void =>
-    log.damaged(`ERROR snapshot ${id} (${name}) ${problem}; snapshot table entry corrupted`, l1Offset);
-  if (l1Offset % clusterSize !== 0) return corrupted(`l1_offset=0x${l1Offset.toString(16)}: L1 table is not cluster aligned`);
-  if (l1Entries * 8 > MAX_L1_BYTES) return corrupted(`l1_size=0x${l1Entries.toString(16)}: L1 table is too large`);
-  await walk.l1(l1Offset, l1Entries);
+interface Work {
+  readonly file: CheckFile;
+  readonly inventory: Inventory;
+  readonly snapshots: FoundSnapshots;
+  readonly table: RefcountTable;
+  readonly options: CheckOptions;
+  readonly log: CheckLog;
 }
 
-async function countBitmap(
-  file: CheckFile,
-  counts: ReferenceCounts,
-  log: CheckLog,
-  { name, tableOffset, tableEntries }: Bitmap,
-): Promise<void> {
-  const { clusterSize } = file.geometry;
-  counts.add(tableOffset, tableEntries * 8);
-  if (!file.holds(tableOffset)) return;
-  const table = await readTable(file, tableOffset, Math.min(tableEntries * 8, file.size - tableOffset));
-  for (let at = 0; at + 8 <= table.byteLength; at += 8) {
-    const offset = offsetOf(table.getUint32(at), table.getUint32(at + 4));
-    const reserved = table.getUint32(at) >= 2 ** 24 || table.getUint32(at + 4) % 512 > (offset === 0 ? 1 : 0);
-    if (reserved || offset % clusterSize !== 0)
-      log.damaged(`ERROR bitmap '${name}': entry ${at / 8} of its table is corrupted`, tableOffset + at);
-    else if (offset !== 0) counts.add(offset, clusterSize);
+class ImageCheck {
+  readonly #parts: CheckParts;
+  readonly #work: Work;
+  /** L2 tables that were mended, by offset. */
+  #mended: ReadonlySet<number> = new Set();
+  #highest = 0;
+
+  constructor(parts: CheckParts, work: Work) {
+    this.#parts = parts;
+    this.#work = work;
   }
-}
 
-async function readTable(file: CheckFile, offset: number, length: number): Promise<DataView> {
-  const bytes = new Uint8Array(length);
-  await file.read(offset, bytes);
-  return new DataView(bytes.buffer);
+  async run(): Promise<CheckResult> {
+    const { file, inventory, log, options, table } = this.#work;
+    let found = await survey(file, inventory, { log, mended: this.#mended, refcountTable: table });
+    if (options.repair === "all" && found.mendable.size > 0) found = await this.#mend(found);
+    await this.#checkFlags(found, await this.#checkRefcounts(found));
+    await file.flush();
+    await this.#repairSnapshots();
+    if (options.repair !== "none" && log.errors + log.corruptions === 0) await this.#clearMarks();
+    return {
+      errors: log.errors,
+      corruptions: log.corruptions,
+      leaks: log.leaks,
+      corruptionsFixed: log.corruptionsFixed,
+      leaksFixed: log.leaksFixed,
+      imageEndOffset: (this.#highest + 1) * file.geometry.clusterSize,
+      clusters: { total: clustersFor(file.geometry, this.#parts.size), ...found.fragmentation },
+    };
+  }
+
+  /** Then everything is counted again, for space was given up. */
+  async #mend(found: Survey): Promise<Survey> {
+    const { file, inventory, log, table } = this.#work;
+    const owners = await TableOwners.count(file, inventory, found.counts);
+    this.#mended = await mendEntries(file, found.mendable, owners, log);
+    const again = await survey(file, inventory, { log: log.silent(), mended: this.#mended, refcountTable: table });
+    log.settle(again.log);
+    return again;
+  }
+
+  async #checkRefcounts(found: Survey): Promise<KnownRefcounts> {
+    const { file, log, table, options } = this.#work;
+    const { counts } = found;
+    const comparison = new RefcountComparison({ file, counts, log, table });
+    await comparison.compare();
+    this.#highest = comparison.highest;
+    const unusable = table.damaged || comparison.usedAsFree || log.errors > 0;
+    if (options.repair === "all" && (unusable || table.outside)) return await this.#rebuild(found);
+    if (options.repair === "leaks" && unusable)
+      throw new BlockError(
+        "CORRUPT_IMAGE",
+        `${this.#parts.file.fileName}: the refcounts are damaged, and leaks cannot be told from data in use; -r all can repair them`,
+        { node: this.#parts.file.node.name },
+      );
+    if (comparison.differs) await this.#adjust(comparison);
+    return new KnownRefcounts(counts, comparison);
+  }
+
+  /** What is too low first: nothing is free that is in use when anything is freed. */
+  async #adjust(comparison: RefcountComparison): Promise<void> {
+    const { file, log, options } = this.#work;
+    if (options.repair === "all") {
+      await comparison.raise();
+      await file.flush();
+    } else await comparison.adopt(({ stored, counted }) => stored < counted);
+    if (options.repair !== "none" && log.lostEntries === 0) {
+      await comparison.lower();
+      return await file.flush();
+    }
+    if (options.repair !== "none") this.#keepLeaks();
+    await comparison.adopt(({ stored, counted }) => stored > counted);
+  }
+
+  async #rebuild(found: Survey): Promise<KnownRefcounts> {
+    const { file, inventory, log, table } = this.#work;
+    log.repairing("refcount structure: all refcounts are written anew", table.offset, "step");
+    const fresh = await survey(file, inventory, { log: log.silent(), mended: this.#mended, refcountTable: undefined });
+    const { counts } = fresh;
+    const appendOnly = log.lostEntries > 0;
+    if (appendOnly) {
+      this.#keepLeaks();
+      await new RefcountComparison({ file, counts, log, table }).keepUnexplained(found.counts);
+    }
+    await rebuildRefcounts({ file, oldTable: table, oldCounts: found.counts, counts, appendOnly });
+    log.settle(fresh.log);
+    log.errors = 0;
+    if (!appendOnly) {
+      log.leaksFixed += log.leaks;
+      log.leaks = 0;
+    }
+    this.#highest = counts.highest;
+    return new KnownRefcounts(counts, undefined);
+  }
+
+  #keepLeaks(): void {
+    const { log } = this.#work;
+    if (log.leaks > 0) log.kept("Leaked clusters are kept: a damaged entry may be what led to them", 0);
+  }
+
+  async #checkFlags({ counts, sharing }: Survey, refcounts: KnownRefcounts): Promise<void> {
+    const { file, inventory, log, options } = this.#work;
+    // Where all refcounts are right, none is above one, and every entry says that it is the only owner, no flag can be wrong.
+    if (!refcounts.changed && !counts.shared && !sharing && !file.geometry.externalData) return;
+    const { l1Offset, l1Entries } = inventory.image.header;
+    const isSound = log.errors + log.corruptions + log.leaks === 0;
+    const repairs = options.repair === "all" || (options.repair === "leaks" && isSound);
+    const owners = repairs ? await TableOwners.count(file, inventory, refcounts.counts) : undefined;
+    await new CopiedFlags({ file, refcounts, log, owners, mended: this.#mended }).check(
+      await file.readTable(l1Offset, l1Entries * 8),
+      l1Offset,
+    );
+  }
+
+  /** In an image that is sound otherwise: space is allocated for the new table. */
+  async #repairSnapshots(): Promise<void> {
+    const { snapshots, log, options } = this.#work;
+    if (snapshots.problems === 0) return;
+    if (options.repair !== "all" || log.errors + log.corruptions > 0) {
+      log.corruptions += snapshots.problems;
+      return;
+    }
+    if (options.dryRun !== true) await rewriteSnapshots(this.#parts, snapshots.table);
+    log.corruptionsFixed += snapshots.problems;
+  }
+
+  /** All that the image was repaired with, and what its last user left in the host's cache, is on stable storage before the marks go. */
+  async #clearMarks(): Promise<void> {
+    const { file, inventory } = this.#work;
+    const { version, incompatible } = inventory.image.header;
+    if (version === 2 || (incompatible & (DIRTY | CORRUPT)) === 0n) return;
+    // Nothing is flushed that was not written through this node.
+    for (const flags of [incompatible, incompatible & ~(DIRTY | CORRUPT)]) {
+      await file.write(HEADER_AT.incompatible, encodeFeatures(flags));
+      await file.flush();
+    }
+  }
 }

@@ -1,31 +1,46 @@
 /** References to host clusters, counted while the tables are walked. */
 
 import { endianness } from "node:os";
+import { BlockError } from "@coblock/core";
 import type { Geometry } from "../format/geometry.ts";
 import type { CheckLog } from "./check-log.ts";
 
 const LITTLE_ENDIAN = endianness() === "LE";
+/** Larger indices would not be exact in 32 bits; QEMU draws the line at the same place. */
+const MAX_CLUSTERS = 2 ** 31 - 1;
+const MIN_PAGE_CLUSTERS = 2 ** 16;
 
 type Counts = Uint8Array | Uint16Array | Uint32Array;
 
-/** One number for each cluster of the file: 16 million of them take 32 MiB with refcounts of 16 bits. */
+/**
+ * One number for each cluster of the file, in pages that exist where something is counted: 16 million of them take 32 MiB with refcounts
+ * of 16 bits, and a sparse file without end takes none. A refcount block lies in one page.
+ */
 export class ReferenceCounts {
   readonly #geometry: Geometry;
   readonly #fileSize: number;
-  readonly #log: CheckLog;
   readonly #max: number;
-  #counts: Counts;
+  readonly #pageBits: number;
+  readonly #pageMask: number;
+  readonly #pages: (Counts | undefined)[] = [];
+  readonly #log: CheckLog;
   #length: number;
   /** Some cluster has more than one reference. */
   shared = false;
+  /** Some cluster has more references than can be counted. */
+  overflowed = false;
 
+  /** Throws OUT_OF_RANGE where the file has too many clusters. */
   constructor(geometry: Geometry, fileSize: number, log: CheckLog) {
     this.#geometry = geometry;
     this.#fileSize = fileSize;
     this.#log = log;
     this.#length = Math.ceil(fileSize / geometry.clusterSize);
+    if (this.#length > MAX_CLUSTERS)
+      throw new BlockError("OUT_OF_RANGE", `a file of ${this.#length} clusters is too long to be checked; ${MAX_CLUSTERS} are the most`);
     this.#max = Math.min(2 ** geometry.refcountBits, 2 ** 32) - 1;
-    this.#counts = this.#allocate(this.#length);
+    this.#pageBits = Math.log2(Math.max(geometry.refcountsPerBlock, MIN_PAGE_CLUSTERS));
+    this.#pageMask = 2 ** this.#pageBits - 1;
   }
 
   /** Clusters of the file, with one more where a table ends past it. */
@@ -33,23 +48,44 @@ export class ReferenceCounts {
     return this.#length;
   }
 
-  get(cluster: number): number {
-    return this.#counts[cluster] ?? 0;
+  /** The last cluster that has references; 0 where none has. */
+  get highest(): number {
+    for (let index = this.#pages.length - 1; index >= 0; index--) {
+      const at = this.#pages[index]?.findLastIndex((count) => count > 0) ?? -1;
+      if (at >= 0) return index * (this.#pageMask + 1) + at;
+    }
+    return 0;
   }
 
+  get(cluster: number): number {
+    if (cluster >= this.#length) return 0;
+    return this.#pages[cluster >>> this.#pageBits]?.[cluster & this.#pageMask] ?? 0;
+  }
+
+  /** More than fits is kept as the most that does. */
   set(cluster: number, value: number): void {
-    this.#counts[cluster] = Math.min(value, this.#max);
+    if (cluster >= this.#length) this.#length = cluster + 1;
+    this.#page(cluster)[cluster & this.#pageMask] = Math.min(value, this.#max);
+  }
+
+  /** The number is the whole truth, not the most that can be counted here. */
+  isExact(value: number): boolean {
+    return value < 2 ** 32 - 1;
+  }
+
+  /** Whether nothing was ever counted among the clusters of a refcount block that begins at `first`. */
+  isBlockEmpty(first: number): boolean {
+    return this.#pages[first >>> this.#pageBits] === undefined;
   }
 
   /** Whether clusters [first, end) have the refcounts that `stored` holds, as they are on disk; known for widths of 8 and 16 bits. */
   equalsStored(first: number, end: number, stored: Uint8Array): boolean {
     const { refcountBits } = this.#geometry;
-    if (refcountBits !== 8 && refcountBits !== 16) return false;
-    const counted = Buffer.from(
-      this.#counts.buffer,
-      first * this.#counts.BYTES_PER_ELEMENT,
-      (end - first) * this.#counts.BYTES_PER_ELEMENT,
-    );
+    const page = this.#pages[first >>> this.#pageBits];
+    if ((refcountBits !== 8 && refcountBits !== 16) || page === undefined) return false;
+    const { BYTES_PER_ELEMENT } = page;
+    const start = page.byteOffset + (first & this.#pageMask) * BYTES_PER_ELEMENT;
+    const counted = Buffer.from(page.buffer, start, (end - first) * BYTES_PER_ELEMENT);
     const native = Buffer.from(stored);
     if (refcountBits === 16 && LITTLE_ENDIAN) native.swap16();
     return native.equals(counted);
@@ -57,9 +93,12 @@ export class ReferenceCounts {
 
   /** One reference to a whole cluster of the file, aligned: the way of nearly all entries. Answers false where `add` must look closer. */
   addCluster(offset: number): boolean {
-    const index = offset / this.#geometry.clusterSize;
-    if (offset + this.#geometry.clusterSize > this.#fileSize || this.#counts[index] !== 0) return false;
-    this.#counts[index] = 1;
+    if (offset + this.#geometry.clusterSize > this.#fileSize) return false;
+    const cluster = offset / this.#geometry.clusterSize;
+    const page = this.#pages[cluster >>> this.#pageBits];
+    const at = cluster & this.#pageMask;
+    if (page === undefined || page[at] !== 0) return false;
+    page[at] = 1;
     return true;
   }
 
@@ -70,35 +109,33 @@ export class ReferenceCounts {
     // The last cluster of a file may be there in part.
     if (offset + length - this.#fileSize >= clusterSize) {
       const place = `offset 0x${text()} size 0x${length.toString(16)}`;
-      this.#log.damaged(`ERROR: counting reference for region exceeding the end of the file by one cluster or more: ${place}`, offset);
-      return;
+      const what = `ERROR: counting reference for region exceeding the end of the file by one cluster or more: ${place}`;
+      return this.#log.damaged(what, offset, "pastEnd");
     }
     const last = Math.floor((offset + length - 1) / clusterSize);
     for (let cluster = Math.floor(offset / clusterSize); cluster <= last; cluster++) this.#count(cluster);
   }
 
   #count(cluster: number): void {
-    if (cluster >= this.#length) this.#extend(cluster + 1);
     const count = this.get(cluster) + 1;
     if (count > this.#max) {
+      this.overflowed = true;
       const offset = cluster * this.#geometry.clusterSize;
       const advice =
         "Use qemu-img amend to increase the refcount entry width or qemu-img convert to create a clean copy if the image cannot be opened for writing";
-      this.#log.damaged(`ERROR: overflow cluster offset=0x${offset.toString(16)}\n${advice}`, offset);
-      return;
+      return this.#log.wrong(`ERROR: overflow cluster offset=0x${offset.toString(16)}\n${advice}`, offset, "overflow");
     }
-    this.#counts[cluster] = count;
+    this.set(cluster, count);
     if (count > 1) this.shared = true;
   }
 
-  #extend(length: number): void {
-    const counts = this.#allocate(length);
-    counts.set(this.#counts);
-    this.#counts = counts;
-    this.#length = length;
+  #page(cluster: number): Counts {
+    const index = cluster >>> this.#pageBits;
+    return (this.#pages[index] ??= this.#newPage());
   }
 
-  #allocate(length: number): Counts {
+  #newPage(): Counts {
+    const length = this.#pageMask + 1;
     const { refcountBits } = this.#geometry;
     if (refcountBits <= 8) return new Uint8Array(length);
     return refcountBits === 16 ? new Uint16Array(length) : new Uint32Array(length);

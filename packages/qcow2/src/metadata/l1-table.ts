@@ -1,6 +1,15 @@
 /** The active L1 table: all of it is kept in memory. */
 
-import { COPIED_HIGH, entryFor, entryText, hasReservedL1Bits, isClusterAligned, isCopied, isOffsetExact, offsetOf } from "../format/entries.ts";
+import {
+  COPIED_HIGH,
+  entryFor,
+  entryText,
+  hasReservedL1Bits,
+  isClusterAligned,
+  isCopied,
+  isOffsetExact,
+  offsetOf,
+} from "../format/entries.ts";
 import type { Geometry } from "../format/geometry.ts";
 import type { ImageFile } from "./image-file.ts";
 import { TableBytes } from "./table-bytes.ts";

@@ -38,7 +38,8 @@ export interface MetadataParts {
   readonly behaviour: Behaviour;
 }
 
-type MetadataContext = ImageFileContext & Pick<OpenContext, "retire" | "dataBarrier"> & { readonly clock?: Clock };
+type MetadataContext = ImageFileContext &
+  Pick<OpenContext, "retire" | "dataBarrier"> & { readonly clock?: Clock; readonly forCheck?: boolean };
 
 /** Where the header says that metadata lies. */
 interface MetadataPlaces {
@@ -55,7 +56,7 @@ export async function openMetadata(parts: MetadataParts): Promise<Guarded<Metada
   const { header } = places;
   const lock = new CoMutex(`${context.nodeName} metadata`, context.clock);
   const file = new ImageFile(parts.file, header, context);
-  const l1Bytes = header.l1Entries === 0 ? new Uint8Array(0) : await file.readTable("the L1 table", header.l1Offset, header.l1Entries * 8);
+  const l1Bytes = await readL1(file, header, context);
   const l1 = new L1Table(file, geometry, l1Bytes, header.l1Offset);
   const makeCache: SliceCacheMaker = ({ sliceSize, sliceCount }) =>
     new TableCache({
@@ -67,8 +68,17 @@ export async function openMetadata(parts: MetadataParts): Promise<Guarded<Metada
     });
   const l2 = new L2Tables(geometry, makeCache, cacheSizes);
   const common = { file, geometry, l1, l2 };
-  const metadata: Metadata = { ...common, writable: context.readOnly ? undefined : await loadWritable(parts, { ...common, lock }) };
+  const isWritable = !context.readOnly && context.forCheck !== true;
+  const metadata: Metadata = { ...common, writable: isWritable ? await loadWritable(parts, { ...common, lock }) : undefined };
   return new Guarded(lock, metadata);
+}
+
+/** A check tells of a table that the file does not hold; all that is missing is empty. */
+async function readL1(file: ImageFile, { l1Offset, l1Entries }: Header, { forCheck }: MetadataContext): Promise<Uint8Array> {
+  const bytes = new Uint8Array(l1Entries * 8);
+  const present = forCheck === true ? Math.max(0, Math.min(bytes.length, file.size - l1Offset)) : bytes.length;
+  if (present > 0) bytes.set(await file.readTable("the L1 table", l1Offset, present));
+  return bytes;
 }
 
 interface Loaded extends Pick<Metadata, "file" | "geometry" | "l1" | "l2"> {
