@@ -67,7 +67,7 @@ export function cipherSpecOf({ cipherName, cipherMode, keyLength }: CipherWords)
 }
 
 /** Whether AES has keys of so many bytes. */
-export function isKeyLength(length: number): boolean {
+function isKeyLength(length: number): boolean {
   return length === 16 || length === 24 || length === 32;
 }
 

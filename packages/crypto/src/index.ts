@@ -1,9 +1,9 @@
 /** Disk encryption for image formats: no I/O of its own. */
 
-export { type CipherMode, type CipherSpec, cipherSpecOf, type IvGenerator, isKeyLength, modeWordsOf } from "./cipher-spec.ts";
-export { digestLength, HASH_NAMES, hashNamed, type HashName } from "./hash-name.ts";
+export { type CipherMode, type CipherSpec, cipherSpecOf, type IvGenerator, modeWordsOf, wordsOf } from "./cipher-spec.ts";
+export { HASH_NAMES, type HashName } from "./hash-name.ts";
 export { legacyAesCipher } from "./legacy-aes.ts";
 export { decodeLuksHeader, LUKS_HEADER_LENGTH, type LuksHeader, type LuksSlot, STRIPES } from "./luks-header.ts";
-export { keyAlgorithmsOf, unlockLuks, type UnlockContext } from "./luks-keys.ts";
+export { unlockLuks, type UnlockContext } from "./luks-keys.ts";
 export { createLuks, luksAreaLength, type NewLuks } from "./new-luks.ts";
 export { createSectorCipher, SECTOR_LENGTH, type SectorCipher } from "./sector-cipher.ts";

@@ -1,6 +1,7 @@
 /** The options of a new image, in qemu-img's spelling: what there is, and which go together. */
 
 import { alignUp, BlockError, type CreateOption, type ImageCreation, isPowerOfTwo, type Preallocation } from "@coblock/core";
+import { ENCRYPTION_OPTIONS, type EncryptionChoice, encryptionOf } from "./encryption/create-encryption.ts";
 import { MAX_BACKING_FORMAT_BYTES, MAX_NAME_BYTES } from "./format/limits.ts";
 
 export const CREATE_OPTIONS: readonly CreateOption[] = [
@@ -17,6 +18,7 @@ export const CREATE_OPTIONS: readonly CreateOption[] = [
   },
   { name: "data_file", type: "text", help: "File name of an external data file" },
   { name: "data_file_raw", type: "flag", help: "The external data file must stay valid as a raw image", defaultValue: false },
+  ...ENCRYPTION_OPTIONS,
   { name: "extended_l2", type: "flag", help: "Extended L2 tables", defaultValue: false },
   { name: "lazy_refcounts", type: "flag", help: "Postpone refcount updates", defaultValue: false },
   {
@@ -44,6 +46,7 @@ export interface CreateChoices {
   readonly dataFile: string | undefined;
   readonly rawDataFile: boolean;
   readonly backing: { readonly filename: string; readonly format: string | undefined } | undefined;
+  readonly encryption: EncryptionChoice | undefined;
 }
 
 const SECTOR = 512;
@@ -74,6 +77,7 @@ export function choicesOf({ size, values, backing }: Pick<ImageCreation, "size" 
     dataFile: typeof values.data_file === "string" ? values.data_file : undefined,
     rawDataFile: values.data_file_raw === true,
     backing: backing ?? named,
+    encryption: encryptionOf(values),
   };
   if (typeof values.size === "number" && values.size !== size)
     throw invalid(`the size is given twice, as ${size} and ${values.size} bytes`);
@@ -102,9 +106,11 @@ function checkVersion({ version, refcountBits, extendedL2, lazyRefcounts, compre
   if (dataFile !== undefined) throw invalid(`External data files are only supported with ${newer}`);
 }
 
-function checkFiles({ backing, dataFile, rawDataFile, preallocation }: CreateChoices): void {
+function checkFiles({ backing, dataFile, rawDataFile, preallocation, encryption }: CreateChoices): void {
   if (rawDataFile && dataFile === undefined) throw invalid("data-file-raw requires data-file");
   if (rawDataFile && backing !== undefined) throw invalid("Backing file and data-file-raw cannot be used at the same time");
+  if (rawDataFile && encryption !== undefined)
+    throw invalid("an encrypted data file cannot be a raw image: data-file-raw and encryption do not go together");
   if (backing === undefined) return;
   if (Buffer.byteLength(backing.filename) > MAX_NAME_BYTES)
     throw invalid(`the name of the backing file is longer than ${MAX_NAME_BYTES} bytes`);

@@ -1,6 +1,6 @@
 /** Maps a new, empty image in advance. */
 
-import { assert, type BlockChild, InlineOffload } from "@coblock/core";
+import { assert, type BlockChild, InlineOffload, type Transform } from "@coblock/core";
 import type { CreateChoices } from "./create-options.ts";
 import type { Geometry } from "./format/geometry.ts";
 import type { Header } from "./format/header.ts";
@@ -17,10 +17,12 @@ export interface NewImage {
   readonly header: Header;
   readonly geometry: Geometry;
   readonly choices: CreateChoices;
+  /** The image is encrypted. */
+  readonly transform: Transform | undefined;
 }
 
 /** Does nothing without preallocation. A raw data file is always mapped, so that it reads like the disk. */
-export async function preallocateNew({ file, data, header, geometry, choices }: NewImage): Promise<void> {
+export async function preallocateNew({ file, data, header, geometry, choices, transform }: NewImage): Promise<void> {
   const { preallocation, rawDataFile, size } = choices;
   const mode = preallocation === "off" && rawDataFile ? "metadata" : preallocation;
   if (mode === "off" || size === 0) return;
@@ -48,8 +50,9 @@ export async function preallocateNew({ file, data, header, geometry, choices }: 
   using guard = await state.lock();
   const { writable } = guard.value;
   assert(writable !== undefined, "a new image is writable");
-  const lookup = { geometry, data, codec: new ClusterCodec(context, header.compressionType), unreadable: undefined };
-  const guest = new GuestAccess({ metadata: guard.value, writable, lookup, backing: undefined });
+  const lookup = { geometry, data, codec: new ClusterCodec(context, header.compressionType), unreadable: undefined, transform };
+  const clear = { metadata: guard.value, writable, hasBacking: false, rawDataFile };
+  const guest = new GuestAccess({ metadata: guard.value, writable, lookup, backing: undefined, clear });
   await preallocate(guest, data, { from: 0, to: size, mode, unit: geometry.clusterSize });
   await writable.writeOut.all();
   await file.flush();

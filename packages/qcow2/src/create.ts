@@ -2,6 +2,7 @@
 
 import { type BlockChild, BlockError, type CreateContext, type ImageCreation } from "@coblock/core";
 import { choicesOf, type CreateChoices } from "./create-options.ts";
+import { makeEncryption } from "./encryption/create-encryption.ts";
 import { preallocateNew } from "./create-preallocated.ts";
 import { entryFor } from "./format/entries.ts";
 import { COMPRESSION_TYPE, EXTENDED_L2, EXTERNAL_DATA_FILE, FEATURE_NAMES, LAZY_REFCOUNTS, RAW_EXTERNAL_DATA } from "./format/features.ts";
@@ -15,6 +16,7 @@ import { TableBytes } from "./metadata/table-bytes.ts";
 
 /** QEMU leaves the names out where the first cluster is small. */
 const MIN_CLUSTER_FOR_FEATURE_NAMES = 8192;
+const LUKS = 2;
 
 /** Throws INVALID_OPTION or UNSUPPORTED_FEATURE before anything is made, else what the file throws. */
 export async function createImage(options: ImageCreation, context: CreateContext): Promise<void> {
@@ -22,39 +24,44 @@ export async function createImage(options: ImageCreation, context: CreateContext
   await checkCompressionType(choices.compressionType, options.filename);
   const header = headerFor(choices);
   const geometry = geometryOf(header);
-  const layout = layOut(geometry, header.l1Entries);
+  const layout = layOut(geometry, header.l1Entries, choices.encryption?.areaLength ?? 0);
   const placed: Header = {
     ...header,
     l1Offset: header.l1Entries === 0 ? 0 : layout.l1First * geometry.clusterSize,
     refcountTableOffset: geometry.clusterSize,
     refcountTableClusters: layout.tableClusters,
   };
-  const firstCluster = encodeFirstCluster(placed, choices, geometry);
+  const encryptionOffset = layout.encryptionFirst * geometry.clusterSize;
+  const firstCluster = encodeFirstCluster(placed, choices, geometry, encryptionOffset);
+  const encryption = choices.encryption === undefined ? undefined : await makeEncryption(choices.encryption, context);
   const file = await context.createFile(options.filename, layout.length);
   await writeMetadata(file, geometry, layout);
+  if (encryption !== undefined) await file.write(encryptionOffset, encryption.area);
   await file.flush();
   await file.write(0, firstCluster);
   await file.flush();
   const data = choices.dataFile === undefined ? file : await context.createFile(choices.dataFile, choices.size);
-  await preallocateNew({ file, data, header: placed, geometry, choices });
+  await preallocateNew({ file, data, header: placed, geometry, choices, transform: encryption?.transform });
 }
 
-/** Where things lie, in clusters; the refcount table is at cluster 1, then the first block, the L1 table, and the other blocks. */
+/** Where things lie, in clusters; the refcount table is at cluster 1, then the first block, the L1 table, the other blocks, and the keys. */
 interface Layout {
   readonly tableClusters: number;
   readonly blocks: readonly number[];
   readonly l1First: number;
+  readonly encryptionFirst: number;
   readonly total: number;
   /** Of the file, bytes: the last table need not fill its cluster. */
   readonly length: number;
 }
 
-function layOut({ clusterSize, refcountsPerBlock }: Geometry, l1Entries: number): Layout {
+function layOut({ clusterSize, refcountsPerBlock }: Geometry, l1Entries: number, encryptionLength: number): Layout {
   const l1Clusters = Math.ceil((l1Entries * 8) / clusterSize);
+  const encryptionClusters = Math.ceil(encryptionLength / clusterSize);
   let blockCount = 1;
   let tableClusters = 1;
   for (;;) {
-    const total = 1 + tableClusters + blockCount + l1Clusters;
+    const total = 1 + tableClusters + blockCount + l1Clusters + encryptionClusters;
     const neededBlocks = Math.ceil(total / refcountsPerBlock);
     const neededTable = Math.ceil((neededBlocks * 8) / clusterSize);
     if (neededBlocks <= blockCount && neededTable <= tableClusters) break;
@@ -65,8 +72,11 @@ function layOut({ clusterSize, refcountsPerBlock }: Geometry, l1Entries: number)
   const l1First = firstBlock + 1;
   const afterL1 = l1First + l1Clusters;
   const blocks = Array.from({ length: blockCount }, (_, index) => (index === 0 ? firstBlock : afterL1 + index - 1));
-  const total = afterL1 + blockCount - 1;
-  return { tableClusters, blocks, l1First, total, length: blockCount > 1 ? total * clusterSize : l1First * clusterSize + l1Entries * 8 };
+  const encryptionFirst = afterL1 + blockCount - 1;
+  const total = encryptionFirst + encryptionClusters;
+  const endsWithL1 = encryptionFirst === afterL1 && encryptionClusters === 0;
+  const length = endsWithL1 ? l1First * clusterSize + l1Entries * 8 : total * clusterSize;
+  return { tableClusters, blocks, l1First, encryptionFirst, total, length };
 }
 
 async function writeMetadata(file: BlockChild, geometry: Geometry, { tableClusters, blocks, total }: Layout): Promise<void> {
@@ -80,7 +90,8 @@ async function writeMetadata(file: BlockChild, geometry: Geometry, { tableCluste
 
 /** All but the places of the tables. */
 function headerFor(choices: CreateChoices): Header {
-  const { version, clusterSize, size, extendedL2, dataFile, rawDataFile, lazyRefcounts, refcountBits, compressionType } = choices;
+  const { version, clusterSize, size, extendedL2, dataFile, rawDataFile, lazyRefcounts, refcountBits, compressionType, encryption } =
+    choices;
   const flag = (on: boolean, bit: bigint): bigint => (on ? bit : 0n);
   const incompatible =
     flag(extendedL2, EXTENDED_L2) | flag(dataFile !== undefined, EXTERNAL_DATA_FILE) | flag(compressionType !== 0, COMPRESSION_TYPE);
@@ -95,7 +106,7 @@ function headerFor(choices: CreateChoices): Header {
     backingLength: 0,
     clusterBits,
     size,
-    cryptMethod: 0,
+    cryptMethod: encryption === undefined ? 0 : LUKS,
     l1Entries,
     l1Offset: 0,
     refcountTableOffset: 0,
@@ -112,10 +123,16 @@ function headerFor(choices: CreateChoices): Header {
 }
 
 /** Header, extensions and the name of the backing file. */
-function encodeFirstCluster(header: Header, { backing, dataFile }: CreateChoices, { clusterSize, version }: Geometry): Uint8Array {
+function encodeFirstCluster(
+  header: Header,
+  { backing, dataFile, encryption }: CreateChoices,
+  { clusterSize, version }: Geometry,
+  encryptionOffset: number,
+): Uint8Array {
   const extensions = encodeHeaderExtensions({
     ...(backing?.format === undefined ? {} : { backingFormat: backing.format }),
     ...(dataFile === undefined ? {} : { dataFile }),
+    ...(encryption === undefined ? {} : { encryption: { offset: encryptionOffset, length: encryption.areaLength } }),
     ...(version === 3 && clusterSize >= MIN_CLUSTER_FOR_FEATURE_NAMES ? { featureNames: FEATURE_NAMES } : {}),
   });
   const name = new TextEncoder().encode(backing?.filename ?? "");

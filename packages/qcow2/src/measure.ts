@@ -7,11 +7,11 @@ import { MAX_L1_BYTES } from "./format/limits.ts";
 /** Bytes of the image file as `qemu-img measure` counts them: never less than are needed. */
 export async function measureImage({ size, values, extents, hasBacking }: MeasuredContent): Promise<Measurement> {
   const choices = choicesOf({ size, values: { ...values, size } });
-  const { clusterSize, preallocation, extendedL2, backing } = choices;
+  const { clusterSize, preallocation, extendedL2, backing, encryption } = choices;
   const diskSize = alignUp(choices.size, clusterSize);
   const tables = Math.ceil(diskSize / clusterSize / (clusterSize / (extendedL2 ? 16 : 8)));
   if (tables * 8 > MAX_L1_BYTES) throw new BlockError("INVALID_OPTION", "The image size is too large (try using a larger cluster size)");
-  const metadata = metadataLength(choices, diskSize);
+  const metadata = metadataLength(choices, diskSize) + alignUp(encryption?.areaLength ?? 0, clusterSize);
   const reserved = preallocation === "falloc" || preallocation === "full" || hasBacking === true || backing !== undefined;
   const needed = reserved ? diskSize : await clusterBytes(extents, clusterSize);
   return { required: metadata + needed, fullyAllocated: metadata + diskSize };

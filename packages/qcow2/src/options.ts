@@ -15,8 +15,18 @@ export interface Qcow2Options extends CacheOptions, BehaviourOptions {
   readonly backing?: NodeOptions | null;
   /** External data file. Absent: what the image names. `null`: none; then the guest's data cannot be read. */
   readonly dataFile?: NodeOptions | null;
+  /** How the data of an encrypted image is read. */
+  readonly encrypt?: EncryptOptions;
   /** Shows the disk as this internal snapshot has it; read-only. */
   readonly snapshot?: SnapshotSelector;
+}
+
+/** QEMU's `encrypt.*`. */
+export interface EncryptOptions {
+  /** What the image is to be encrypted with: refused where it is not. Absent: whatever it says. */
+  readonly format?: "aes" | "luks";
+  /** ID of the secret, among those of the graph, that holds the passphrase. Without it an image can be opened read-only, to tell of itself. */
+  readonly keySecret?: string;
 }
 
 /** What is kept of an image's tables, and for how long: QEMU's options of these names, which `reopen` can change. */
@@ -74,6 +84,7 @@ export const OPTION_NAMES: readonly (keyof Qcow2Options)[] = [
   "file",
   "backing",
   "dataFile",
+  "encrypt",
   "snapshot",
   ...CACHE_OPTION_NAMES,
   ...BEHAVIOUR_OPTION_NAMES,

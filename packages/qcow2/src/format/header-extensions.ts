@@ -4,7 +4,7 @@ import { BlockError, hex } from "@coblock/core";
 import { MAX_BACKING_FORMAT_BYTES } from "./limits.ts";
 import { decodeFeatureNames, encodeFeatureNames } from "./features.ts";
 import type { FeatureName } from "./features.ts";
-import { readNumber64, viewOf } from "./words.ts";
+import { readNumber64, viewOf, writeNumber64 } from "./words.ts";
 
 const END = 0;
 const BACKING_FORMAT = 0xe2792aca;
@@ -21,7 +21,7 @@ const LABELS: ReadonlyMap<number, string> = new Map([
 ]);
 
 /** What the extension says, not yet validated against limits. */
-export interface BitmapsExtension {
+interface BitmapsExtension {
   readonly count: number;
   readonly directoryLength: number;
   readonly directoryOffset: number;
@@ -121,14 +121,22 @@ function wrongLength(label: string, data: Uint8Array, offset: number): BlockErro
 }
 
 /** The extensions of a new image in QEMU's order, with the end marker. */
-export function encodeHeaderExtensions(extensions: Pick<HeaderExtensions, "backingFormat" | "dataFile" | "featureNames">): Uint8Array {
+export function encodeHeaderExtensions(extensions: Omit<HeaderExtensions, "bitmaps">): Uint8Array {
   const text = new TextEncoder();
   const parts: Uint8Array[] = [];
   if (extensions.backingFormat !== undefined) parts.push(record(BACKING_FORMAT, text.encode(extensions.backingFormat)));
   if (extensions.dataFile !== undefined) parts.push(record(DATA_FILE, text.encode(extensions.dataFile)));
+  if (extensions.encryption !== undefined) parts.push(record(ENCRYPTION, encodePlace(extensions.encryption)));
   if (extensions.featureNames !== undefined) parts.push(record(FEATURE_NAME_TABLE, encodeFeatureNames(extensions.featureNames)));
   parts.push(record(END, new Uint8Array(0)));
   return Buffer.concat(parts);
+}
+
+function encodePlace({ offset, length }: { readonly offset: number; readonly length: number }): Uint8Array {
+  const bytes = new Uint8Array(16);
+  writeNumber64(viewOf(bytes), 0, offset);
+  writeNumber64(viewOf(bytes), 8, length);
+  return bytes;
 }
 
 /** An area of those records, with the end marker. */

@@ -136,6 +136,8 @@ function checkExtensions(header: Header, { bitmaps, encryption }: HeaderExtensio
     throw corrupt("the header says where LUKS keys are, but the image is not encrypted with LUKS", 32);
   if (encryption !== undefined && encryption.offset % clusterSize !== 0)
     throw corrupt(`the LUKS header is at offset ${hex(encryption.offset)}, which is not aligned to clusters`, encryption.offset);
+  if (encryption !== undefined && !Number.isSafeInteger(encryption.offset + encryption.length))
+    throw corrupt(`the LUKS header at offset ${hex(encryption.offset)} ends beyond 8 PiB`, encryption.offset);
   if ((header.autoclear & BITMAPS) === 0n) return;
   if (bitmaps === undefined) throw corrupt("the header says that there are bitmaps, but not where", 88);
   if (bitmaps.count === 0 || bitmaps.count > MAX_BITMAPS)

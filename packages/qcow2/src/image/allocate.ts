@@ -1,6 +1,6 @@
 /** New space for guest clusters: found, and linked into the L2 table when its data is there, or given back. */
 
-import { assert, type Allocation, type AllocationRequest, type BlockChild, hex, type Wait } from "@coblock/core";
+import { assert, type Allocation, type AllocationRequest, type BlockChild, hex, type Transform, type Wait } from "@coblock/core";
 import { compressedEntryFor, EMPTY, entryFor, isCopied, maxCompressedOffset } from "../format/entries.ts";
 import type { ClusterRun } from "../metadata/free-runs.ts";
 import { hostOffsetAt, type L2Place } from "../metadata/l2-entry.ts";
@@ -26,6 +26,8 @@ export interface AllocateParts {
   readonly metadata: Metadata;
   readonly writable: WritableMetadata;
   readonly data: BlockChild;
+  /** The image is encrypted. */
+  readonly transform: Transform | undefined;
 }
 
 /** What one allocation can serve, in entries of one slice of an L2 table. */
@@ -50,7 +52,7 @@ export async function allocate(parts: AllocateParts, request: AllocationRequest)
 }
 
 async function allocateClusters(parts: AllocateParts, l2: WritableL2, { offset, length }: AllocationRequest): Promise<Allocation<Ticket>> {
-  const { metadata, data } = parts;
+  const { metadata, data, transform } = parts;
   const { geometry } = metadata;
   const { clusterSize } = geometry;
   const { place, index } = l2;
@@ -68,6 +70,7 @@ async function allocateClusters(parts: AllocateParts, l2: WritableL2, { offset, 
     child: data,
     childOffset: host + (first - start),
     readsZero: stretch.kind !== "own" && host >= sizeBefore,
+    transform,
     ticket: { l2, count, host, space: stretch.kind === "own" || geometry.externalData ? "own" : "fresh", storedLength: 0 },
   };
 }

@@ -1,5 +1,6 @@
 /** What an image says of itself, as it was when it was opened. */
 
+import type { LuksHeader } from "@coblock/crypto";
 import type { Bitmap } from "../format/bitmap-directory.ts";
 import type { Snapshot } from "../format/snapshot-table.ts";
 import type { ImageHeader } from "./read-header.ts";
@@ -10,4 +11,6 @@ export interface Description extends ImageHeader {
   readonly snapshotTableLength: number;
   /** Persistent bitmaps that are marked as consistent. */
   readonly bitmaps: readonly Bitmap[];
+  /** Key slots, where the image is encrypted with LUKS and not opened to be checked alone. */
+  readonly luks: LuksHeader | undefined;
 }

@@ -1,9 +1,11 @@
 /** Guest bytes read and written by the format itself, in exclusive mode and under the driver lock: for resize and preallocation. */
 
 import { alignDown, alignUp, assert, type Allocation, type BlockChild, type Mapping } from "@coblock/core";
+import { writeGuestBytes, writeGuestZeros } from "../encryption/guest-cipher.ts";
 import { l1IndexOf, l2IndexOf } from "../format/geometry.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
 import { abandon, allocate, link, type Ticket } from "./allocate.ts";
+import { type ClearParts, zeroClusters } from "./clear.ts";
 import { lookup, type LookupParts } from "./lookup.ts";
 
 export interface GuestAccessParts {
@@ -11,6 +13,7 @@ export interface GuestAccessParts {
   readonly writable: WritableMetadata;
   readonly lookup: LookupParts;
   readonly backing: BlockChild | undefined;
+  readonly clear: ClearParts;
 }
 
 export class GuestAccess {
@@ -40,7 +43,7 @@ export class GuestAccess {
   /** Space for the run at `offset`, given to `write` and linked when that is done. */
   async allocate(offset: number, length: number, write: (allocation: Allocation<Ticket>) => Promise<void>): Promise<Allocation<Ticket>> {
     const { metadata, writable, lookup: parts } = this.#parts;
-    const allocating = { metadata, writable, data: parts.data };
+    const allocating = { metadata, writable, data: parts.data, transform: parts.transform };
     await this.load(offset);
     const allocation = await allocate(allocating, { offset, length });
     assert(!("kind" in allocation), "the table is loaded");
@@ -61,7 +64,7 @@ export class GuestAccess {
     for (let at = offset; at < offset + length;) {
       const run = await this.map(at, offset + length - at);
       const readsZero = run.kind === "zero" || (run.kind === "unallocated" && at >= (this.#parts.backing?.size ?? 0));
-      if (run.kind === "data" && run.writable) await run.child.writeZeroes(run.childOffset, run.length);
+      if (run.kind === "data" && run.writable) await writeGuestZeros(run, at, run.length);
       else if (!readsZero) {
         const start = alignDown(at, subclusterSize);
         const { offset: first, length: done } = await this.allocate(start, alignUp(at + run.length, subclusterSize) - start, (allocation) =>
@@ -74,10 +77,23 @@ export class GuestAccess {
     }
   }
 
-  async #copy({ offset, length, child, childOffset }: Allocation<Ticket>, diskEnd: number): Promise<void> {
+  /** Makes whole clusters read as zeros that have a place in the file, which they keep; answers whether the format can say so. */
+  async zeroInPlace(offset: number, length: number): Promise<boolean> {
+    for (let done = 0; done < length;) {
+      await this.load(offset + done);
+      const changed = await zeroClusters(this.#parts.clear, offset + done, length - done, false);
+      assert(typeof changed === "number", "the table is loaded");
+      if (changed === 0) return false;
+      done += changed;
+    }
+    return true;
+  }
+
+  async #copy(allocation: Allocation<Ticket>, diskEnd: number): Promise<void> {
+    const { offset, length } = allocation;
     const bytes = new Uint8Array(length);
     await this.#read(offset, bytes.subarray(0, Math.max(0, Math.min(length, diskEnd - offset))));
-    await child.write(childOffset, bytes);
+    await writeGuestBytes(allocation, offset, bytes);
   }
 
   async #read(offset: number, into: Uint8Array): Promise<void> {
@@ -89,7 +105,10 @@ export class GuestAccess {
   }
 
   async #readRun(run: Mapping, offset: number, into: Uint8Array): Promise<void> {
-    if (run.kind === "data") return readPresent(run.child, run.childOffset, into);
+    if (run.kind === "data") {
+      await readPresent(run.child, run.childOffset, into);
+      return run.transform?.decode({ guestOffset: offset, childOffset: run.childOffset }, into);
+    }
     if (run.kind === "unallocated" && this.#parts.backing !== undefined) return readPresent(this.#parts.backing, offset, into);
     if (run.kind !== "encoded") return;
     const stored = new Uint8Array(run.stored.length);

@@ -18,16 +18,18 @@ import type {
   OpenContext,
   PreparedReopen,
   ResizeOptions,
+  Transform,
   Wait,
 } from "@coblock/core";
 import { assert, BlockError } from "@coblock/core";
+import { SECTOR_LENGTH } from "@coblock/crypto";
 import { RAW_EXTERNAL_DATA } from "../format/features.ts";
 import type { Geometry } from "../format/geometry.ts";
 import { checkImage } from "../maintenance/check.ts";
 import { behave, type Behaviour, behaviourOf } from "../metadata/behaviour.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
 import type { BehaviourOptions, CacheOptions } from "../options.ts";
-import { abandon, allocate, link, type Ticket } from "./allocate.ts";
+import { abandon, allocate, type AllocateParts, link, type Ticket } from "./allocate.ts";
 import { CacheControl } from "./cache-control.ts";
 import { changeBacking } from "./change-backing.ts";
 import { type ClearParts, unmapClusters, zeroClusters } from "./clear.ts";
@@ -51,6 +53,8 @@ export interface Qcow2ImageParts {
   readonly size: number;
   /** Why the guest's bytes cannot be read. */
   readonly unreadable: BlockError | undefined;
+  /** The image is encrypted. */
+  readonly transform: Transform | undefined;
   /** With which it was opened. */
   readonly options: CacheOptions & BehaviourOptions;
 }
@@ -73,22 +77,27 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   #options: CacheOptions & BehaviourOptions;
 
   constructor(parts: Qcow2ImageParts) {
-    const { geometry, file, data, backing, context, unreadable, description } = parts;
+    const { geometry, file, data, backing, context, unreadable, transform, description } = parts;
     const codec = new ClusterCodec(context, description.header.compressionType);
     this.#parts = parts;
     this.#description = description;
     this.#size = parts.size;
     this.#options = parts.options;
     this.snapshots = new Qcow2Snapshots(this.#snapshotOwner());
-    this.#lookup = { geometry, data, codec, unreadable };
+    this.#lookup = { geometry, data, codec, unreadable, transform };
     this.clusterSize = geometry.clusterSize;
     this.subclusterSize = geometry.subclusterSize;
-    this.limits = { requestAlignment: 1, zeroAlignment: geometry.subclusterSize, discardAlignment: geometry.clusterSize };
+    const encrypted = description.header.cryptMethod !== 0;
+    this.limits = {
+      requestAlignment: encrypted ? SECTOR_LENGTH : 1,
+      zeroAlignment: geometry.subclusterSize,
+      discardAlignment: geometry.clusterSize,
+    };
     this.state = parts.state;
     this.#caches = new CacheControl(parts.state, geometry, context.clock, parts.options);
     this.backing = backing;
     this.storage = data === file ? [file] : [file, data];
-    if (geometry.externalData) return;
+    if (geometry.externalData || encrypted) return;
     this.compressionUnit = geometry.clusterSize;
     this.encode = (unit) => codec.encode(unit);
   }
@@ -106,15 +115,15 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   }
 
   allocate(metadata: Metadata, request: AllocationRequest): Promise<Allocation<Ticket> | Wait> {
-    return allocate({ metadata, writable: writableOf(metadata), data: this.#parts.data }, request);
+    return allocate(this.#allocateParts(metadata), request);
   }
 
   link(metadata: Metadata, allocation: Allocation<Ticket>): Promise<void> {
-    return link({ metadata, writable: writableOf(metadata), data: this.#parts.data }, allocation);
+    return link(this.#allocateParts(metadata), allocation);
   }
 
   abandon(metadata: Metadata, allocation: Allocation<Ticket>): Promise<void> {
-    return abandon({ metadata, writable: writableOf(metadata), data: this.#parts.data }, allocation);
+    return abandon(this.#allocateParts(metadata), allocation);
   }
 
   zero(metadata: Metadata, offset: number, length: number, { mayUnmap }: { readonly mayUnmap: boolean }): Promise<number | Wait> {
@@ -240,6 +249,11 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
         this.#size = newSize;
       },
     };
+  }
+
+  #allocateParts(metadata: Metadata): AllocateParts {
+    const { data, transform } = this.#parts;
+    return { metadata, writable: writableOf(metadata), data, transform };
   }
 
   #clearParts(metadata: Metadata): ClearParts {

@@ -3,6 +3,7 @@
 import type { ImageInfo, SnapshotInfo } from "@coblock/core";
 import { BITMAP_AUTO, BITMAP_IN_USE, type Bitmap } from "../format/bitmap-directory.ts";
 import { CORRUPT, DIRTY, EXTENDED_L2, EXTERNAL_DATA_FILE, LAZY_REFCOUNTS, RAW_EXTERNAL_DATA } from "../format/features.ts";
+import { describeEncryption } from "../encryption/encryption-info.ts";
 import type { Snapshot } from "../format/snapshot-table.ts";
 import type { Description } from "./description.ts";
 
@@ -20,11 +21,11 @@ export function describeImage(description: Description): ImageInfo {
   };
 }
 
-function specificData({ header, extensions, bitmaps }: Description): Record<string, unknown> {
+function specificData({ header, extensions, bitmaps, luks }: Description): Record<string, unknown> {
   const { incompatible, compatible, autoclear, version } = header;
   const common = { compat: version === 2 ? "0.10" : "1.1", "compression-type": header.compressionType === 0 ? "zlib" : "zstd" };
   const width = { "refcount-bits": 2 ** header.refcountOrder };
-  const encryption = header.cryptMethod === 0 ? {} : { encrypt: { format: header.cryptMethod === 1 ? "aes" : "luks" } };
+  const encryption = describeEncryption(header, luks);
   if (version === 2) return { ...common, ...width, ...encryption };
   const dataFile =
     (incompatible & EXTERNAL_DATA_FILE) === 0n

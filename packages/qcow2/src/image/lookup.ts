@@ -1,6 +1,6 @@
 /** Guest bytes to host bytes: the synchronous look-up in L1 and L2 that every read and write begins with. */
 
-import { hex, type BlockChild, type BlockError, type Intent, type Mapping, type Wait } from "@coblock/core";
+import { hex, type BlockChild, type BlockError, type Intent, type Mapping, type Transform, type Wait } from "@coblock/core";
 import { isCopied, l2KindOf, offsetOf } from "../format/entries.ts";
 import type { Geometry } from "../format/geometry.ts";
 import { compressedPlaceAt, hostOffsetAt, type L2Place } from "../metadata/l2-entry.ts";
@@ -15,12 +15,15 @@ export interface LookupParts {
   readonly codec: ClusterCodec;
   /** Set where the guest's bytes cannot be understood. */
   readonly unreadable: BlockError | undefined;
+  /** The image is encrypted. */
+  readonly transform: Transform | undefined;
 }
 
 /** What is asked of one slice of an L2 table. */
 export interface TableQuery extends L2Place {
   readonly data: BlockChild;
   readonly codec: ClusterCodec;
+  readonly transform: Transform | undefined;
   /** Entry of the first cluster. */
   readonly index: number;
   /** Bytes of the first cluster that are not asked for. */
@@ -34,7 +37,7 @@ export interface TableQuery extends L2Place {
  * "write" also makes sure that no data is written over metadata.
  */
 export function lookup(metadata: Metadata, parts: LookupParts, offset: number, length: number, intent: Intent): Mapping | Wait {
-  const { geometry, data, codec } = parts;
+  const { geometry, data, codec, transform } = parts;
   const { l1, file } = metadata;
   if (parts.unreadable !== undefined) throw parts.unreadable;
   const l1Index = Math.floor(offset / geometry.l2Coverage);
@@ -59,6 +62,7 @@ export function lookup(metadata: Metadata, parts: LookupParts, offset: number, l
     firstEntry: entry - index,
     data,
     codec,
+    transform,
     index,
     skip,
     length: Math.min(length, (sliceEntries - index) * geometry.clusterSize - skip),
@@ -68,7 +72,7 @@ export function lookup(metadata: Metadata, parts: LookupParts, offset: number, l
 }
 
 function describeClusters(query: TableQuery): Mapping {
-  const { geometry, table, index, skip, data } = query;
+  const { geometry, table, index, skip, data, transform } = query;
   const high = table.high(index);
   const low = table.low(index);
   const kind = l2KindOf(high, low, geometry.zeroFlag, geometry.externalData);
@@ -78,7 +82,7 @@ function describeClusters(query: TableQuery): Mapping {
   const length = rowRun(query, high, low);
   const childOffset = host + skip;
   return kind === "data"
-    ? { kind, length, child: data, childOffset, writable: isCopied(high) }
+    ? { kind, length, child: data, childOffset, writable: isCopied(high), transform }
     : { kind: "zero", length, reserved: { child: data, childOffset } };
 }
 

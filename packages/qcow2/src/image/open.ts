@@ -1,6 +1,7 @@
 /** Opens an image: its files, its header, and as many of its tables as the way it is opened needs. */
 
 import { BlockError, type BlockChild, type Guarded, type OpenContext } from "@coblock/core";
+import { LEGACY_AES, openEncryption } from "../encryption/open-encryption.ts";
 import { CORRUPT, DIRTY } from "../format/features.ts";
 import { geometryOf } from "../format/geometry.ts";
 import type { Header } from "../format/header.ts";
@@ -22,8 +23,10 @@ const SECTOR = 512;
 /** Throws CORRUPT_IMAGE, UNSUPPORTED_FEATURE or IO; reads of the guest's data may still be refused where only `info` can be served. */
 export async function openImage(options: Qcow2Options, context: OpenContext): Promise<Qcow2Image> {
   const file = await context.child("file", "data and metadata", options.file);
-  const description = await describe(file, await soundHeader(file, context), context);
-  const { header } = description;
+  const imageHeader = await soundHeader(file, context);
+  const { header } = imageHeader;
+  const { luks, transform, locked } = await openEncryption(file, imageHeader, options.encrypt, context);
+  const description: Description = { ...(await describe(file, imageHeader, context)), luks };
   const geometry = geometryOf(header);
   const shown = shownDisk(options, description, context);
   const size = shown.size - (shown.size % SECTOR);
@@ -33,7 +36,6 @@ export async function openImage(options: Qcow2Options, context: OpenContext): Pr
   await placeInactiveL2(state, description, behaviour);
   const data = geometry.externalData ? await openDataFile(options, description, context) : file;
   const backing = await openBacking(options, description, context);
-  const unreadable = data instanceof BlockError ? data : encrypted(header, context);
   return new Qcow2Image({
     description,
     geometry,
@@ -43,7 +45,8 @@ export async function openImage(options: Qcow2Options, context: OpenContext): Pr
     backing,
     context,
     size,
-    unreadable,
+    unreadable: data instanceof BlockError ? data : locked,
+    transform,
     options,
   });
 }
@@ -74,7 +77,7 @@ async function repairDirty(file: BlockChild, { size }: Header, { clock, signal, 
 }
 
 /** What lies beside the header. Where the image is opened to be checked, the check reads it and tells what cannot be. */
-async function describe(file: BlockChild, image: ImageHeader, { forCheck }: OpenContext): Promise<Description> {
+async function describe(file: BlockChild, image: ImageHeader, { forCheck }: OpenContext): Promise<Omit<Description, "luks">> {
   if (forCheck) return { ...image, snapshots: [], snapshotTableLength: 0, bitmaps: [] };
   const { snapshots, length: snapshotTableLength } = await readSnapshots(file, image.header);
   return { ...image, snapshots, snapshotTableLength, bitmaps: await readBitmaps(file, image) };
@@ -96,24 +99,18 @@ function shownDisk({ snapshot: selector }: Qcow2Options, description: Descriptio
 
 /** What this version does not write to, each with its reason. */
 function refuseWriting(header: Header, context: OpenContext): void {
-  const refuse = (reason: string): never => {
-    throw new BlockError("UNSUPPORTED_FEATURE", `${context.fileName}: ${reason}`, { node: context.nodeName });
-  };
+  if (header.cryptMethod === LEGACY_AES)
+    throw new BlockError(
+      "UNSUPPORTED_FEATURE",
+      `${context.fileName}: images with the legacy encryption 'aes' can be opened read-only alone`,
+      { node: context.nodeName },
+    );
   if ((header.incompatible & CORRUPT) !== 0n)
     throw new BlockError(
       "CORRUPT_IMAGE",
       `${context.fileName}: the image is marked as corrupt and can be opened read-only alone; check -r all may repair it`,
       { node: context.nodeName },
     );
-  if (header.cryptMethod !== 0) refuse("encrypted images cannot be written");
-}
-
-function encrypted({ cryptMethod }: Header, context: OpenContext): BlockError | undefined {
-  if (cryptMethod === 0) return undefined;
-  const method = cryptMethod === 1 ? "AES" : "LUKS";
-  return new BlockError("UNSUPPORTED_FEATURE", `${context.fileName}: the image is encrypted with ${method}, which is not supported`, {
-    node: context.nodeName,
-  });
 }
 
 /** The data file, or why it is not there: without it the image can still tell of itself. */

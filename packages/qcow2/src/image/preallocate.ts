@@ -1,6 +1,7 @@
 /** Gives every cluster of a range its place in the file in advance. */
 
-import { alignDown, alignUp, MAX_ZEROS, zeros, type BlockChild, type Preallocation } from "@coblock/core";
+import { alignDown, alignUp, type Allocation, MAX_ZEROS, zeros, type BlockChild, type Preallocation } from "@coblock/core";
+import { writeGuestZeros } from "../encryption/guest-cipher.ts";
 import type { GuestAccess } from "./guest-access.ts";
 
 export interface PreallocatedRange {
@@ -27,8 +28,15 @@ export async function preallocate(guest: GuestAccess, data: BlockChild, { from, 
       else if (mode === "falloc") await data.resize(childOffset + length, { preallocation: "falloc", shrink: false });
       await lengthen(data, childOffset + length);
     });
+    if (allocation.transform !== undefined) await hideBytes(guest, allocation);
     at = allocation.offset + allocation.length;
   }
+}
+
+/** Zeros in the file are no zeros to a guest whose bytes are encrypted: the clusters say that they are, or hold what becomes zeros. */
+async function hideBytes(guest: GuestAccess, allocation: Allocation): Promise<void> {
+  const { offset, length } = allocation;
+  if (!(await guest.zeroInPlace(offset, length))) await writeGuestZeros(allocation, offset, length);
 }
 
 /** What is mapped must lie in the file, as far as its length tells. */

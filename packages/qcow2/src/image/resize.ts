@@ -35,7 +35,7 @@ export async function resizeImage(parts: ResizeParts, size: number, { preallocat
   assert(writable !== undefined, "an image that is resized was opened for writing");
   const entries = l1EntriesFor(geometry, size);
   if (entries > l1.entries) await growL1(parts, metadata, writable, entries);
-  const guest = new GuestAccess({ metadata, writable, lookup: parts.lookup, backing: parts.backing });
+  const guest = new GuestAccess({ metadata, writable, lookup: parts.lookup, backing: parts.backing, clear: parts.clear(metadata) });
   await dropVmState(parts, metadata, guest, size);
   await clearNewArea(parts, metadata, guest, size);
   const { rawDataFile } = parts.clear(metadata);

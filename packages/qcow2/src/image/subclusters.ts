@@ -37,7 +37,7 @@ export function subclusterBits(from: number, count: number): number {
 
 /** Joins subclusters of one kind, also beyond the cluster; those with space only while it lies in a row. */
 export function describeSubclusters(query: TableQuery): Mapping {
-  const { geometry, data, length, skip } = query;
+  const { geometry, data, length, skip, transform } = query;
   const { subclusterSize, clusterSize } = geometry;
   if (isCompressed(query.table.high(query.index * 2))) return describeCompressed(query);
   const first = subclustersAt(query, query.index);
@@ -51,7 +51,7 @@ export function describeSubclusters(query: TableQuery): Mapping {
   }
   const run = Math.min(covered, length);
   const childOffset = first.host + skip;
-  if (kind === "data") return { kind, length: run, child: data, childOffset, writable: first.copied };
+  if (kind === "data") return { kind, length: run, child: data, childOffset, writable: first.copied, transform };
   if (kind === "zero") return { kind, length: run, reserved: first.placed ? { child: data, childOffset } : undefined };
   return { kind, length: run };
 }

@@ -8,6 +8,7 @@ export type MetadataKind =
   | "refcount table"
   | "snapshot table"
   | "bitmap directory"
+  | "LUKS header"
   | "inactive L1 table"
   | "active L2 table"
   | "inactive L2 table"

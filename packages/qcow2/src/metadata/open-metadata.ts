@@ -14,7 +14,7 @@ import { offsetOf } from "../format/entries.ts";
 import type { Geometry } from "../format/geometry.ts";
 import { MAX_L1_BYTES } from "../format/limits.ts";
 import type { Header } from "../format/header.ts";
-import type { BitmapsExtension } from "../format/header-extensions.ts";
+import type { HeaderExtensions } from "../format/header-extensions.ts";
 import type { Snapshot } from "../format/snapshot-table.ts";
 import { behave, type Behaviour } from "./behaviour.ts";
 import type { CacheSizes } from "./cache-sizes.ts";
@@ -44,7 +44,7 @@ type MetadataContext = ImageFileContext &
 /** Where the header says that metadata lies. */
 interface MetadataPlaces {
   readonly header: Header;
-  readonly extensions: { readonly bitmaps?: BitmapsExtension };
+  readonly extensions: Pick<HeaderExtensions, "bitmaps" | "encryption">;
   readonly snapshots: readonly Snapshot[];
   readonly snapshotTableLength: number;
   readonly bitmaps: readonly unknown[];
@@ -129,6 +129,7 @@ function mapMetadata(
   map.place("snapshot table", header.snapshotsOffset, snapshotTableLength);
   if (extensions.bitmaps !== undefined && bitmaps.length > 0)
     map.place("bitmap directory", extensions.bitmaps.directoryOffset, extensions.bitmaps.directoryLength);
+  if (extensions.encryption !== undefined) map.place("LUKS header", extensions.encryption.offset, extensions.encryption.length);
   map.placeInactiveL1(inactiveL1Tables(snapshots));
   for (let index = 0; index < l1.entries; index++) {
     const offset = offsetOf(l1.table.high(index), l1.table.low(index));

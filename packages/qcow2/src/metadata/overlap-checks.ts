@@ -21,6 +21,9 @@ const KINDS: readonly (readonly [name: Name, kind: MetadataKind, from: OverlapTe
   ["inactiveL2", "inactive L2 table", "all"],
 ];
 
+/** Has no name in the options, as with QEMU: every template has it but `none`. */
+const KEYS: MetadataKind = "LUKS header";
+
 /** Throws INVALID_OPTION. */
 export function checkedKinds(option: BehaviourOptions["overlapCheck"]): ReadonlySet<MetadataKind> {
   const checks: Readonly<Record<string, unknown>> = { ...(typeof option === "object" ? option : { template: option }) };
@@ -34,5 +37,6 @@ export function checkedKinds(option: BehaviourOptions["overlapCheck"]): Readonly
     if (value !== undefined && typeof value !== "boolean")
       throw new BlockError("INVALID_OPTION", `overlapCheck.${name} is true or false, not ${inspect(value)}`);
   }
-  return new Set(KINDS.filter(([name, , from]) => others[name] ?? TEMPLATES.indexOf(from) <= level).map(([, kind]) => kind));
+  const chosen = KINDS.filter(([name, , from]) => others[name] ?? TEMPLATES.indexOf(from) <= level).map(([, kind]) => kind);
+  return new Set(level === TEMPLATES.indexOf("none") ? chosen : [...chosen, KEYS]);
 }
