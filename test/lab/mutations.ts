@@ -1,6 +1,7 @@
 /** Protections that can be taken out, one at a time: the lab must find what they prevent. */
 
 import { COROUTINE_MUTATIONS } from "./mutations/coroutines.ts";
+import { QCOW2_BITMAP_MUTATIONS } from "./mutations/qcow2-bitmaps.ts";
 import { QCOW2_CLEANER_MUTATIONS } from "./mutations/qcow2-cleaner.ts";
 import { JOB_MUTATIONS } from "./mutations/jobs.ts";
 import { QCOW2_MUTATIONS } from "./mutations/qcow2.ts";
@@ -33,6 +34,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...QED_MUTATIONS,
   ...QCOW2_MUTATIONS,
   ...QCOW2_SNAPSHOT_MUTATIONS,
+  ...QCOW2_BITMAP_MUTATIONS,
   ...QCOW2_CLEANER_MUTATIONS,
   ...JOB_MUTATIONS,
 ];

@@ -3,6 +3,7 @@
 import { expectNoFailure, expectPowerCutsHarmless, type Scenario } from "@coblock/testing";
 import { describe, expect, test } from "vitest";
 import { runMutated } from "./mutated.ts";
+import { QCOW2_BITMAP_MUTATIONS } from "./mutations/qcow2-bitmaps.ts";
 import { QCOW2_SNAPSHOT_MUTATIONS } from "./mutations/qcow2-snapshots.ts";
 import { QCOW2_CLEANER_MUTATIONS } from "./mutations/qcow2-cleaner.ts";
 import { QCOW2_MUTATIONS } from "./mutations/qcow2.ts";
@@ -49,6 +50,7 @@ const CUT_SEEDS: Readonly<Record<string, number>> = {
   "qcow2-snapshot-in-place": 1,
   "qcow2-snapshot-storm": 0,
   "qcow2-cleaner-storm": 0,
+  "qcow2-bitmap-life": 0,
 };
 
 /** Disks that are built at each moment. The command tries more. */
@@ -96,7 +98,7 @@ describe("power cuts", () => {
 });
 
 describe("a protection that is taken out is missed", () => {
-  for (const mutation of [...QCOW2_MUTATIONS, ...QCOW2_SNAPSHOT_MUTATIONS, ...QCOW2_CLEANER_MUTATIONS]) {
+  for (const mutation of [...QCOW2_MUTATIONS, ...QCOW2_SNAPSHOT_MUTATIONS, ...QCOW2_BITMAP_MUTATIONS, ...QCOW2_CLEANER_MUTATIONS]) {
     test(`${mutation.name}: ${mutation.about}`, async () => {
       const { status, output } = await runMutated(mutation);
       expect(output).toMatch(mutation.found);

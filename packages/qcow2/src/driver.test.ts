@@ -20,6 +20,6 @@ it("refuses options that it does not have, by name", async () => {
   using folder = new TemporaryDirectory();
   const file = qemuCreate(folder.file("image"), "1M");
   await using graph = hostGraph();
-  const options = { driver: "qcow2", file, lazyRefcounts: true } as const;
-  await expect(graph.open(options)).rejects.toThrow("has no option 'lazyRefcounts'");
+  const options = { driver: "qcow2", file, prefetch: true } as const;
+  await expect(graph.open(options)).rejects.toThrow("has no option 'prefetch'");
 });

@@ -1,6 +1,7 @@
 /** All scenarios of qcow2. */
 
 import type { Scenario } from "@coblock/testing";
+import { QCOW2_BITMAP_SCENARIOS } from "./qcow2-bitmaps.ts";
 import { QCOW2_CLEANER } from "./qcow2-cleaner.ts";
 import { qcow2NewTables, qcow2Reserved, qcow2SlowData } from "./qcow2-order.ts";
 import {
@@ -76,5 +77,6 @@ export const QCOW2_SCENARIOS: readonly Scenario[] = [
   qcow2EachEnospc,
   qcow2EachShort,
   ...QCOW2_SNAPSHOT_SCENARIOS,
+  ...QCOW2_BITMAP_SCENARIOS,
   ...QCOW2_CLEANER,
 ];

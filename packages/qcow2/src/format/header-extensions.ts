@@ -9,19 +9,20 @@ import { readNumber64, viewOf, writeNumber64 } from "./words.ts";
 const END = 0;
 const BACKING_FORMAT = 0xe2792aca;
 const FEATURE_NAME_TABLE = 0x6803f857;
-const BITMAPS = 0x23852875;
+/** The type of the bitmaps extension. */
+export const BITMAPS_EXTENSION = 0x23852875;
 const ENCRYPTION = 0x0537be77;
 const DATA_FILE = 0x44415441;
 const LABELS: ReadonlyMap<number, string> = new Map([
   [BACKING_FORMAT, "backing format"],
   [FEATURE_NAME_TABLE, "feature name table"],
-  [BITMAPS, "bitmaps"],
+  [BITMAPS_EXTENSION, "bitmaps"],
   [ENCRYPTION, "encryption"],
   [DATA_FILE, "data file"],
 ]);
 
 /** What the extension says, not yet validated against limits. */
-interface BitmapsExtension {
+export interface BitmapsExtension {
   readonly count: number;
   readonly directoryLength: number;
   readonly directoryOffset: number;
@@ -86,7 +87,7 @@ function decodeKnown(type: number, data: Uint8Array, offset: number): HeaderExte
       return { backingFormat: new TextDecoder().decode(data) };
     case DATA_FILE:
       return { dataFile: new TextDecoder().decode(data) };
-    case BITMAPS:
+    case BITMAPS_EXTENSION:
       if (data.length !== 24) throw wrongLength("bitmaps", data, offset);
       if (view.getUint32(4) !== 0)
         throw new BlockError("CORRUPT_IMAGE", `the reserved field of the bitmaps header extension at offset ${hex(offset)} is not zero`, {
@@ -153,6 +154,15 @@ export function withBackingFormat(records: readonly ExtensionRecord[], format: s
   );
   const others = records.filter(({ type }) => type !== BACKING_FORMAT);
   return [...others.slice(0, at), ...changed, ...others.slice(at)];
+}
+
+/** The data of the bitmaps extension. */
+export function encodeBitmapsData({ count, directoryLength, directoryOffset }: BitmapsExtension): Uint8Array {
+  const bytes = new Uint8Array(24);
+  viewOf(bytes).setUint32(0, count);
+  writeNumber64(viewOf(bytes), 8, directoryLength);
+  writeNumber64(viewOf(bytes), 16, directoryOffset);
+  return bytes;
 }
 
 /** Whether an image reads the same without the record. */

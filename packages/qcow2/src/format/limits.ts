@@ -14,6 +14,11 @@ export const MAX_BITMAPS = 65_535;
 export const MAX_BITMAP_DIRECTORY_BYTES: number = 1024 * 65_535;
 /** Entries of one bitmap's table. */
 export const MAX_BITMAP_TABLE_ENTRIES = 0x800_0000;
+/** Bits of one bitmap, as bytes. */
+export const MAX_BITMAP_DATA_BYTES: number = 512 * MIB;
+/** Bytes of the disk that a bit of a bitmap stands for. */
+export const MIN_GRANULARITY = 512;
+export const MAX_GRANULARITY: number = 2 ** 31;
 /** Also of a bitmap's name. */
 export const MAX_NAME_BYTES = 1023;
 export const MAX_BACKING_FORMAT_BYTES = 15;

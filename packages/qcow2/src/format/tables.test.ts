@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { decodeBitmapDirectory } from "./bitmap-directory.ts";
 import { clusterOf, clustersFor, geometryOf, l1EntriesFor, l1IndexOf, l2IndexOf } from "./geometry.ts";
 import { decodeSnapshotTable, encodeSnapshotTable } from "./snapshot-table.ts";
 
@@ -109,43 +108,5 @@ describe("the snapshot table", () => {
     const bytes = Buffer.alloc(4096);
     bytes.writeUInt32BE(1025, 36);
     expect(() => decodeSnapshotTable(bytes, 1, 0x7_0000)).toThrow("snapshot 0 at offset 0x70000 has 1025 bytes of extra data");
-  });
-});
-
-describe("the bitmap directory", () => {
-  const entry = (change: (bytes: Buffer) => void = () => {}, name = "bitmap"): Buffer => {
-    const bytes = Buffer.alloc(Math.ceil((24 + name.length) / 8) * 8);
-    bytes.writeBigUInt64BE(0x6_0000n, 0);
-    bytes.writeUInt32BE(1, 8);
-    bytes.writeUInt32BE(2, 12);
-    bytes[16] = 1;
-    bytes[17] = 16;
-    bytes.writeUInt16BE(name.length, 18);
-    bytes.write(name, 24);
-    change(bytes);
-    return bytes;
-  };
-
-  it("gives names, flags and places", () => {
-    const second = entry((bytes) => bytes.writeUInt32BE(1, 12), "b2");
-    const bitmaps = decodeBitmapDirectory(Buffer.concat([entry(), second]), 2, 0);
-    expect(bitmaps[0]).toEqual({ name: "bitmap", flags: 2, granularity: 65_536, tableOffset: 0x6_0000, tableEntries: 1, flagsAt: 12 });
-    expect(bitmaps[1]).toMatchObject({ name: "b2", flags: 1, flagsAt: entry().length + 12 });
-  });
-
-  const broken: [what: string, bytes: Buffer, count: number, message: string][] = [
-    ["that is cut", entry().subarray(0, 24), 1, "runs out"],
-    ["with fewer entries than counted", entry(), 2, "bitmap 1 at offset 0x20 runs out"],
-    ["with more bytes than entries", Buffer.concat([entry(), Buffer.alloc(8)]), 1, "its 1 entries take 32"],
-    ["with unknown flags", entry((bytes) => bytes.writeUInt32BE(8, 12)), 1, "unknown flags"],
-    ["with an unknown type", entry((bytes) => bytes.writeUInt8(2, 16)), 1, "unknown type 2"],
-    ["with extra data", Buffer.concat([entry((bytes) => bytes.writeUInt32BE(8, 20)), Buffer.alloc(8)]), 1, "8 bytes of unknown extra data"],
-    ["with a tiny granularity", entry((bytes) => bytes.writeUInt8(8, 17)), 1, "2^8"],
-    ["with a granularity past 2^31", entry((bytes) => bytes.writeUInt8(32, 17)), 1, "2^32"],
-    ["with no table", entry((bytes) => bytes.writeUInt32BE(0, 8)), 1, "0 entries"],
-    ["with no name", entry((bytes) => bytes.writeUInt32BE(0x0110_0000, 16)).subarray(0, 24), 1, "name of 0 bytes"],
-  ];
-  it.each(broken)("refuses one %s", (_what, bytes, count, message) => {
-    expect(() => decodeBitmapDirectory(bytes, count, 0)).toThrow(message);
   });
 });

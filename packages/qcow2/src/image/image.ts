@@ -23,7 +23,7 @@ import type {
 } from "@coblock/core";
 import { assert, BlockError } from "@coblock/core";
 import { SECTOR_LENGTH } from "@coblock/crypto";
-import { RAW_EXTERNAL_DATA } from "../format/features.ts";
+import { KNOWN_AUTOCLEAR, RAW_EXTERNAL_DATA } from "../format/features.ts";
 import type { Geometry } from "../format/geometry.ts";
 import { checkImage } from "../maintenance/check.ts";
 import { behave, type Behaviour, behaviourOf } from "../metadata/behaviour.ts";
@@ -38,8 +38,9 @@ import type { Description } from "./description.ts";
 import { describeImage } from "./info.ts";
 import { lookup, type LookupParts } from "./lookup.ts";
 import { inactiveL2Clusters } from "../snapshots/inactive-tables.ts";
-import { Qcow2Snapshots, type SnapshotOwner } from "../snapshots/snapshots.ts";
-import { prepareWrite } from "./prepare-write.ts";
+import { Qcow2Snapshots } from "../snapshots/snapshots.ts";
+import type { ImageOwner } from "./image-owner.ts";
+import { PersistentBitmaps } from "../bitmaps/persistent-bitmaps.ts";
 import { resizeImage } from "./resize.ts";
 
 export interface Qcow2ImageParts {
@@ -55,6 +56,8 @@ export interface Qcow2ImageParts {
   readonly unreadable: BlockError | undefined;
   /** The image is encrypted. */
   readonly transform: Transform | undefined;
+  /** The disk is what it was when a snapshot was made. */
+  readonly showsSnapshot: boolean;
   /** With which it was opened. */
   readonly options: CacheOptions & BehaviourOptions;
 }
@@ -67,11 +70,14 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   backing: BlockChild | undefined;
   readonly storage: readonly BlockChild[];
   readonly snapshots: Qcow2Snapshots;
+  /** Absent where the disk is that of a snapshot, of which bitmaps say nothing. */
+  readonly bitmaps?: PersistentBitmaps;
   readonly compressionUnit?: number;
   readonly encode?: (unit: Uint8Array) => Promise<Uint8Array | undefined>;
   readonly #parts: Qcow2ImageParts;
   readonly #lookup: LookupParts;
   readonly #caches: CacheControl;
+  readonly #bitmaps: PersistentBitmaps;
   #description: Description;
   #size: number;
   #options: CacheOptions & BehaviourOptions;
@@ -83,7 +89,10 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     this.#description = description;
     this.#size = parts.size;
     this.#options = parts.options;
-    this.snapshots = new Qcow2Snapshots(this.#snapshotOwner());
+    const owner = this.#owner();
+    this.snapshots = new Qcow2Snapshots(owner);
+    this.#bitmaps = new PersistentBitmaps(owner);
+    if (!parts.showsSnapshot) this.bitmaps = this.#bitmaps;
     this.#lookup = { geometry, data, codec, unreadable, transform };
     this.clusterSize = geometry.clusterSize;
     this.subclusterSize = geometry.subclusterSize;
@@ -110,8 +119,10 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     return lookup(metadata, this.#lookup, offset, length, intent);
   }
 
-  prepareWrite(metadata: Metadata): Promise<void> {
-    return prepareWrite(metadata, this.#description);
+  /** Autoclear features that are unknown go, since nobody keeps up what they promise. */
+  async prepareWrite(metadata: Metadata): Promise<void> {
+    await metadata.file.clearAutoclear(metadata.file.autoclear & ~KNOWN_AUTOCLEAR);
+    await this.#bitmaps.markFollowing(metadata);
   }
 
   allocate(metadata: Metadata, request: AllocationRequest): Promise<Allocation<Ticket> | Wait> {
@@ -148,6 +159,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   }
 
   async resize(size: number, options: ResizeOptions): Promise<void> {
+    await this.#bitmaps.markAll();
     this.#size = await resizeImage(
       {
         ...this.#parts,
@@ -230,7 +242,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
       throw new BlockError("NOT_ALLOWED", `${fileName}: to be repaired, an image is opened to be checked (forCheck)`, { node: nodeName });
   }
 
-  #snapshotOwner(): SnapshotOwner {
+  #owner(): ImageOwner {
     const { state, geometry, context } = this.#parts;
     const description = (): Description => this.#description;
     const size = (): number => this.#size;

@@ -47,6 +47,7 @@ export async function openImage(options: Qcow2Options, context: OpenContext): Pr
     size,
     unreadable: data instanceof BlockError ? data : locked,
     transform,
+    showsSnapshot: options.snapshot !== undefined,
     options,
   });
 }

@@ -51,7 +51,8 @@ export async function readBitmaps(file: BlockChild, { header, extensions }: Imag
   if (extensions.bitmaps === undefined || (header.autoclear & BITMAPS) === 0n) return [];
   const { count, directoryOffset, directoryLength } = extensions.bitmaps;
   try {
-    return decodeBitmapDirectory(await readUpTo(file, directoryOffset, directoryLength), count, directoryOffset);
+    const bytes = await readUpTo(file, directoryOffset, directoryLength);
+    return decodeBitmapDirectory(bytes, { count, offset: directoryOffset, clusterSize: 2 ** header.clusterBits });
   } catch (error) {
     throw inFile(file, error);
   }

@@ -1,18 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { type BlockNode, type BlockGraph, type CreateValue } from "@coblock/core";
 import { describe, expect, it } from "vitest";
-import {
-  contentOf,
-  expectClean,
-  hostGraph,
-  patch,
-  qemuContent,
-  qemuCreate,
-  qemuImg,
-  qemuIo,
-  Seeded,
-  TemporaryDirectory,
-} from "../test/images.ts";
+import { contentOf, expectClean, hostGraph, patch, qemuContent, qemuCreate, qemuImg, Seeded, TemporaryDirectory } from "../test/images.ts";
 
 interface Shape {
   readonly name: string;
@@ -245,21 +234,5 @@ describe("before the first change", () => {
       await disk.write(0, new Uint8Array(10));
     }
     expect(readFileSync(file).readBigUInt64BE(88)).toBe(0n);
-  });
-
-  it("marks persistent bitmaps as in use, for they miss the change", async () => {
-    using folder = new TemporaryDirectory();
-    const file = qemuCreate(folder.file("image"), "1M");
-    qemuImg("bitmap", "--add", file, "nightly");
-    qemuIo(file, "write 0 64k");
-    await using graph = hostGraph();
-    {
-      await using disk = await graph.open(file);
-      await disk.write(2 ** 17, Buffer.alloc(65_536, 3));
-    }
-    expectClean(file);
-    expect(JSON.parse(qemuImg("info", "--output=json", file))).toMatchObject({
-      "format-specific": { data: { bitmaps: [{ name: "nightly", flags: ["in-use", "auto"] }] } },
-    });
   });
 });

@@ -9,7 +9,7 @@ import { readBitmaps, readHeader } from "../image/read-header.ts";
 import { behaviourOf } from "../metadata/behaviour.ts";
 import { cacheSizesOf } from "../metadata/cache-sizes.ts";
 import { openMetadata } from "../metadata/open-metadata.ts";
-import { NewTables } from "../snapshots/new-tables.ts";
+import { NewTables } from "../metadata/new-tables.ts";
 import type { CheckLog } from "./check-log.ts";
 
 export interface FoundSnapshots {

@@ -118,9 +118,15 @@ export class ImageFile {
     return this.#switchOrFail(HEADER_AT.size, encodeDiskSwitch(disk));
   }
 
-  async setSize(size: number): Promise<void> {
-    await this.child.write(HEADER_AT.size, bytesOf64(size));
-    await this.child.flush();
+  /** Changes the header by steps of which each is on disk before the next; `autoclear` is what it says afterwards. */
+  async changeHeader(steps: readonly { readonly at: number; readonly bytes: Uint8Array }[], autoclear: bigint): Promise<void> {
+    for (const { at, bytes } of steps) await this.#switchOrFail(at, bytes);
+    this.#autoclear = autoclear;
+  }
+
+  /** Makes the disk larger, by the size alone. */
+  setSize(size: number): Promise<void> {
+    return this.#switchOrFail(HEADER_AT.size, bytesOf64(size));
   }
 
   /** Clears autoclear features; they are on disk before anything is changed that they speak of. */

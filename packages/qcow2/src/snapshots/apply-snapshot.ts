@@ -4,12 +4,12 @@ import { BlockError } from "@coblock/core";
 import { clustersFor, l1EntriesFor } from "../format/geometry.ts";
 import type { Snapshot } from "../format/snapshot-table.ts";
 import { L1Table } from "../metadata/l1-table.ts";
-import { NewTables } from "./new-tables.ts";
+import { NewTables } from "../metadata/new-tables.ts";
 import { checkSnapshotL1, readSnapshotL1, sizeOf } from "./snapshot-l1.ts";
 import type { SnapshotChange } from "./snapshots.ts";
 import { TableTree } from "./table-tree.ts";
 import { clearCopied, dropTree, TreeReferences } from "./tree-references.ts";
-import { orUndo } from "./undo.ts";
+import { orUndo } from "../metadata/undo.ts";
 
 /**
  * The refcounts rise, then one write of the header switches size and L1 table, then the old tree is given up: a crash leaves the old disk

@@ -3,12 +3,13 @@
 import { BlockError } from "@coblock/core";
 import { MAX_SNAPSHOT_NAME_BYTES, MAX_SNAPSHOTS } from "../format/limits.ts";
 import type { Snapshot } from "../format/snapshot-table.ts";
-import { NewTables } from "./new-tables.ts";
+import type { ImageOwner } from "../image/image-owner.ts";
+import { NewTables } from "../metadata/new-tables.ts";
 import { switchList, writeList } from "./snapshot-list.ts";
-import type { SnapshotChange, SnapshotOwner } from "./snapshots.ts";
+import type { SnapshotChange } from "./snapshots.ts";
 import { TableTree } from "./table-tree.ts";
 import { clearCopied, restoreCopied, TreeReferences } from "./tree-references.ts";
-import { orUndo } from "./undo.ts";
+import { orUndo } from "../metadata/undo.ts";
 
 /**
  * First COPIED goes from the active tables, then the refcounts rise, then the header points to the new list: at no moment does the flag
@@ -46,7 +47,7 @@ export async function createSnapshot(change: SnapshotChange, name: string): Prom
   return snapshot;
 }
 
-function nameSnapshot({ description, context, size }: SnapshotOwner, name: string): Omit<Snapshot, "l1Offset" | "l1Entries"> {
+function nameSnapshot({ description, context, size }: ImageOwner, name: string): Omit<Snapshot, "l1Offset" | "l1Entries"> {
   const fail = (reason: string): never => {
     throw new BlockError("INVALID_OPTION", `${context.fileName}: ${reason}`, { node: context.nodeName });
   };

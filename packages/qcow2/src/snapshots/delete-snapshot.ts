@@ -2,13 +2,13 @@
 
 import { clustersFor } from "../format/geometry.ts";
 import type { Snapshot } from "../format/snapshot-table.ts";
-import { NewTables } from "./new-tables.ts";
+import { NewTables } from "../metadata/new-tables.ts";
 import { checkSnapshotL1, readSnapshotL1 } from "./snapshot-l1.ts";
 import { switchList, writeList } from "./snapshot-list.ts";
 import type { SnapshotChange } from "./snapshots.ts";
 import { TableTree } from "./table-tree.ts";
 import { dropTree, restoreCopied } from "./tree-references.ts";
-import { orUndo } from "./undo.ts";
+import { orUndo } from "../metadata/undo.ts";
 
 /**
  * The header points to the new list before any refcount falls, and COPIED comes back when they have fallen: a crash leaves leaks, or

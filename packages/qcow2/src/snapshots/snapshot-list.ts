@@ -5,8 +5,8 @@ import { clustersFor } from "../format/geometry.ts";
 import { MAX_SNAPSHOT_TABLE_BYTES } from "../format/limits.ts";
 import { encodeSnapshotTable, type Snapshot } from "../format/snapshot-table.ts";
 import { inactiveL1Tables } from "../metadata/open-metadata.ts";
+import type { NewTables } from "../metadata/new-tables.ts";
 import { addTables, inactiveL2Clusters } from "./inactive-tables.ts";
-import type { NewTables } from "./new-tables.ts";
 import type { SnapshotChange } from "./snapshots.ts";
 
 /** A table that is written, and that the header does not know of. */

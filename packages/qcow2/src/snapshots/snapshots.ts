@@ -4,45 +4,31 @@ import {
   assert,
   BlockError,
   findSnapshot,
-  type Guarded,
   type ImageSnapshots,
   type OpenContext,
   type SnapshotInfo,
   type SnapshotSelector,
 } from "@coblock/core";
-import type { Geometry } from "../format/geometry.ts";
 import type { Snapshot } from "../format/snapshot-table.ts";
-import type { Description } from "../image/description.ts";
+import type { ImageOwner } from "../image/image-owner.ts";
 import { describeSnapshot } from "../image/info.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
 import { applySnapshot } from "./apply-snapshot.ts";
 import { createSnapshot } from "./create-snapshot.ts";
 import { deleteSnapshot } from "./delete-snapshot.ts";
 
-/** The image, as its snapshots see it. */
-export interface SnapshotOwner {
-  readonly state: Guarded<Metadata>;
-  readonly geometry: Geometry;
-  readonly context: OpenContext;
-  readonly description: Description;
-  /** Virtual size, bytes. */
-  readonly size: number;
-  /** On disk it is so already. */
-  changed(description: Description, size: number): void;
-}
-
 /** What a change of the snapshots works on. */
 export interface SnapshotChange {
-  readonly owner: SnapshotOwner;
+  readonly owner: ImageOwner;
   readonly metadata: Metadata;
   readonly writable: WritableMetadata;
 }
 
 /** Reached through `BlockNode.snapshots`. */
 export class Qcow2Snapshots implements ImageSnapshots {
-  readonly #owner: SnapshotOwner;
+  readonly #owner: ImageOwner;
 
-  constructor(owner: SnapshotOwner) {
+  constructor(owner: ImageOwner) {
     this.#owner = owner;
   }
 
@@ -84,7 +70,7 @@ export class Qcow2Snapshots implements ImageSnapshots {
 
 /** Throws NOT_FOUND. */
 export function selectedSnapshot(
-  { description, context }: Pick<SnapshotOwner, "description"> & { readonly context: Pick<OpenContext, "fileName" | "nodeName"> },
+  { description, context }: Pick<ImageOwner, "description"> & { readonly context: Pick<OpenContext, "fileName" | "nodeName"> },
   selector: SnapshotSelector,
 ): Snapshot {
   const found = findSnapshot(description.snapshots, selector);

@@ -1,7 +1,7 @@
 /** Images for tests: graphs to open them with, the tools to compare with, and numbers from a seed. */
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BlockGraph, type BlockNode, fileDriver, memoryDriver, rawDriver } from "@coblock/core";
@@ -48,6 +48,26 @@ export function qemuIo(file: string, ...commands: string[]): void {
 export function qemuCreate(file: string, size: number | string, options = ""): string {
   qemuImg("create", "-q", "-f", "qcow2", ...(options === "" ? [] : ["-o", options]), file, String(size));
   return file;
+}
+
+/** What changed by a bitmap of the image, as QEMU serves it to whoever makes backups: a copy, for the server ends when it likes to. */
+export function qemuDirty(file: string, bitmap: string): { readonly offset: number; readonly length: number }[] {
+  const served = join(mkdtempSync(`${file}.served-`), "image");
+  const socket = `${served}.socket`;
+  copyFileSync(file, served);
+  execFileSync("qemu-nbd", ["--fork", "-r", "-f", "qcow2", "-B", bitmap, `--socket=${socket}`, served], { stdio: "ignore" });
+  const options = `driver=nbd,server.type=unix,server.path=${socket},x-dirty-bitmap=qemu:dirty-bitmap:${bitmap}`;
+  const runs = JSON.parse(qemuImg("map", "--output=json", "--image-opts", options)) as { start: number; length: number; data: boolean }[];
+  rmSync(served);
+  return runs.flatMap(({ start, length, data }) => (data ? [] : [{ offset: start, length }]));
+}
+
+/** The bitmaps that `qemu-img info` lists. */
+export function qemuBitmaps(file: string): { readonly name: string; readonly flags: readonly string[]; readonly granularity: number }[] {
+  const info = JSON.parse(qemuImg("info", "--output=json", "-U", file)) as {
+    "format-specific": { data: { bitmaps?: { name: string; flags: string[]; granularity: number }[] } };
+  };
+  return info["format-specific"].data.bitmaps ?? [];
 }
 
 /** Throws unless `qemu-img check` finds neither errors nor leaks. */

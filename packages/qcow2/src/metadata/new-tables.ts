@@ -1,8 +1,8 @@
 /** Tables that go to new space before the header points to them; until then they can be given back. */
 
 import { clustersFor } from "../format/geometry.ts";
-import type { ClusterRun } from "../metadata/free-runs.ts";
-import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
+import type { ClusterRun } from "./free-runs.ts";
+import type { Metadata, WritableMetadata } from "./metadata.ts";
 
 export class NewTables {
   readonly #metadata: Metadata;
