@@ -9,6 +9,11 @@ const PACKAGES = {
   "qemu-img": "qemu-utils",
   "qemu-io": "qemu-utils",
   "qemu-nbd": "qemu-utils",
+  nbdcopy: "libnbd-bin",
+  nbdinfo: "libnbd-bin",
+  nbdsh: "python3-libnbd",
+  nbdkit: "nbdkit",
+  fio: "fio",
   mke2fs: "e2fsprogs",
   debugfs: "e2fsprogs",
 };

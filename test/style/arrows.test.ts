@@ -7,7 +7,8 @@ import { CODE, isTest, PRODUCT, type SourceFile } from "./source-tree.ts";
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   core: [],
   crypto: ["core"],
-  cli: ["core", "qcow2", "qed"],
+  cli: ["core", "nbd", "qcow2", "qed"],
+  nbd: ["core"],
 };
 const FORMAT: readonly string[] = ["core", "crypto"];
 

@@ -29,6 +29,8 @@ export type DriverKind = "protocol" | "format" | "filter";
 export interface DriverEntry {
   readonly name: string;
   readonly kind: DriverKind;
+  /** Protocols: prefixes of file names (`nbd+unix:…`) that it opens beside its own name. */
+  readonly schemes?: readonly string[];
   /** Whether the file is of this format, from its first bytes (at most 2,048): 0 = not mine … 100 = certain. */
   probe?(head: Uint8Array, fileName: string): number;
   load(): Promise<BlockDriver>;

@@ -75,15 +75,14 @@ async function makeFile(graph: GraphParts, factory: NodeFactory, options: Create
   }
   const parsed = parseFileName(name);
   const protocol = parsed.kind === "path" ? (parsed.protocol ?? "file") : "json";
-  const entry = graph.drivers.find(protocol);
-  const driver = entry?.kind === "protocol" ? await entry.load() : undefined;
+  const driver = await graph.drivers.protocol(protocol)?.load();
   if (parsed.kind !== "path" || driver?.create === undefined)
     throw new BlockError("INVALID_OPTION", `'${name}' is no place to create an image`);
   await driver.create(
     { filename: parsed.path, size, values: {} },
     { ...servicesOf(graph), createFile: () => Promise.reject(new BlockError("INVALID_OPTION", "a protocol makes its own file")) },
   );
-  return factory.open({ driver: protocol, filename: parsed.path } as DescribedNode, CREATION);
+  return factory.open({ driver: driver.name, filename: parsed.path } as DescribedNode, CREATION);
 }
 
 function servicesOf({ clock, offload, entropy, secrets }: GraphParts): Omit<CreateContext, "createFile" | "signal"> {

@@ -30,3 +30,8 @@ test("the surest format wins; protocols and filters are not asked, 0 is no answe
     "Could not determine the format of 'x'",
   );
 });
+
+test("a protocol is found by its name and by its other prefixes; what is no protocol by none", () => {
+  const table = new DriverTable([{ ...entry("nbd", "protocol"), schemes: ["nbds"] }, entry("qed", "format")]);
+  expect(["nbd", "nbds", "qed", "file"].map((scheme) => table.protocol(scheme)?.name)).toEqual(["nbd", "nbd", undefined, undefined]);
+});

@@ -16,8 +16,12 @@ export class DriverTable {
     }
   }
 
-  find(name: string): DriverEntry | undefined {
-    return this.#entries.get(name);
+  /** The driver that opens file names with this prefix. */
+  protocol(scheme: string): DriverEntry | undefined {
+    const named = this.#entries.get(scheme);
+    if (named?.kind === "protocol") return named;
+    for (const entry of this.#entries.values()) if (entry.schemes?.includes(scheme) === true) return entry;
+    return undefined;
   }
 
   /** Throws INVALID_OPTION for a name that the graph was not given. */

@@ -125,7 +125,7 @@ export class ImageContext implements OpenContext {
   #resolveNamed(role: ChildRole, filename: string): string {
     const parsed = filename.startsWith("json:") ? undefined : parseFileName(filename);
     const protocol = parsed?.kind === "path" ? (parsed.protocol ?? "file") : undefined;
-    if (protocol === undefined || this.#parts.graph.drivers.find(protocol)?.kind !== "protocol" || filename.includes("\0")) {
+    if (protocol === undefined || this.#parts.graph.drivers.protocol(protocol) === undefined || filename.includes("\0")) {
       const message = `'${this.fileName}' names '${filename}' as its ${role} file, which is no plain path or URL of a known protocol`;
       throw new BlockError("NOT_ALLOWED", message, { node: this.nodeName });
     }

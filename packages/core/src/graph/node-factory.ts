@@ -78,11 +78,11 @@ export class NodeFactory {
       return this.#openDescribed(parsed.options as unknown as DescribedNode, place, false);
     }
     const protocol = parsed.protocol ?? "file";
-    if (this.#graph.drivers.find(protocol)?.kind !== "protocol")
-      throw new BlockError("INVALID_OPTION", `Could not open '${name}': Unknown protocol '${protocol}'`);
-    const described = { driver: protocol, filename: parsed.path } as DescribedNode;
+    const entry = this.#graph.drivers.protocol(protocol);
+    if (entry === undefined) throw new BlockError("INVALID_OPTION", `Could not open '${name}': Unknown protocol '${protocol}'`);
+    const described = { driver: entry.name, filename: parsed.path } as DescribedNode;
     const named = choice.nodeName === undefined ? {} : { nodeName: choice.nodeName };
-    if (place.level === "protocol" || choice.driver === protocol) return this.#openDescribed({ ...described, ...named }, place, false);
+    if (place.level === "protocol" || choice.driver === entry.name) return this.#openDescribed({ ...described, ...named }, place, false);
     const format = choice.driver ?? (await this.#probe(described, place));
     const driver = await this.#graph.drivers.load(format);
     const takesBacking = driver.optionNames.includes("backing");

@@ -1,0 +1,145 @@
+/** Which export of which server is meant: URIs and options turned into one description. */
+
+import { BlockError } from "@coblock/core";
+import { join } from "node:path";
+import type { NbdOptions, TlsFolder } from "../entry.ts";
+import type { TlsCredentials } from "../transport/tls.ts";
+import { loadCertificates, loadPreSharedKeys } from "../transport/tls-folder.ts";
+import type { DialAddress } from "../transport/dial.ts";
+
+/** Where to connect, and what to ask for there. */
+export interface NbdTarget {
+  readonly address: DialAddress;
+  readonly exportName: string;
+  readonly tls: { readonly credentials: TlsCredentials; readonly hostName: string | undefined } | undefined;
+}
+
+/** What a name or options say before credentials are read. */
+interface Words {
+  readonly address: DialAddress;
+  readonly exportName: string;
+  readonly secure: boolean;
+  readonly folder: TlsFolder | TlsCredentials | undefined;
+  readonly hostName: string | undefined;
+  readonly verifyPeer: boolean;
+}
+
+const DEFAULT_PORT = 10_809;
+const URI_PARAMETERS = ["socket", "tls-certificates", "tls-psk-file", "tls-username", "tls-hostname", "tls-verify-peer"];
+
+/** Throws INVALID_OPTION for what names no server, and for credentials that cannot be read. */
+export async function resolveTarget(options: NbdOptions): Promise<NbdTarget> {
+  const words = options.filename === undefined ? fromOptions(options) : fromFileName(options.filename, options);
+  const { address, exportName } = words;
+  if (!words.secure && words.folder === undefined) return { address, exportName, tls: undefined };
+  const credentials = await credentialsOf(words);
+  const hostName = words.hostName ?? ("path" in address ? undefined : address.host);
+  if (credentials.kind === "certificates" && words.verifyPeer && hostName === undefined)
+    throw refused("the name in the server's certificate is needed on a Unix socket (tls-hostname)");
+  return { address, exportName, tls: { credentials, hostName: words.verifyPeer ? hostName : undefined } };
+}
+
+async function credentialsOf({ folder }: Words): Promise<TlsCredentials> {
+  if (folder === undefined) throw refused("TLS needs credentials (tls-creds, or tls-certificates in the URI)");
+  if ("kind" in folder) return folder;
+  if (typeof folder !== "object" || typeof folder.dir !== "string") throw refused("option 'tls-creds' has no folder in 'dir'");
+  if (folder.username === undefined) return loadCertificates(folder.dir, "client");
+  return loadPreSharedKeys(join(folder.dir, "keys.psk"), folder.username);
+}
+
+function fromOptions(options: NbdOptions): Words {
+  const { server, path, host, port } = options;
+  const places = [server, path, host].filter((place) => place !== undefined);
+  if (places.length !== 1) throw refused("one of 'server', 'path', 'host' and 'filename' must tell the server");
+  return {
+    address: server === undefined ? addressOf({ path, host, port }) : addressOf(serverWords(server)),
+    exportName: options.export ?? "",
+    secure: options.tlsCreds !== undefined,
+    folder: options.tlsCreds,
+    hostName: options.tlsHostname,
+    verifyPeer: true,
+  };
+}
+
+function serverWords(server: NonNullable<NbdOptions["server"]>): AddressWords {
+  if (server.type === "unix") return { path: server.path };
+  if (server.type === "inet") return { host: server.host, port: server.port };
+  throw refused(`server type '${String((server as { type: unknown }).type)}' is none of 'inet' and 'unix'`);
+}
+
+interface AddressWords {
+  readonly path?: string | undefined;
+  readonly host?: string | undefined;
+  readonly port?: number | string | undefined;
+}
+
+function addressOf({ path, host, port = DEFAULT_PORT }: AddressWords): DialAddress {
+  if (typeof path === "string" && path !== "") return { path };
+  if (typeof host !== "string" || host === "") throw refused("the server's host or socket path is missing");
+  const number = typeof port === "string" && /^\d+$/.test(port) ? Number(port) : port;
+  if (typeof number !== "number" || !Number.isInteger(number) || number < 1 || number > 65_535) throw refused(`'${port}' is no port`);
+  return { host, port: number };
+}
+
+function fromFileName(name: string, options: NbdOptions): Words {
+  for (const [option, value] of Object.entries({
+    server: options.server,
+    path: options.path,
+    host: options.host,
+    port: options.port,
+    export: options.export,
+  }))
+    if (value !== undefined) throw refused(`option '${option}' and a file name exclude each other`);
+  const words = name.includes("://") ? fromUri(name) : fromOldName(name);
+  return { ...words, folder: options.tlsCreds ?? words.folder, hostName: options.tlsHostname ?? words.hostName };
+}
+
+/** The URI specification of the NBD project; parameters for TLS are libnbd's. */
+function fromUri(name: string): Words {
+  let uri: URL;
+  try {
+    uri = new URL(name);
+  } catch (cause) {
+    throw new BlockError("INVALID_OPTION", `nbd: '${name}' is no URI`, { cause });
+  }
+  const scheme = uri.protocol.slice(0, -1);
+  if (!/^nbds?(?:\+(?:tcp|unix))?$/.test(scheme)) throw refused(`'${scheme}' is no scheme of NBD`);
+  for (const parameter of uri.searchParams.keys())
+    if (!URI_PARAMETERS.includes(parameter)) throw refused(`'${name}' has the unknown parameter '${parameter}'`);
+  const get = (parameter: string): string | undefined => uri.searchParams.get(parameter) ?? undefined;
+  const socket = get("socket");
+  const isUnix = scheme.endsWith("+unix");
+  if (isUnix !== (socket !== undefined))
+    throw refused(`'${name}' ${isUnix ? "names no socket" : "names a socket, but is not of nbd+unix"}`);
+  if (isUnix && uri.host !== "") throw refused(`'${name}' names a host and a socket`);
+  const host = uri.hostname.replace(/^\[(.*)\]$/, "$1");
+  const username = get("tls-username") ?? (uri.username === "" ? undefined : decodeURIComponent(uri.username));
+  const certificates = get("tls-certificates");
+  const pskFile = get("tls-psk-file");
+  const dir = certificates ?? pskFile?.replace(/\/?[^/]*$/, "");
+  return {
+    address: isUnix
+      ? addressOf({ path: socket })
+      : addressOf({ host: decodeURIComponent(host) || "localhost", port: uri.port === "" ? undefined : uri.port }),
+    exportName: decodeURIComponent(uri.pathname.replace(/^\//, "")),
+    secure: scheme.startsWith("nbds"),
+    folder: dir === undefined ? undefined : { dir, ...(pskFile === undefined ? {} : { username: username ?? "qemu" }) },
+    hostName: get("tls-hostname"),
+    verifyPeer: get("tls-verify-peer") !== "0",
+  };
+}
+
+/** `nbd:host:port`, `nbd:unix:/path`, both with `:exportname=name` behind. */
+function fromOldName(name: string): Words {
+  const [, place = "", exportName = ""] = /^nbd:(.*?)(?::exportname=(.*))?$/s.exec(name) ?? [];
+  const unix = /^unix:(.+)$/s.exec(place)?.[1];
+  const inet = /^(\[[^\]]*\]|[^:]*):(\d+)$/.exec(place);
+  if (unix === undefined && inet === null) throw refused(`'${name}' is neither a URI nor nbd:host:port nor nbd:unix:path`);
+  const address =
+    unix === undefined ? addressOf({ host: inet?.[1]?.replace(/^\[(.*)\]$/, "$1") || "localhost", port: inet?.[2] }) : { path: unix };
+  return { address, exportName, secure: false, folder: undefined, hostName: undefined, verifyPeer: true };
+}
+
+function refused(reason: string): BlockError {
+  return new BlockError("INVALID_OPTION", `nbd: ${reason}`);
+}

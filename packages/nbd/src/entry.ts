@@ -1,0 +1,47 @@
+/** The `nbd` driver as graphs list it: its names and options; the rest is loaded with the first image. */
+
+import type { DriverEntry } from "@coblock/core";
+import type { TlsCredentials } from "./transport/tls.ts";
+
+/** Credentials in files: certificates in a folder as QEMU has them, or with `username` the pre-shared keys in its `keys.psk`. */
+export interface TlsFolder {
+  readonly dir: string;
+  readonly username?: string;
+}
+
+export interface NbdOptions {
+  /** A URI (`nbd://host:port/export`, `nbd+unix:///export?socket=/path`, `nbds://…`), or QEMU's `nbd:host:port:exportname=…`. */
+  readonly filename?: string;
+  /** Instead of `filename`. */
+  readonly server?:
+    | { readonly type: "unix"; readonly path: string }
+    | { readonly type: "inet"; readonly host: string; readonly port?: number | string };
+  readonly path?: string;
+  readonly host?: string;
+  readonly port?: number | string;
+  /** Default "". */
+  readonly export?: string;
+  readonly tlsCreds?: TlsFolder | TlsCredentials;
+  /** The name that the server's certificate must be for; default the host. Needed on Unix sockets. */
+  readonly tlsHostname?: string;
+  /** Seconds for which requests wait for a connection that was lost. Default 0: they fail, and later ones find a new connection. */
+  readonly reconnectDelay?: number;
+  /** Seconds for which opening tries again. Default 0. */
+  readonly openTimeout?: number;
+  /** Connections at one time, where the server can serve several. Default 1. */
+  readonly connections?: number;
+}
+
+declare module "@coblock/core" {
+  interface DriverOptions {
+    nbd: NbdOptions;
+  }
+}
+
+/** Exports of NBD servers. */
+export const nbdDriver: DriverEntry = {
+  name: "nbd",
+  kind: "protocol",
+  schemes: ["nbd+tcp", "nbd+unix", "nbds", "nbds+tcp", "nbds+unix"],
+  load: async () => (await import("./client/driver.ts")).driver,
+};

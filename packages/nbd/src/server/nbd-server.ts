@@ -1,0 +1,168 @@
+/** An NBD server: listens on a Unix socket or on TCP and serves nodes to whoever connects. */
+
+import { BlockError, type Clock, SystemClock } from "@coblock/core";
+import { createServer, type Server, type Socket } from "node:net";
+import { BufferPool } from "../transport/buffer-pool.ts";
+import type { Channel } from "../transport/channel.ts";
+import type { TlsCredentials } from "../transport/tls.ts";
+import { HEADROOM } from "./reply-writer.ts";
+import { type NbdExport, ServedExport } from "./served-export.ts";
+import { ServerConnection, type ConnectionParts } from "./server-connection.ts";
+import type { NbdServerEvent } from "./server-event.ts";
+import type { Traffic } from "./transmission.ts";
+
+/** Where clients find a server. TCP is on the loopback address unless `host` says otherwise; port 0 takes a free one. */
+export type NbdAddress = { readonly path: string } | { readonly host?: string; readonly port?: number };
+
+/** TLS for clients that ask for it, or for all. */
+export interface ServerTls {
+  readonly credentials: TlsCredentials;
+  /** Clients without TLS learn nothing but that it is required. Default true. */
+  readonly required?: boolean;
+  /** Clients need a certificate of the authority. Default true. */
+  readonly verifyPeer?: boolean;
+}
+
+export interface NbdServerOptions {
+  readonly listen: NbdAddress;
+  readonly exports: readonly NbdExport[];
+  readonly tls?: ServerTls | undefined;
+  /** Connections at one time; further ones are closed at once. Default 100. */
+  readonly maxConnections?: number;
+  /** Requests in flight on one connection. Default 128. */
+  readonly maxRequests?: number;
+  /** Bytes of data in memory for one connection; one request may go beyond it alone. Default 64 MiB. */
+  readonly maxMemory?: number;
+  /** Default 10,000. */
+  readonly handshakeTimeoutMs?: number;
+  /** A client that owes bytes, or takes none, is cut off after this time. Default 300,000. */
+  readonly stallTimeoutMs?: number;
+  /** Clients that do not take the replies of what is in flight hold up `close` no longer. Default 10,000. */
+  readonly closeTimeoutMs?: number;
+  readonly clock?: Clock;
+  readonly onEvent?: (event: NbdServerEvent) => void;
+}
+
+const DEFAULT_PORT = 10_809;
+const LOOPBACK = "127.0.0.1";
+
+/** Nodes stay their owners'; disposing the server does not close them. */
+export class NbdServer implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #exports: ReadonlyMap<string, ServedExport>;
+  readonly #connections: Map<ServerConnection, Promise<void>> = new Map();
+  readonly #parts: ConnectionParts;
+  readonly #closeTimeoutMs: number;
+  #closing: Promise<void> | undefined;
+  #count = 0;
+
+  private constructor(options: NbdServerOptions, exports: ReadonlyMap<string, ServedExport>) {
+    const { tls, clock = new SystemClock(), onEvent = () => {} } = options;
+    this.#exports = exports;
+    this.#closeTimeoutMs = options.closeTimeoutMs ?? 10_000;
+    const startTls =
+      tls &&
+      (async (channel: Channel): Promise<Channel> => {
+        const { startServerTls } = await import("../transport/tls.ts");
+        return startServerTls(channel, tls.credentials, tls.verifyPeer ?? true, clock);
+      });
+    this.#parts = {
+      rules: { exports, startTls, tlsRequired: tls !== undefined && (tls.required ?? true) },
+      limits: { maxRequests: options.maxRequests ?? 128, maxMemory: options.maxMemory ?? 64 * 1024 * 1024 },
+      handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
+      stallTimeoutMs: options.stallTimeoutMs ?? 300_000,
+      pool: new BufferPool(HEADROOM),
+      clock,
+      report: onEvent,
+    };
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
+    this.#server.maxConnections = options.maxConnections ?? 100;
+    this.#server.on("drop", () => onEvent({ kind: "refused", client: "a client", reason: "there are too many connections" }));
+  }
+
+  /**
+   * Opens the exports that are given as nodes and listens. Throws INVALID_OPTION for exports that do not fit and for two of one name, and IO
+   * where the address cannot be had.
+   */
+  static async start(options: NbdServerOptions): Promise<NbdServer> {
+    const exports = new Map<string, ServedExport>();
+    for (const one of options.exports) {
+      if (exports.has(one.name)) throw new BlockError("INVALID_OPTION", `two exports are called '${one.name}'`);
+      exports.set(one.name, new ServedExport(one));
+    }
+    const server = new NbdServer(options, exports);
+    try {
+      for (const { name, node } of options.exports) if (typeof node !== "function") await exports.get(name)?.open();
+      await server.#listen(options.listen);
+    } catch (error) {
+      await server.close();
+      throw error;
+    }
+    return server;
+  }
+
+  /** Where it listens. */
+  get address(): { readonly path: string } | { readonly host: string; readonly port: number } {
+    const address = this.#server.address();
+    if (address === null) throw new BlockError("CLOSED", "the NBD server is closed");
+    return typeof address === "string" ? { path: address } : { host: address.address, port: address.port };
+  }
+
+  /** What a client is told to open, `nbd://127.0.0.1:10809/name` or `nbd+unix:///name?socket=/path`. */
+  uri(exportName = ""): string {
+    const { address } = this;
+    const scheme = this.#parts.rules.tlsRequired ? "nbds" : "nbd";
+    const path = exportName.split("/").map(encodeURIComponent).join("/");
+    if ("path" in address) return `${scheme}+unix:///${path}?socket=${encodeURIComponent(address.path).replaceAll("%2F", "/")}`;
+    const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+    return `${scheme}://${host}:${address.port}/${path}`;
+  }
+
+  /** Who is connected, and what was moved. */
+  get connections(): readonly { readonly client: string; readonly traffic: Readonly<Traffic> }[] {
+    return [...this.#connections.keys()];
+  }
+
+  /** Listens no more, cuts off who is still negotiating, and ends when what is in flight has been answered. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #listen(listen: NbdAddress): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const where = "path" in listen ? listen.path : `${listen.host ?? LOOPBACK}:${listen.port ?? DEFAULT_PORT}`;
+      this.#server.once("error", (cause) => reject(new BlockError("IO", `Could not listen on ${where}: ${cause.message}`, { cause })));
+      if ("path" in listen) this.#server.listen(listen.path, resolve);
+      else this.#server.listen(listen.port ?? DEFAULT_PORT, listen.host ?? LOOPBACK, resolve);
+    });
+  }
+
+  #accept(socket: Socket): void {
+    const client = `client ${++this.#count}${socket.remoteAddress === undefined ? "" : ` (${socket.remoteAddress}:${socket.remotePort})`}`;
+    const connection = new ServerConnection(socket, client, this.#parts);
+    if (this.#closing !== undefined) connection.stop();
+    this.#connections.set(
+      connection,
+      connection.run().finally(() => this.#connections.delete(connection)),
+    );
+  }
+
+  async #close(): Promise<void> {
+    const stopped = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    const connections = [...this.#connections.keys()];
+    for (const connection of connections) connection.stop();
+    {
+      using _limit = this.#parts.clock.schedule(this.#closeTimeoutMs, () => {
+        for (const connection of connections) connection.destroy();
+      });
+      await Promise.all(this.#connections.values());
+    }
+    await stopped;
+    for (const served of this.#exports.values()) await served[Symbol.asyncDispose]();
+  }
+}

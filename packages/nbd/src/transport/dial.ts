@@ -1,0 +1,66 @@
+/** Connects to a server; data then comes right into the buffers of who asked for it. */
+
+import { BlockError, type Clock } from "@coblock/core";
+import { connect, type Socket } from "node:net";
+import { ByteStream } from "./byte-stream.ts";
+import { Channel } from "./channel.ts";
+
+/** A Unix socket, or TCP. */
+export type DialAddress = { readonly path: string } | { readonly host: string; readonly port: number };
+
+/** `forTls`: the socket will be given to TLS, which wants to read itself. Throws NOT_FOUND where nobody listens, or IO; the signal's reason. */
+export async function dial(address: DialAddress, forTls: boolean, clock: Clock, signal?: AbortSignal): Promise<Channel> {
+  signal?.throwIfAborted();
+  const { socket, channel } = forTls ? open(address, clock) : openDirect(address, clock);
+  const abort = (): void => void socket.destroy();
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once("connect", resolve);
+      socket.once("error", reject);
+      socket.once("close", () => reject(new Error("closed")));
+    });
+    return channel;
+  } catch (cause) {
+    socket.destroy();
+    signal?.throwIfAborted();
+    throw new BlockError(
+      isNobody(cause) ? "NOT_FOUND" : "IO",
+      `Could not connect to ${describeAddress(address)}: ${(cause as Error).message}`,
+      { cause },
+    );
+  } finally {
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
+/** As messages name a server. */
+export function describeAddress(address: DialAddress): string {
+  return "path" in address ? address.path : `${address.host}:${address.port}`;
+}
+
+function open(address: DialAddress, clock: Clock): { readonly socket: Socket; readonly channel: Channel } {
+  const socket = connect({ ...address, noDelay: true });
+  return { socket, channel: new Channel(socket, clock) };
+}
+
+function openDirect(address: DialAddress, clock: Clock): { readonly socket: Socket; readonly channel: Channel } {
+  // The socket asks for a buffer before `connect` returns.
+  const stream: ByteStream = new ByteStream({ pause: () => socket.pause(), resume: () => socket.resume() });
+  const receive = (length: number, buffer: Uint8Array): boolean => {
+    try {
+      stream.receiveInto(length, buffer);
+    } catch (error) {
+      channel.destroy(error as Error);
+    }
+    return true;
+  };
+  const socket = connect({ ...address, noDelay: true, onread: { buffer: () => stream.nextBuffer(), callback: receive } });
+  const channel = new Channel(socket, clock, stream);
+  return { socket, channel };
+}
+
+function isNobody(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ENOENT" || code === "ECONNREFUSED";
+}

@@ -1,0 +1,73 @@
+/** What goes out on a socket: pieces are gathered and handed over together, in one system call. */
+
+import type { Clock } from "@coblock/core";
+import type { Socket } from "node:net";
+
+export class Outbox {
+  readonly #socket: Socket;
+  readonly #clock: Clock;
+  #pieces: Uint8Array[] = [];
+  #written: (() => void)[] = [];
+  #due = false;
+  #sentBatches = 0;
+
+  constructor(socket: Socket, clock: Clock) {
+    this.#socket = socket;
+    this.#clock = clock;
+  }
+
+  /** Whether the socket has bytes that the system has not taken. */
+  get waiting(): boolean {
+    return this.#socket.writableLength > 0;
+  }
+
+  /** How often the system has taken what was handed over. */
+  get sentBatches(): number {
+    return this.#sentBatches;
+  }
+
+  /** `piece` may not be changed until `written` is called, which is when the system has it, or never will. */
+  push(piece: Uint8Array, written?: () => void): void {
+    this.#pieces.push(piece);
+    if (written !== undefined) this.#written.push(written);
+  }
+
+  /** Hands over what there is when the coroutines that run now have come to rest; with `isMoreExpected`, one turn later. */
+  flushSoon(isMoreExpected: () => boolean): void {
+    if (this.#due) return;
+    this.#due = true;
+    process.nextTick(() => {
+      if (isMoreExpected()) void this.#flushLater();
+      else this.#flushDue();
+    });
+  }
+
+  flush(): void {
+    const pieces = this.#pieces;
+    const written = this.#written;
+    if (pieces.length === 0) return;
+    this.#pieces = [];
+    this.#written = [];
+    const finish = (): void => {
+      this.#sentBatches++;
+      for (const tell of written) tell();
+    };
+    if (!this.#socket.writable) {
+      finish();
+      return;
+    }
+    this.#socket.cork();
+    for (const [index, piece] of pieces.entries()) this.#socket.write(piece, index === pieces.length - 1 ? finish : undefined);
+    this.#socket.uncork();
+  }
+
+  async #flushLater(): Promise<void> {
+    await this.#clock.yield();
+    this.#flushDue();
+  }
+
+  #flushDue(): void {
+    this.#due = false;
+    this.flush();
+  }
+}

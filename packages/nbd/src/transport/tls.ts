@@ -1,0 +1,82 @@
+/** TLS on a connection that has begun in the clear, for both sides. */
+
+import { BlockError, type Clock } from "@coblock/core";
+import type { Buffer } from "node:buffer";
+import { connect, createServer, type TLSSocket } from "node:tls";
+import { isIP } from "node:net";
+import { Channel } from "./channel.ts";
+import { ConnectionLost } from "./connection-lost.ts";
+
+/** Certificates as PEM. */
+export interface TlsCertificates {
+  readonly kind: "certificates";
+  /** Whom to trust. */
+  readonly authority: Buffer;
+  /** Who we are; a server needs both, a client where the server asks. */
+  readonly certificate?: Buffer | undefined;
+  readonly key?: Buffer | undefined;
+}
+
+/** Keys that both sides know. */
+export interface TlsPreSharedKeys {
+  readonly kind: "psk";
+  readonly keys: ReadonlyMap<string, Buffer>;
+  /** Which one a client uses. */
+  readonly username: string;
+}
+
+export type TlsCredentials = TlsCertificates | TlsPreSharedKeys;
+
+/** Suites that prove who is who by the key alone, or with a fresh secret on top. */
+const PSK_SUITES = "ECDHE-PSK-CHACHA20-POLY1305:ECDHE-PSK-AES256-CBC-SHA384:DHE-PSK-AES256-GCM-SHA384:PSK-AES256-GCM-SHA384:PSK";
+
+/** The server's side. `verifyPeer`: clients must have a certificate of the authority. Throws ConnectionLost. */
+export async function startServerTls(channel: Channel, credentials: TlsCredentials, verifyPeer: boolean, clock: Clock): Promise<Channel> {
+  const server = createServer({ ...serverOptions(credentials, verifyPeer), allowHalfOpen: true });
+  const socket = channel.release();
+  const secured = new Promise<TLSSocket>((resolve, reject) => {
+    server.once("secureConnection", resolve);
+    server.once("tlsClientError", (cause) => reject(new ConnectionLost(`TLS handshake failed: ${cause.message}`, { cause })));
+    socket.once("close", () => reject(new ConnectionLost("the client left during the TLS handshake")));
+  });
+  server.emit("connection", socket);
+  socket.resume();
+  return new Channel(await secured, clock);
+}
+
+function serverOptions(credentials: TlsCredentials, verifyPeer: boolean): object {
+  if (credentials.kind === "psk")
+    return { ciphers: PSK_SUITES, pskCallback: (_: unknown, name: string) => credentials.keys.get(name) ?? null };
+  const { authority, certificate, key } = credentials;
+  return { ca: authority, cert: certificate, key, requestCert: verifyPeer, rejectUnauthorized: verifyPeer };
+}
+
+/** The client's side. The server's certificate must be for `hostName`; `undefined`: any of the authority will do. Throws BlockError NOT_ALLOWED. */
+export async function startClientTls(
+  channel: Channel,
+  credentials: TlsCredentials,
+  hostName: string | undefined,
+  clock: Clock,
+): Promise<Channel> {
+  const socket = channel.release();
+  const secure = connect({ socket, ...clientOptions(credentials, hostName) });
+  await new Promise<void>((resolve, reject) => {
+    secure.once("secureConnect", resolve);
+    secure.once("error", (cause) => reject(new BlockError("NOT_ALLOWED", `TLS handshake failed: ${cause.message}`, { cause })));
+    secure.once("close", () => reject(new ConnectionLost("the server left during the TLS handshake")));
+  });
+  return new Channel(secure, clock);
+}
+
+function clientOptions(credentials: TlsCredentials, hostName: string | undefined): object {
+  if (credentials.kind === "psk") {
+    const psk = credentials.keys.get(credentials.username);
+    if (psk === undefined) throw new BlockError("INVALID_OPTION", `there is no pre-shared key for user '${credentials.username}'`);
+    const pskCallback = (): object => ({ psk, identity: credentials.username });
+    return { ciphers: PSK_SUITES, pskCallback, checkServerIdentity: () => undefined };
+  }
+  const { authority, certificate, key } = credentials;
+  const options = { ca: authority, ...(certificate === undefined ? {} : { cert: certificate, key }) };
+  if (hostName === undefined) return { ...options, checkServerIdentity: () => undefined };
+  return { ...options, host: hostName, ...(isIP(hostName) === 0 ? { servername: hostName } : {}) };
+}
