@@ -30,7 +30,7 @@ describe("parseCommandLine", () => {
       compress: [],
       rate: [],
     };
-    expect(parse("")).toEqual({ options: unset, operands: [], wantsHelp: false });
+    expect(parse("")).toEqual({ options: unset, operands: [], objects: [], wantsHelp: false });
   });
 
   it.each(["-O qcow2 a b", "-Oqcow2 a b", "a -O qcow2 b", "a b -O qcow2", "-O raw a -Oqcow2 b"])("reads %s", (line) => {
@@ -65,7 +65,7 @@ describe("parseCommandLine", () => {
     ["-c100", "convert: option -c is not there yet"],
     ["-pc a", "convert: option -c is not there yet"],
     ["--rate-limit=3", "convert: option --rate-limit is not there yet"],
-    ["--object secret,id=s", "convert: option --object is not there yet"],
+    ["--object", "convert: missing argument for option '--object'"],
     ["-x", "convert: unrecognized option '-x'"],
     ["--nonsense=1", "convert: unrecognized option '--nonsense'"],
     ["--target raw", "convert: unrecognized option '--target'"],

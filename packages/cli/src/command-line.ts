@@ -19,6 +19,8 @@ type ValueOf<Spec extends OptionSpec> = Spec["kind"] extends "flag"
 export interface CommandLine<Table extends OptionTable> {
   readonly options: { readonly [Name in keyof Table]: ValueOf<Table[Name]> };
   readonly operands: readonly string[];
+  /** What `--object` was given. */
+  readonly objects: readonly string[];
   readonly wantsHelp: boolean;
 }
 
@@ -39,8 +41,8 @@ export function absent(short: string | undefined, long?: string): OptionSpec & {
   return { kind: "absent", ...names(short, long) };
 }
 
-/** Options that every command of qemu-img has, or that come with its secrets. */
-const SHARED: OptionTable = { help: flag("h", "help"), object: absent(undefined, "object"), secret: absent(undefined, "secret") };
+/** Options that every command of qemu-img has. */
+const SHARED = { help: flag("h", "help"), object: values(undefined, "object") } as const;
 
 /** Throws CommandFailure for what the table does not have. */
 export function parseCommandLine<const Table extends OptionTable>(
@@ -64,6 +66,7 @@ export function parseCommandLine<const Table extends OptionTable>(
   const found: Record<string, unknown> = {};
   for (const [key, spec] of Object.entries(table)) found[key] = spec.kind === "flag" ? false : spec.kind === "value" ? undefined : [];
   const operands: string[] = [];
+  const shared = { object: [] as string[] };
   let wantsHelp = false;
   for (const token of tokens) {
     if (token.kind === "positional") operands.push(token.value);
@@ -72,9 +75,9 @@ export function parseCommandLine<const Table extends OptionTable>(
     if (entry === undefined) throw new CommandFailure(`${command}: unrecognized option '${token.rawName}'`);
     const [key, spec] = entry;
     if (key === "help") wantsHelp = true;
-    else store(command, found, { key, spec, rawName: token.rawName, text: token.value });
+    else store(command, key === "object" ? shared : found, { key, spec, rawName: token.rawName, text: token.value });
   }
-  return { options: found as CommandLine<Table>["options"], operands, wantsHelp };
+  return { options: found as CommandLine<Table>["options"], operands, objects: shared.object, wantsHelp };
 }
 
 interface Occurrence {

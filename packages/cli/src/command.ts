@@ -1,6 +1,7 @@
 /** What a command is: a name, its words, and what it does. */
 
 import { parseCommandLine, type CommandLine, type OptionTable } from "./command-line.ts";
+import { secretsOf } from "./secret-objects.ts";
 import type { Session } from "./session.ts";
 
 export interface Command {
@@ -20,7 +21,10 @@ export function defineCommand<const Table extends OptionTable>(definition: Comma
   return {
     run: async (argv, session) => {
       const line = parseCommandLine(definition.name, definition.options, argv);
-      if (!line.wantsHelp) return definition.run(line, session);
+      if (!line.wantsHelp) {
+        session.secrets = await secretsOf(line.objects);
+        return definition.run(line, session);
+      }
       session.output.line(definition.help.trim());
       return 0;
     },

@@ -1,6 +1,14 @@
 /** The image that `convert` writes: made, opened, and kept apart from what it is made of. */
 
-import { BlockError, resolveBeside, type BlockDriver, type BlockGraph, type BlockNode } from "@coblock/core";
+import {
+  BlockError,
+  nestOptions,
+  resolveBeside,
+  type BlockDriver,
+  type BlockGraph,
+  type BlockNode,
+  type DescribedNode,
+} from "@coblock/core";
 import type { CreationOptions } from "./creation-options.ts";
 import { CommandFailure } from "./failure.ts";
 import { imageOptionsOf, openImage } from "./images.ts";
@@ -45,12 +53,16 @@ export async function makeTarget(
   }
 }
 
-/** Read-write, with its backing file. */
+/** Read-write, with its backing file, and with the secrets that it was made with. */
 export async function openTarget(
   { graph, driver, name, imageOptions, explicitFormat, cacheMode = "unsafe" }: TargetWords,
+  values: CreationOptions["values"],
   session: Session,
 ): Promise<BlockNode> {
   const opening = { signal: session.signal, cache: { noFlush: cacheMode === "unsafe" } };
+  const secrets = Object.fromEntries(Object.entries(values).filter(([option]) => option.endsWith("key-secret")));
+  if (!imageOptions && Object.keys(secrets).length > 0)
+    return graph.open({ driver: driver.name, file: name, ...nestOptions(secrets) } as DescribedNode, opening);
   if (!imageOptions) return graph.open(name, { driver: driver.name, ...opening });
   if (explicitFormat !== undefined) throw new CommandFailure("--target-image-opts and -O are mutually exclusive");
   return graph.open(imageOptionsOf(name), opening);

@@ -67,6 +67,14 @@ export function describeCreationOptions(driver: BlockDriver): string {
 /** The order of qemu-img's line; formats that it does not have: size, backing file, then as the driver lists them. */
 const FORMATTING_ORDER: Readonly<Record<string, readonly string[]>> = {
   qcow2: [
+    "encrypt.format",
+    "encrypt.key-secret",
+    "encrypt.cipher-alg",
+    "encrypt.cipher-mode",
+    "encrypt.ivgen-alg",
+    "encrypt.ivgen-hash-alg",
+    "encrypt.hash-alg",
+    "encrypt.iter-time",
     "cluster_size",
     "extended_l2",
     "preallocation",

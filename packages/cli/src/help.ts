@@ -15,6 +15,7 @@ ${commands.join("\n")}
 'coblock COMMAND --help' lists the options of a command.
 Sizes are bytes; the suffixes k, M, G, T, P and E multiply by powers of 1024.
 Image names are files, 'json:{...}' descriptions, or with --image-opts lists such as driver=qcow2,file.filename=disk.qcow2.
+Every command takes passphrases: --object secret,id=sec0,data=...|file=...[,format=base64], which image options name (encrypt.key-secret=sec0).
 Signals: SIGUSR1 prints how far the work is, SIGUSR2 what every node and lock is doing, both to standard error.
 COBLOCK_DEBUG=1 adds the stack to error messages.
 

@@ -130,7 +130,9 @@ export function imageOptionsOf(text: string): string | DescribedNode {
   return named;
 }
 
-const TEXT_OPTIONS = ["driver", "filename", "node-name", "discard", "locking", "snapshot"];
+const TEXT_OPTIONS = ["driver", "filename", "node-name", "discard", "locking", "snapshot", "format", "key-secret"];
+/** Options that have members and are no nodes. */
+const GROUPS = ["snapshot", "encrypt", "overlapCheck", "cache"];
 
 function typedValue(dotted: string, value: string): string | number | boolean | null {
   const name = dotted.slice(dotted.lastIndexOf(".") + 1);
@@ -144,7 +146,7 @@ function withFileDrivers(options: Readonly<Record<string, unknown>>, isTop: bool
   const complete: Record<string, unknown> = {};
   if (!isTop && options["driver"] === undefined) complete["driver"] = "file";
   for (const [name, value] of Object.entries(options)) {
-    const isNode = typeof value === "object" && value !== null && !["snapshot", "overlapCheck"].includes(name);
+    const isNode = typeof value === "object" && value !== null && !GROUPS.includes(name);
     complete[name] = isNode ? withFileDrivers(value as Record<string, unknown>, false) : value;
   }
   return complete;

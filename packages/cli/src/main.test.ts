@@ -38,7 +38,7 @@ describe("words before the command", () => {
     [["--trace=x", "info"], "coblock: option --trace is not there yet\n"],
     [["amend", "x"], "coblock: command amend is not there yet\n"],
     [["convert", "-C", "a", "b"], "coblock: convert: option -C is not there yet\n"],
-    [["info", "--object", "secret,id=s", "a"], "coblock: info: option --object is not there yet\n"],
+    [["info", "--object", "secret,id=s", "a"], "coblock: Either 'file' or 'data' must be provided\n"],
   ])("%j is refused in one line", async (words, stderr) => {
     expect(await run(words)).toEqual({ exitCode: 1, stdout: "", stderr });
   });

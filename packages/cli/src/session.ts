@@ -1,6 +1,6 @@
 /** One run of a command: its graph, its output, its signals. */
 
-import { BlockGraph, SystemClock, type BlockGraphOptions, type Clock } from "@coblock/core";
+import { BlockGraph, SystemClock, type BlockGraphOptions, type Clock, type Secrets } from "@coblock/core";
 import { DRIVERS } from "./drivers.ts";
 import { CommandFailure, oneLine } from "./failure.ts";
 import type { Host, SignalName } from "./host.ts";
@@ -15,6 +15,8 @@ const SIGNAL_NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
 export class Session implements Disposable {
   readonly output: Output;
   readonly clock: Clock = new SystemClock();
+  /** For the graphs that are created from now on. */
+  secrets: Secrets = {};
   readonly #host: Host;
   readonly #abort: AbortController = new AbortController();
   readonly #listening: Array<readonly [SignalName, () => void]> = [];
@@ -42,7 +44,7 @@ export class Session implements Disposable {
 
   /** The caller disposes it. */
   createGraph(options: Pick<BlockGraphOptions, "implicitOpen"> = { implicitOpen: "allow" }): BlockGraph {
-    this.#graph = new BlockGraph({ drivers: DRIVERS, clock: this.clock, ...options });
+    this.#graph = new BlockGraph({ drivers: DRIVERS, clock: this.clock, secrets: this.secrets, ...options });
     return this.#graph;
   }
 

@@ -158,7 +158,7 @@ async function convert({ graph, sources, targetName, options, settings }: Conver
   };
   if (!options.noCreate) await makeTarget(words, creation, sources, session);
   const hasBacking = !options.noCreate && creation.backingFile !== undefined;
-  await using target = await openTarget(words, session);
+  await using target = await openTarget(words, creation.values, session);
   if (target.size < sources.reduce((sum, source) => sum + source.size, 0))
     throw new CommandFailure("output file is smaller than input file");
   const targetIsZero = options.noCreate ? options.targetIsZero : await isFreshZero(target, hasBacking);

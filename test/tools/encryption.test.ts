@@ -1,0 +1,132 @@
+/** Encrypted images with the real qemu-img and with ours: the same words, the same output. */
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Outcome, wordsOf, Workbench } from "./workbench.ts";
+
+const bench = new Workbench();
+const SECRET = "--object secret,id=sec0,data=open";
+const opened = (name: string): string => `driver=qcow2,file.filename=@${name},encrypt.key-secret=sec0`;
+const QUICK = "encrypt.format=luks,encrypt.key-secret=sec0,encrypt.iter-time=1";
+
+beforeAll(() => {
+  writeFileSync(bench.path("content"), Buffer.alloc(300_000, "guest "));
+  writeFileSync(bench.path("open"), "open");
+  writeFileSync(bench.path("open64"), "b3Blbg==\n");
+  writeFileSync(bench.path("line"), "open\n");
+  const create = (name: string, options: string): void => made(`create -q ${SECRET} -f qcow2 -o ${options} @${name} 4M`);
+  create("luks.qcow2", QUICK);
+  create("essiv.qcow2", `${QUICK},encrypt.cipher-mode=cbc,encrypt.ivgen-alg=essiv,encrypt.hash-alg=sha1,compat=0.10`);
+  create("aes.qcow2", "encrypt.format=aes,encrypt.key-secret=sec0");
+  made("create -q -f qcow2 @plain.qcow2 4M");
+  made(`convert ${SECRET} -n -f raw @content --target-image-opts ${opened("luks.qcow2")}`);
+});
+afterAll(() => bench[Symbol.dispose]());
+
+/** The real tool gives up now and then when it cannot measure how fast it derives keys. */
+function patiently(line: string): Outcome {
+  for (;;) {
+    const outcome = bench.theirs(wordsOf(line));
+    if (!outcome.stderr.includes("Unable to get accurate CPU usage")) return outcome;
+  }
+}
+
+function made(line: string): void {
+  const { exitCode, stderr } = patiently(line);
+  if (exitCode !== 0) throw new Error(stderr);
+}
+
+describe("the same words tell the same", () => {
+  it.each([
+    "info @luks.qcow2",
+    "info --output=json @luks.qcow2",
+    "info @essiv.qcow2",
+    "info --output=json @essiv.qcow2",
+    "info @aes.qcow2",
+    `map ${SECRET} --image-opts ${opened("luks.qcow2")}`,
+    `map --output=json ${SECRET} --image-opts ${opened("luks.qcow2")}`,
+    `map --output=json --object secret,id=sec0,file=@open --image-opts ${opened("luks.qcow2")}`,
+    `map --output=json --object secret,id=sec0,file=@open64,format=base64 --image-opts ${opened("luks.qcow2")}`,
+    `map --output=json --object qom-type=secret,id=sec0,data=open --image-opts ${opened("luks.qcow2")}`,
+    `map --output=json --object {"qom-type":"secret","id":"sec0","data":"open"} --image-opts ${opened("luks.qcow2")}`,
+    `map --output=json ${SECRET} --image-opts ${opened("plain.qcow2")}`,
+    `check ${SECRET} --image-opts ${opened("luks.qcow2")}`,
+    `compare ${SECRET} --image-opts ${opened("luks.qcow2")} ${opened("luks.qcow2")}`,
+    `measure ${SECRET} -O qcow2 --size 1G -o ${QUICK},encrypt.cipher-alg=aes-128,cluster_size=4k`,
+  ])("%s", async (line) => {
+    const theirs = patiently(line);
+    const ours = await bench.ours(wordsOf(line));
+    expect({ exitCode: ours.exitCode, stdout: ours.stdout }).toEqual({ exitCode: theirs.exitCode, stdout: theirs.stdout });
+  });
+});
+
+describe("what is wrong is said in qemu-img's words", () => {
+  it.each([
+    "map @luks.qcow2",
+    `convert ${SECRET} -O raw @luks.qcow2 @none`,
+    `map --object secret,id=sec0,data=wrong --image-opts ${opened("luks.qcow2")}`,
+    `map --object secret,id=sec0,file=@line --image-opts ${opened("luks.qcow2")}`,
+    `map --image-opts ${opened("luks.qcow2")}`,
+    `map ${SECRET} --image-opts ${opened("luks.qcow2")},encrypt.format=aes`,
+    `map ${SECRET} --image-opts ${opened("plain.qcow2")},encrypt.format=luks`,
+    "resize @luks.qcow2 8M",
+    "snapshot -c one @luks.qcow2",
+    `create ${SECRET} -q -f qcow2 -o encrypt.format=luks @none 1M`,
+    "create -q -f qcow2 -o encrypt.format=luks,encrypt.key-secret=sec0 @none 1M",
+    "create -q -f qcow2 -o encrypt.key-secret=sec0 @none 1M",
+    `create ${SECRET} -q -f qcow2 -o ${QUICK},encrypt.hash-alg=bogus @none 1M`,
+    "measure -O qcow2 --size 1G -o encrypt.format=luks",
+    "info --object secret,id=s @plain.qcow2",
+    "info --object secret,id=s,data=a,file=b @plain.qcow2",
+    "info --object secret,id=s,data=a,format=bla @plain.qcow2",
+    "info --object secret,data=a @plain.qcow2",
+    "info --object id=s,data=a @plain.qcow2",
+    "info --object other,id=s,data=a @plain.qcow2",
+    "info --object secret,id=s,data=a,colour=1 @plain.qcow2",
+    "info --object secret,id=s,data=a --object secret,id=s,data=a @plain.qcow2",
+    "info --object secret,id=s,file=/missing @plain.qcow2",
+    "info --object secret,id=1s,data=a @plain.qcow2",
+  ])("%s", async (line) => {
+    const theirs = patiently(line);
+    const ours = await bench.ours(wordsOf(line));
+    expect(ours.exitCode).toBe(theirs.exitCode);
+    expect(ours.stderr).toMatch(/^coblock: [^\n]+\n$/);
+    expect(ours.stderr).toContain(essenceOf(theirs.stderr));
+  });
+});
+
+/** What the message says, without the name of the file and of what the system says of it. */
+function essenceOf(stderr: string): string {
+  const line = (stderr.split("\n")[0] ?? "").replace(/^qemu-img: /, "").replace(/^Could not open '.*?': |^\/\S+: /, "");
+  return line.replace(/: Failed to open file.*/, "");
+}
+
+describe("a copy", () => {
+  it("into an encrypted image is the same, and out of it again", async () => {
+    const line = `convert ${SECRET} -f raw -O qcow2 -o ${QUICK} @content @copy.qcow2`;
+    expect(await bench.ours(wordsOf(line))).toEqual({ exitCode: 0, stdout: "", stderr: "" });
+    made(`convert ${SECRET} --image-opts ${opened("copy.qcow2")} -O raw @back`);
+    expect(
+      readFileSync(bench.path("back"))
+        .subarray(0, 300_000)
+        .equals(readFileSync(bench.path("content"))),
+    ).toBe(true);
+    expect(readFileSync(bench.path("copy.qcow2")).includes("guest")).toBe(false);
+    const out = `convert ${SECRET} --image-opts ${opened("luks.qcow2")} -O raw @ours`;
+    expect(await bench.ours(wordsOf(out))).toMatchObject({ exitCode: 0 });
+    made(`convert ${SECRET} --image-opts ${opened("luks.qcow2")} -O raw @theirs`);
+    expect(readFileSync(bench.path("ours")).equals(readFileSync(bench.path("theirs")))).toBe(true);
+  });
+
+  it("is not compressed and encrypted at a time", async () => {
+    const outcome = await bench.ours(wordsOf(`convert -c ${SECRET} -f raw -O qcow2 -o ${QUICK} @content @none.qcow2`));
+    expect(outcome).toMatchObject({ exitCode: 1, stderr: expect.stringMatching(/^coblock: [^\n]*ompress[^\n]*\n$/) as string });
+  });
+
+  it("says what it makes in qemu-img's line", async () => {
+    const line = `create ${SECRET} -f qcow2 -o encrypt.iter-time=1,encrypt.key-secret=sec0,encrypt.format=luks,cluster_size=4k @new.qcow2 1M`;
+    made(line);
+    const { stdout } = await bench.ours(wordsOf(line));
+    expect(stdout).toContain("fmt=qcow2 encrypt.format=luks encrypt.key-secret=sec0 encrypt.iter-time=1 cluster_size=4096 ");
+  });
+});
