@@ -55,6 +55,9 @@ function qemuIo(path, commands) {
   if (result.status !== 0) throw new Error(`qemu-io failed on ${path}`);
 }
 
+export const SECRET = ["--object", "secret,id=sec0,data=open"];
+const LUKS = [...SECRET, "-o", "encrypt.format=luks,encrypt.key-secret=sec0,encrypt.iter-time=10"];
+
 /** Every recipe is run only when a row that is measured needs it. */
 const recipes = {
   "mixed.raw": (path) => writeMixed(path, 1024),
@@ -63,6 +66,9 @@ const recipes = {
   "mixed.qed": (path, need) => qemuImg("convert", "-O", "qed", need("mixed.raw"), path),
   "zlib.qcow2": (path, need) => qemuImg("convert", "-c", "-O", "qcow2", need("mixed.raw"), path),
   "zstd.qcow2": (path, need) => qemuImg("convert", "-c", "-o", "compression_type=zstd", "-O", "qcow2", need("mixed.raw"), path),
+  "half.raw": (path) => writeMixed(path, 512),
+  "luks.qcow2": (path, need) => qemuImg("convert", ...LUKS, "-O", "qcow2", need("half.raw"), path),
+  "empty-luks.qcow2": (path, need) => qemuImg("convert", ...LUKS, "-O", "qcow2", need("empty.raw"), path),
   "read.raw": (path) => {
     const fd = openSync(path, "w");
     const block = Buffer.alloc(MIB, 0x5a);

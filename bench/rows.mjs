@@ -1,5 +1,7 @@
 /** What is measured: the same words to both tools, by row. `against` are qemu-img's modes: its default first, then its best. */
 
+import { SECRET } from "./fixtures.mjs";
+
 const READ_COUNT = 75_000;
 
 /** Seconds that a `bench` command says it took. */
@@ -50,6 +52,28 @@ function converts(name, file, from, to, target, { empty, words = [] } = {}) {
   };
 }
 
+/** Key derivation is taken off. */
+function deciphers(name, file, empty, target) {
+  const convert = (source, flags) => (path, output) => {
+    const options = `driver=qcow2,file.filename=${path(source)},encrypt.key-secret=sec0`;
+    return ["convert", ...flags, ...SECRET, "--image-opts", options, "-O", "raw", output];
+  };
+  const modes = [[], [], ["-m", "16", "-W"]];
+  return {
+    name,
+    files: [file],
+    target,
+    seconds: "wall",
+    startUp: (candidate) => convert(empty, modes[candidate]),
+    output: "out.raw",
+    ours: convert(file, modes[0]),
+    against: [
+      { mode: "default", args: convert(file, modes[1]) },
+      { mode: "-m 16 -W", args: convert(file, modes[2]) },
+    ],
+  };
+}
+
 function maps(file) {
   return (path) => ["map", "--output=json", "-f", "qcow2", path(file)];
 }
@@ -73,6 +97,7 @@ export const rows = [
   converts("conv-zstd", "zstd.qcow2", "qcow2", "raw", "1.4 / 1.15"),
   converts("comp-zlib", "mixed.raw", "raw", "qcow2", "3 / 1.8", { words: ["-c"] }),
   converts("comp-zstd", "mixed.raw", "raw", "qcow2", "1.5 / 1", { words: ["-c", "-o", "compression_type=zstd"] }),
+  deciphers("luks", "luks.qcow2", "empty-luks.qcow2", "2 / 1.5"),
   {
     name: "compare",
     files: ["mixed.raw", "same.raw"],
