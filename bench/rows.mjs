@@ -78,6 +78,10 @@ function maps(file) {
   return (path) => ["map", "--output=json", "-f", "qcow2", path(file)];
 }
 
+function checks(file) {
+  return (path) => ["check", "-f", "qcow2", path(file)];
+}
+
 const STEP = 1028 * 1024;
 
 export const rows = [
@@ -114,5 +118,15 @@ export const rows = [
     startUp: () => maps("empty.qcow2"),
     ours: maps("map.qcow2"),
     against: [{ mode: "default", args: maps("map.qcow2") }],
+  },
+  {
+    name: "check",
+    // Nearly all of the file is a hole, which is not read to warm it.
+    files: [],
+    target: "2.5",
+    seconds: "wall",
+    startUp: () => checks("empty.qcow2"),
+    ours: checks("full.qcow2"),
+    against: [{ mode: "default", args: checks("full.qcow2") }],
   },
 ];

@@ -4,7 +4,7 @@ import { COPIED_HIGH, isCopied, l2KindOf, offsetOf } from "../format/entries.ts"
 import { clusterOf } from "../format/geometry.ts";
 import type { CheckFile } from "./check-file.ts";
 import type { CheckLog } from "./check-log.ts";
-import { hexOf, holdsData } from "./check-tables.ts";
+import { hexOf, isMendable } from "./check-tables.ts";
 import type { KnownRefcounts } from "./known-refcounts.ts";
 import type { TableOwners } from "./table-owners.ts";
 
@@ -66,7 +66,7 @@ export class CopiedFlags {
       if (high === 0 && low === 0) continue;
       const kind = l2KindOf(high, low, !extendedL2, externalData);
       if (kind !== "data" && kind !== "reserved") continue;
-      if (isMended && offsetOf(high, low) % clusterSize !== 0 && !holdsData(this.#l2, at, extendedL2)) continue;
+      if (isMended && isMendable(this.#parts.file.geometry, this.#l2, at)) continue;
       const cluster = externalData ? undefined : clusterOf(this.#parts.file.geometry, offsetOf(high, low));
       const known = cluster === undefined ? true : this.#parts.refcounts.isOne(cluster);
       if (known === isCopied(high)) continue;

@@ -26,7 +26,7 @@ export class CheckLog {
 
   /** Whatever corruption a second look does not find any more has been repaired. */
   settle({ corruptions, lostEntries }: CheckLog): void {
-    this.corruptionsFixed += this.corruptions - corruptions;
+    this.corruptionsFixed += Math.max(0, this.corruptions - corruptions);
     this.corruptions = corruptions;
     this.lostEntries = lostEntries;
   }

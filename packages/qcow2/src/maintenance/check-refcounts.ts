@@ -94,17 +94,19 @@ export class RefcountComparison {
     });
   }
 
-  /** Takes over what no known owner explains, `explained` being references with those that were given up since; what cannot be read counts as used. */
-  async keepUnexplained(explained: ReferenceCounts): Promise<void> {
+  /** Takes over what no known owner explains, `explained` being references with those that were given up since; what cannot be read counts as used. Answers for how many clusters. */
+  async keepUnexplained(explained: ReferenceCounts): Promise<number> {
+    let kept = 0;
+    const keep = (cluster: number, stored: number): undefined => {
+      if (stored <= explained.get(cluster)) return;
+      this.#counts.set(cluster, stored);
+      kept++;
+    };
     await this.#walk(
-      ({ cluster, stored }) => {
-        if (stored > explained.get(cluster)) this.#counts.set(cluster, stored);
-        return undefined;
-      },
-      (cluster) => {
-        if (explained.get(cluster) === 0) this.#counts.set(cluster, 1);
-      },
+      ({ cluster, stored }) => keep(cluster, stored),
+      (cluster) => keep(cluster, 1),
     );
+    return kept;
   }
 
   /** Refcount on disk as text, exact; `undefined` where it cannot be read. */

@@ -1,6 +1,7 @@
 /** Walks an L1 table with its L2 tables and counts what they own. */
 
 import { compressedPlaceOf, COPIED_HIGH, hasReservedL1Bits, isCopied, l2KindOf, offsetOf, ZERO_LOW } from "../format/entries.ts";
+import type { Geometry } from "../format/geometry.ts";
 import { TWO_32, viewOf } from "../format/words.ts";
 import type { CheckFile } from "./check-file.ts";
 import type { CheckLog } from "./check-log.ts";
@@ -96,6 +97,7 @@ export class TableWalk {
     const high = this.#l2.getUint32(at);
     const low = this.#l2.getUint32(at + 4);
     const kind = l2KindOf(high, low, !extendedL2, externalData);
+    if (this.#mended.has(tableOffset) && isMendable(this.#file.geometry, this.#l2, at)) return next;
     if (kind === "compressed") {
       this.#compressed(this.#l2, at, at / l2EntrySize, tableOffset, fragmentation);
       return next;
@@ -108,7 +110,7 @@ export class TableWalk {
       return next;
     }
     const offset = offsetOf(high, low);
-    if ((extendedL2 || offset % clusterSize !== 0) && this.#isMended(this.#l2, at, offset, tableOffset)) return next;
+    if (extendedL2 || offset % clusterSize !== 0) this.#lookCloser(this.#l2, at, offset, tableOffset);
     fragmentation.allocated++;
     if (next !== 0 && offset !== next) fragmentation.fragmented++;
     if (!isCopied(high)) this.sharing = true;
@@ -144,31 +146,29 @@ export class TableWalk {
     fragmentation.fragmented++;
   }
 
-  /** Looks closer at an entry with a host cluster that is not plainly right. True: it stands for plain zeros. */
-  #isMended(view: DataView, at: number, offset: number, tableOffset: number): boolean {
+  /** At an entry with a host cluster that is not plainly right. */
+  #lookCloser(view: DataView, at: number, offset: number, tableOffset: number): void {
     const { extendedL2, clusterSize, version } = this.#file.geometry;
-    const zeros = extendedL2 ? view.getUint32(at + 8) : 0;
-    const allocated = extendedL2 ? view.getUint32(at + 12) : 0;
     const place = tableOffset + at;
     const text = `ERROR offset=${offsetHex(view.getUint32(at), view.getUint32(at + 4))}:`;
-    if ((zeros & allocated) !== 0)
+    if (extendedL2 && (view.getUint32(at + 8) & view.getUint32(at + 12)) !== 0)
       this.#log.damaged(`${text} Allocated cluster has corrupted subcluster allocation bitmap`, place, "subclusters");
-    if (offset % clusterSize === 0) return false;
-    if (holdsData(view, at, extendedL2)) {
-      this.#log.damaged(`${text} Data cluster is not properly aligned; L2 entry corrupted.`, place, "unaligned");
-      return false;
-    }
-    if (this.#mended.has(tableOffset)) return true;
+    if (offset % clusterSize === 0) return;
+    if (!isMendable(this.#file.geometry, view, at))
+      return this.#log.damaged(`${text} Data cluster is not properly aligned; L2 entry corrupted.`, place, "unaligned");
     this.#log.damaged(`${text} Preallocated cluster is not properly aligned; L2 entry corrupted.`, place, "unalignedReserved");
     // Version 2 has no entry that reads as zeros and keeps no space.
     if (version === 3) this.mendable.add(tableOffset);
-    return false;
   }
 }
 
-/** Whether an entry with a host cluster shows bytes of it. */
-export function holdsData(l2: DataView, at: number, extendedL2: boolean): boolean {
-  return extendedL2 ? l2.getUint32(at + 12) !== 0 : l2.getUint32(at + 4) % 2 !== ZERO_LOW;
+/** Whether an entry keeps space in the middle of a cluster, and shows no byte of it. */
+export function isMendable({ clusterSize, extendedL2, externalData }: Geometry, l2: DataView, at: number): boolean {
+  const high = l2.getUint32(at);
+  const low = l2.getUint32(at + 4);
+  const kind = l2KindOf(high, low, !extendedL2, externalData);
+  if ((kind !== "data" && kind !== "reserved") || offsetOf(high, low) % clusterSize === 0) return false;
+  return extendedL2 ? l2.getUint32(at + 12) === 0 : low % 2 === ZERO_LOW;
 }
 
 /** An entry as qemu-img prints it. */

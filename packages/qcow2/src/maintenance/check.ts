@@ -61,6 +61,8 @@ class ImageCheck {
   readonly #work: Work;
   /** L2 tables that were mended, by offset. */
   #mended: ReadonlySet<number> = new Set();
+  /** Refcounts that are wrong stay, and flags with them. */
+  #keepsRefcounts = false;
   #highest = 0;
 
   constructor(parts: CheckParts, work: Work) {
@@ -72,9 +74,10 @@ class ImageCheck {
     const { file, inventory, log, options, table } = this.#work;
     let found = await survey(file, inventory, { log, mended: this.#mended, refcountTable: table });
     if (options.repair === "all" && found.mendable.size > 0) found = await this.#mend(found);
-    await this.#checkFlags(found, await this.#checkRefcounts(found));
+    const refcounts = await this.#checkRefcounts(found);
+    await this.#checkFlags(found, refcounts);
     await file.flush();
-    await this.#repairSnapshots();
+    await this.#repairSnapshots(refcounts);
     if (options.repair !== "none" && log.errors + log.corruptions === 0) await this.#clearMarks();
     return {
       errors: log.errors,
@@ -104,7 +107,7 @@ class ImageCheck {
     await comparison.compare();
     this.#highest = comparison.highest;
     const unusable = table.damaged || comparison.usedAsFree || log.errors > 0;
-    if (options.repair === "all" && (unusable || table.outside)) return await this.#rebuild(found);
+    if (options.repair === "all" && (unusable || table.outside)) return await this.#rebuild(found, comparison);
     if (options.repair === "leaks" && unusable)
       throw new BlockError(
         "CORRUPT_IMAGE",
@@ -130,23 +133,24 @@ class ImageCheck {
     await comparison.adopt(({ stored, counted }) => stored > counted);
   }
 
-  async #rebuild(found: Survey): Promise<KnownRefcounts> {
+  async #rebuild(found: Survey, comparison: RefcountComparison): Promise<KnownRefcounts> {
     const { file, inventory, log, table } = this.#work;
     log.repairing("refcount structure: all refcounts are written anew", table.offset, "step");
     const fresh = await survey(file, inventory, { log: log.silent(), mended: this.#mended, refcountTable: undefined });
     const { counts } = fresh;
     const appendOnly = log.lostEntries > 0;
-    if (appendOnly) {
-      this.#keepLeaks();
-      await new RefcountComparison({ file, counts, log, table }).keepUnexplained(found.counts);
+    const kept = appendOnly ? await new RefcountComparison({ file, counts, log, table }).keepUnexplained(found.counts) : 0;
+    if (!(await rebuildRefcounts({ file, oldTable: table, oldCounts: found.counts, counts, appendOnly }))) {
+      log.kept("Refcounts stay as they are: to write them anew, a place would be written over that something else leads to", table.offset);
+      this.#keepsRefcounts = true;
+      await comparison.adopt(() => true);
+      return new KnownRefcounts(found.counts, comparison);
     }
-    await rebuildRefcounts({ file, oldTable: table, oldCounts: found.counts, counts, appendOnly });
     log.settle(fresh.log);
     log.errors = 0;
-    if (!appendOnly) {
-      log.leaksFixed += log.leaks;
-      log.leaks = 0;
-    }
+    log.leaksFixed += Math.max(0, log.leaks - kept);
+    log.leaks = kept;
+    this.#keepLeaks();
     this.#highest = counts.highest;
     return new KnownRefcounts(counts, undefined);
   }
@@ -162,7 +166,7 @@ class ImageCheck {
     if (!refcounts.changed && !counts.shared && !sharing && !file.geometry.externalData) return;
     const { l1Offset, l1Entries } = inventory.image.header;
     const isSound = log.errors + log.corruptions + log.leaks === 0;
-    const repairs = options.repair === "all" || (options.repair === "leaks" && isSound);
+    const repairs = (options.repair === "all" && !this.#keepsRefcounts) || (options.repair === "leaks" && isSound);
     const owners = repairs ? await TableOwners.count(file, inventory, refcounts.counts) : undefined;
     await new CopiedFlags({ file, refcounts, log, owners, mended: this.#mended }).check(
       await file.readTable(l1Offset, l1Entries * 8),
@@ -170,11 +174,15 @@ class ImageCheck {
     );
   }
 
-  /** In an image that is sound otherwise: space is allocated for the new table. */
-  async #repairSnapshots(): Promise<void> {
-    const { snapshots, log, options } = this.#work;
+  /** In an image that is sound otherwise: space is allocated for the new table. The old one is given up, so it must be one. */
+  async #repairSnapshots({ counts }: KnownRefcounts): Promise<void> {
+    const { file, inventory, snapshots, log, options } = this.#work;
+    const { snapshotsOffset } = inventory.image.header;
     if (snapshots.problems === 0) return;
-    if (options.repair !== "all" || log.errors + log.corruptions > 0) {
+    const isSound = options.repair === "all" && log.errors + log.corruptions === 0;
+    const owners = isSound ? await TableOwners.count(file, inventory, counts) : undefined;
+    if (owners?.isAlone(snapshotsOffset, snapshots.table.length) !== true) {
+      if (isSound) log.kept("The table of snapshots stays as it is: something else leads there too", snapshotsOffset);
       log.corruptions += snapshots.problems;
       return;
     }

@@ -1,9 +1,9 @@
 /** Mends L2 entries that read as zeros and keep space where none can be: they keep the zeros alone. */
 
-import { l2KindOf, offsetOf, ZERO_LOW } from "../format/entries.ts";
+import { ZERO_LOW } from "../format/entries.ts";
 import type { CheckFile } from "./check-file.ts";
 import type { CheckLog } from "./check-log.ts";
-import { holdsData, offsetHex } from "./check-tables.ts";
+import { isMendable, offsetHex } from "./check-tables.ts";
 import type { TableOwners } from "./table-owners.ts";
 
 /** Answers the offsets of the tables that were mended; what is in others stays, with a word. On stable storage when it returns. */
@@ -29,18 +29,11 @@ export async function mendEntries(
 }
 
 function mendTable({ geometry }: CheckFile, table: DataView, offset: number, log: CheckLog): void {
-  const { clusterSize, l2EntrySize, extendedL2, externalData } = geometry;
+  const { clusterSize, l2EntrySize, extendedL2 } = geometry;
   for (let at = 0; at < clusterSize; at += l2EntrySize) {
-    const high = table.getUint32(at);
-    const low = table.getUint32(at + 4);
-    const kind = l2KindOf(high, low, !extendedL2, externalData);
-    if (kind !== "data" && kind !== "reserved") continue;
-    if (offsetOf(high, low) % clusterSize === 0 || holdsData(table, at, extendedL2)) continue;
-    log.repairing(
-      `offset=${offsetHex(high, low)}: Preallocated cluster is not properly aligned; L2 entry corrupted.`,
-      offset + at,
-      "unalignedReserved",
-    );
+    if (!isMendable(geometry, table, at)) continue;
+    const what = `offset=${offsetHex(table.getUint32(at), table.getUint32(at + 4))}: Preallocated cluster is not properly aligned; L2 entry corrupted.`;
+    log.repairing(what, offset + at, "unalignedReserved");
     // With subclusters the second word says which of them are zeros; it stays.
     table.setUint32(at, 0);
     table.setUint32(at + 4, extendedL2 ? 0 : ZERO_LOW);

@@ -22,11 +22,16 @@ export interface RebuildParts {
   readonly appendOnly: boolean;
 }
 
-/** Until the header is switched nothing that is in force has changed. Throws OUT_OF_RANGE where the new table would be too long. */
-export async function rebuildRefcounts(parts: RebuildParts): Promise<void> {
+/**
+ * Until the header is switched nothing that is in force has changed. Answers false, with nothing written, where the file would grow over a
+ * place that something leads to, or where something else leads to the header. Throws OUT_OF_RANGE where the new table would be too long.
+ */
+export async function rebuildRefcounts(parts: RebuildParts): Promise<boolean> {
   const { file, counts } = parts;
   const { clusterSize, refcountBits, refcountsPerBlock } = file.geometry;
   const { blocks, tableFirst, tableClusters } = new NewPlaces(parts).place();
+  // What ends within a cluster behind the file would count as there in part.
+  if (counts.overflowed || counts.get(0) !== 1 || (counts.length + 1) * clusterSize > counts.firstPastEnd) return false;
   const codec = refcountCodec(refcountBits);
   const table = new DataView(new ArrayBuffer(tableClusters * clusterSize));
   for (const [index, first] of blocks) {
@@ -44,6 +49,7 @@ export async function rebuildRefcounts(parts: RebuildParts): Promise<void> {
   await file.flush();
   await file.write(HEADER_AT.refcountTable, encodeRefcountTableSwitch(tableFirst * clusterSize, tableClusters));
   await file.flush();
+  return true;
 }
 
 interface Places {

@@ -57,6 +57,8 @@ export class RefcountTable {
       const problem = this.#problem(index, offset, counts);
       if (problem !== undefined) log.wrong(`ERROR ${problem}`, place, "refcountTable");
       else if (offset !== 0) {
+        // Narrow refcounts cannot count another owner.
+        if (counts.get(offset / clusterSize) > 0) this.damaged = true;
         counts.add(offset, clusterSize);
         const count = counts.get(offset / clusterSize);
         if (count === 1) continue;

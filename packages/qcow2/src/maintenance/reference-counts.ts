@@ -27,6 +27,8 @@ export class ReferenceCounts {
   #length: number;
   /** Some cluster has more than one reference. */
   shared = false;
+  /** The lowest offset that something leads to behind the end of the file; bytes. */
+  firstPastEnd: number = Number.POSITIVE_INFINITY;
   /** Some cluster has more references than can be counted. */
   overflowed = false;
 
@@ -110,6 +112,7 @@ export class ReferenceCounts {
     if (offset + length - this.#fileSize >= clusterSize) {
       const place = `offset 0x${text()} size 0x${length.toString(16)}`;
       const what = `ERROR: counting reference for region exceeding the end of the file by one cluster or more: ${place}`;
+      this.firstPastEnd = Math.min(this.firstPastEnd, Math.max(offset, this.#fileSize));
       return this.#log.damaged(what, offset, "pastEnd");
     }
     const last = Math.floor((offset + length - 1) / clusterSize);

@@ -1,6 +1,6 @@
 /** The table of snapshots as a check finds it, and as a repair writes it anew: whole, to new space, then switched to in one write of the header. */
 
-import { BlockError, type BlockChild, type CheckOptions, type Clock, hex } from "@coblock/core";
+import { BlockError, type BlockChild, type CheckOptions, type Clock, hex, type HostSpan } from "@coblock/core";
 import { clusterOf, clustersFor, geometryOf } from "../format/geometry.ts";
 import type { Header } from "../format/header.ts";
 import { MAX_SNAPSHOT_EXTRA_BYTES, MAX_SNAPSHOT_TABLE_BYTES, MAX_SNAPSHOTS } from "../format/limits.ts";
@@ -53,11 +53,14 @@ export async function rewriteSnapshots(
   const { header } = image;
   const geometry = geometryOf(header);
   const places = { ...image, snapshots, snapshotTableLength: length, bitmaps: await readBitmaps(child, image) };
+  const retired: HostSpan[] = [
+    { child, childOffset: header.snapshotsOffset, length: clustersFor(geometry, length) * geometry.clusterSize },
+  ];
   const state = await openMetadata({
     file: child,
     geometry,
     places,
-    context: contextOf(child, clock),
+    context: contextOf(child, clock, retired),
     cacheSizes: cacheSizesOf({}, geometry, header.size),
     behaviour: behaviourOf({ lazyRefcounts: false }, header),
   });
@@ -71,7 +74,7 @@ export async function rewriteSnapshots(
   await writable.writeOut.all();
   await file.flush();
   await file.switchSnapshots(snapshots.length, offset);
-  await writable.references.release(clusterOf(geometry, header.snapshotsOffset), clustersFor(geometry, length));
+  for (const span of retired) await writable.references.release(clusterOf(geometry, span.childOffset), clustersFor(geometry, span.length));
   await writable.writeOut.all();
   await file.flush();
 }
@@ -103,15 +106,15 @@ function refuse(child: BlockChild, { snapshots, overlong }: SnapshotEntries, { s
     );
 }
 
-/** Nothing else uses the image, and nothing was linked in it. */
-function contextOf(child: BlockChild, clock: Clock) {
+/** Nothing else uses the image, and nothing was linked in it. What is given up is noted, to be released at the end. */
+function contextOf(child: BlockChild, clock: Clock, retired: HostSpan[]) {
   return {
     nodeName: child.node.name,
     fileName: child.fileName,
     readOnly: false,
     clock,
     fail: () => {},
-    retire: () => {},
+    retire: (span: HostSpan) => void retired.push(span),
     dataBarrier: () => Promise.resolve(),
   };
 }

@@ -57,7 +57,8 @@ async function countTable(
     const table = await file.readTable(l1Offset + at, Math.min(L1_CHUNK, l1Entries * 8 - at));
     for (let entry = 0; entry < table.byteLength; entry += 8) {
       const offset = offsetOf(table.getUint32(entry), table.getUint32(entry + 4));
-      if (offset !== 0 && file.holds(offset)) fromL1.add(offset, file.geometry.clusterSize);
+      // One that is not aligned lies over two clusters, and over tables that begin there.
+      if (offset !== 0 && offset % file.geometry.clusterSize === 0 && file.holds(offset)) fromL1.add(offset, file.geometry.clusterSize);
     }
   }
 }
