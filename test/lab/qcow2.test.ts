@@ -41,6 +41,7 @@ const CUT_SEEDS: Readonly<Record<string, number>> = {
   "qcow2-retired-pack": 2,
   "qcow2-growth": 0,
   "qcow2-resize": 0,
+  "qcow2-shrink": 0,
   "qcow2-storm": 0,
   "qcow2-storm-packed": 0,
   "qcow2-storm-shared": 0,

@@ -185,6 +185,8 @@ export interface MappedImage<State = unknown, Ticket = unknown> extends ImageBas
   unmap?(state: State, offset: number, length: number, options: { readonly reveal: boolean }): Promise<number | Wait>;
   /** Gives back space that was retired and that nothing on disk or in flight refers to any more. */
   release?(state: State, spans: readonly HostSpan[]): Promise<void>;
+  /** Gives the end of the file back that nothing uses; called in exclusive mode when the disk has become smaller and all that was freed is released. */
+  trim?(): Promise<void>;
   /** Caches out, in order; core then flushes `storage` without the lock. */
   sync?(state: State): Promise<void>;
   /** Bytes that `encode` takes at a time; present where the format can write compressed clusters. */

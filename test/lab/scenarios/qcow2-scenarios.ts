@@ -26,6 +26,7 @@ import {
   qcow2ResizeUnheard,
 } from "./qcow2-refcounts.ts";
 import { qcow2RetiredPack, qcow2ReuseBeside, qcow2ReuseCompressed, qcow2ReuseRead, qcow2ReuseWrite } from "./qcow2-retired.ts";
+import { qcow2Shrink, qcow2ShrinkEio } from "./qcow2-shrink.ts";
 import { QCOW2_SNAPSHOT_SCENARIOS } from "./qcow2-snapshots.ts";
 import {
   qcow2EachEio,
@@ -66,6 +67,8 @@ export const QCOW2_SCENARIOS: readonly Scenario[] = [
   qcow2Resize,
   qcow2ResizeEio,
   qcow2ResizeUnheard,
+  qcow2Shrink,
+  qcow2ShrinkEio,
   qcow2Storm,
   qcow2StormPacked,
   qcow2StormShared,

@@ -205,8 +205,12 @@ export class MappingEngine implements BlockImage {
 
   /** In exclusive mode: everything is out before, so that the format sees its file as it is. */
   async #resize(size: number, options: ResizeOptions): Promise<void> {
+    const before = this.#image.size;
     await this.#settleBeforeChange();
     await this.#image.resize?.(size, options);
+    if (this.#image.size >= before) return;
+    while ((await this.#flushAndSettle()) > 0);
+    await this.#image.trim?.();
   }
 
   /** In exclusive mode, as resize is. */

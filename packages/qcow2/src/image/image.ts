@@ -28,6 +28,7 @@ import type { Geometry } from "../format/geometry.ts";
 import { checkImage } from "../maintenance/check.ts";
 import { behave, type Behaviour, behaviourOf } from "../metadata/behaviour.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
+import { cutUnusedEnd } from "../metadata/unused-end.ts";
 import type { BehaviourOptions, CacheOptions } from "../options.ts";
 import { abandon, allocate, type AllocateParts, link, type Ticket } from "./allocate.ts";
 import { CacheControl } from "./cache-control.ts";
@@ -173,6 +174,11 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
       options,
     );
     await this.#caches.fit(this.#size);
+  }
+
+  async trim(): Promise<void> {
+    using guard = await this.state.lock({ who: "trim" });
+    await cutUnusedEnd(guard.value, writableOf(guard.value));
   }
 
   async changeBacking(named: NamedFile | undefined, child: BlockChild | undefined): Promise<void> {

@@ -1,6 +1,15 @@
-/** Makes the disk larger: a longer L1 table where it needs one, zeros where the backing file would show, and the new size last. */
+/** Gives the disk another size. Larger: a longer L1 table where it needs one, zeros where the backing file would show, and the new size last. */
 
-import { assert, BlockError, type BlockChild, type Guarded, type OpenContext, type ResizeOptions, type Wait } from "@coblock/core";
+import {
+  assert,
+  BlockError,
+  type BlockChild,
+  type Guarded,
+  type OpenContext,
+  type Preallocation,
+  type ResizeOptions,
+  type Wait,
+} from "@coblock/core";
 import { type Geometry, l1EntriesFor } from "../format/geometry.ts";
 import { MAX_L1_BYTES } from "../format/limits.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
@@ -9,6 +18,7 @@ import type { Description } from "./description.ts";
 import { GuestAccess } from "./guest-access.ts";
 import type { LookupParts } from "./lookup.ts";
 import { lengthen, preallocate } from "./preallocate.ts";
+import { shrinkDisk } from "./shrink.ts";
 
 export interface ResizeParts {
   readonly description: Description;
@@ -25,14 +35,29 @@ export interface ResizeParts {
 const SECTOR = 512;
 
 /** In exclusive mode. Answers the new size. A crash before the last step leaves the old size and at most leaks. */
-export async function resizeImage(parts: ResizeParts, size: number, { preallocation }: ResizeOptions): Promise<number> {
+export async function resizeImage(parts: ResizeParts, size: number, { preallocation, shrink }: ResizeOptions): Promise<number> {
+  const { currentSize, state } = parts;
+  assert(size >= currentSize || shrink, "core has asked whether data may be lost");
   refuse(parts, size, preallocation);
-  const { currentSize, geometry, state, data } = parts;
+  if (size > currentSize) refuseGrowth(parts, size, preallocation);
   if (size === currentSize) return size;
   using guard = await state.lock();
-  const metadata = guard.value;
-  const { writable, file, l1 } = metadata;
+  const { writable } = guard.value;
   assert(writable !== undefined, "an image that is resized was opened for writing");
+  if (size < currentSize) await shrinkDisk(parts, guard.value, writable, size);
+  else await growDisk(parts, guard.value, writable, size, preallocation);
+  return size;
+}
+
+async function growDisk(
+  parts: ResizeParts,
+  metadata: Metadata,
+  writable: WritableMetadata,
+  size: number,
+  preallocation: Preallocation,
+): Promise<void> {
+  const { currentSize, geometry, data } = parts;
+  const { file, l1 } = metadata;
   const entries = l1EntriesFor(geometry, size);
   if (entries > l1.entries) await growL1(parts, metadata, writable, entries);
   const guest = new GuestAccess({ metadata, writable, lookup: parts.lookup, backing: parts.backing, clear: parts.clear(metadata) });
@@ -51,22 +76,29 @@ export async function resizeImage(parts: ResizeParts, size: number, { preallocat
   await writable.writeOut.all();
   for (const child of new Set([data, file.child])) await child.flush();
   await file.setSize(size);
-  return size;
 }
 
-function refuse(
-  { currentSize, description, geometry, context, backing }: ResizeParts,
-  size: number,
-  preallocation: ResizeOptions["preallocation"],
-): void {
-  const fail = (code: "UNSUPPORTED_FEATURE" | "INVALID_OPTION", reason: string): never => {
+type Fail = (code: "UNSUPPORTED_FEATURE" | "INVALID_OPTION", reason: string) => never;
+
+function failOf({ context }: ResizeParts): Fail {
+  return (code, reason) => {
     throw new BlockError(code, `${context.fileName}: ${reason}`, { node: context.nodeName });
   };
-  const hasBacking = backing !== undefined || description.header.backingOffset !== 0;
+}
+
+function refuse(parts: ResizeParts, size: number, preallocation: Preallocation): void {
+  const { currentSize, description, geometry } = parts;
+  const fail = failOf(parts);
   if (size % SECTOR !== 0) fail("INVALID_OPTION", `${size} bytes are not whole sectors of ${SECTOR} bytes`);
-  if (size < currentSize) fail("UNSUPPORTED_FEATURE", "shrinking a qcow2 image is not supported");
+  if (size < currentSize && preallocation !== "off") fail("INVALID_OPTION", "Preallocation can't be used for shrinking an image");
   if (geometry.version === 2 && description.snapshots.length > 0)
     fail("UNSUPPORTED_FEATURE", "a version 2 image with snapshots cannot be resized, for snapshots do not keep their size there");
+}
+
+function refuseGrowth(parts: ResizeParts, size: number, preallocation: Preallocation): void {
+  const { currentSize, description, geometry, backing } = parts;
+  const fail = failOf(parts);
+  const hasBacking = backing !== undefined || description.header.backingOffset !== 0;
   if (l1EntriesFor(geometry, size) * 8 > MAX_L1_BYTES)
     fail("INVALID_OPTION", `${size} bytes are more than clusters of ${geometry.clusterSize} bytes can map`);
   if (hasBacking && backing === undefined)

@@ -84,6 +84,10 @@ export class MetadataMap {
     this.#refcountBlocks.add(clusterOf(this.#geometry, offset));
   }
 
+  removeRefcountBlock(offset: number): void {
+    this.#refcountBlocks.delete(clusterOf(this.#geometry, offset));
+  }
+
   /** The metadata that [offset, offset + length) touches, if any; `own` is what the bytes are themselves. */
   find(offset: number, length: number, own?: MetadataKind): MetadataKind | undefined {
     const end = offset + length;

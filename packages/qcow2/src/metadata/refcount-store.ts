@@ -1,10 +1,11 @@
 /** The refcounts of host clusters: found through the refcount table, changed in memory, all or nothing. */
 
 import { assert, BlockError, type CachedTable, hex, type TableCache } from "@coblock/core";
-import { entryFor, entryText, hasReservedRefcountTableBits, isOffsetExact, offsetOf } from "../format/entries.ts";
+import { EMPTY, entryFor, entryText, hasReservedRefcountTableBits, isOffsetExact, offsetOf } from "../format/entries.ts";
 import type { Geometry } from "../format/geometry.ts";
 import { refcountCodec, type RefcountCodec } from "../format/refcounts.ts";
 import { viewOf } from "../format/words.ts";
+import type { ClusterRun } from "./free-runs.ts";
 import type { ImageFile } from "./image-file.ts";
 import type { MetadataMap } from "./metadata-map.ts";
 import { TableBytes } from "./table-bytes.ts";
@@ -80,6 +81,12 @@ export class RefcountStore {
       );
     }
     return this.blocks.fetch(offset);
+  }
+
+  /** The clusters that a block counts. */
+  clustersOf(tableIndex: number): ClusterRun {
+    const { refcountsPerBlock } = this.#geometry;
+    return { first: tableIndex * refcountsPerBlock, count: refcountsPerBlock };
   }
 
   /** Refcount of one host cluster. */
@@ -164,6 +171,13 @@ export class RefcountStore {
   adoptBlock(tableIndex: number, offset: number): void {
     this.#table.set(tableIndex, entryFor(offset, false));
     this.#map.addRefcountBlock(offset);
+  }
+
+  /** Gives up a block that counts no cluster but its own: all that it would count is free. */
+  dropBlock(tableIndex: number, block: CachedTable<TableBytes>): void {
+    this.#table.set(tableIndex, EMPTY);
+    this.#map.removeRefcountBlock(block.offset);
+    this.blocks.drop(block.offset);
   }
 
   /** Writes the dirty blocks. Nothing needs to be on disk before them: a count that is too high is a leak, and lower ones enter memory late. */

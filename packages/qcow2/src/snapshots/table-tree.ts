@@ -70,7 +70,7 @@ export class TableTree {
   }
 }
 
-/** Host clusters that the entries of a slice use, once for each use. */
+/** Host clusters that the entries of a slice use, once for each use. Those of a data file are not counted. */
 function referencesOf(place: L2Place): number[] {
   const { geometry } = place;
   const clusters: number[] = [];
@@ -80,7 +80,7 @@ function referencesOf(place: L2Place): number[] {
       const { offset, length } = compressedPlaceAt(place, index);
       const last = clusterOf(geometry, offset + length - 1);
       for (let cluster = clusterOf(geometry, offset); cluster <= last; cluster++) clusters.push(cluster);
-    } else if (hasCluster(kind)) clusters.push(clusterOf(geometry, hostOffsetAt(place, index)));
+    } else if (hasCluster(kind) && !geometry.externalData) clusters.push(clusterOf(geometry, hostOffsetAt(place, index)));
   }
   return clusters;
 }

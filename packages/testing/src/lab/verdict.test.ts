@@ -60,6 +60,7 @@ describe("the content", () => {
     { kind: "compressed", offset: 1536, length: 512 },
   ] as unknown as readonly BlockStatus[];
   const node = {
+    size: 2048,
     read: async (offset: number, into: Uint8Array) => void into.fill(offset / 512 + 1),
     async *extents() {
       yield* extents;
