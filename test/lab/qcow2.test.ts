@@ -6,6 +6,7 @@ import { runMutated } from "./mutated.ts";
 import { QCOW2_BITMAP_MUTATIONS } from "./mutations/qcow2-bitmaps.ts";
 import { QCOW2_SNAPSHOT_MUTATIONS } from "./mutations/qcow2-snapshots.ts";
 import { QCOW2_CLEANER_MUTATIONS } from "./mutations/qcow2-cleaner.ts";
+import { QCOW2_REFCOUNT_MUTATIONS } from "./mutations/qcow2-refcounts.ts";
 import { QCOW2_MUTATIONS } from "./mutations/qcow2.ts";
 import { QCOW2_SCENARIOS } from "./scenarios/qcow2-scenarios.ts";
 
@@ -19,6 +20,7 @@ const SEEDS: Readonly<Record<string, number>> = {
   "qcow2-storm-packed": 50,
   "qcow2-storm-shared": 50,
   "qcow2-storm-overlay": 50,
+  "qcow2-storm-lazy": 50,
   "qcow2-storm-eio": 50,
   "qcow2-storm-enospc": 50,
   "qcow2-storm-short": 50,
@@ -31,6 +33,7 @@ const SEEDS: Readonly<Record<string, number>> = {
 /** Cut beside the plain schedule with these many seeds. */
 const CUT_SEEDS: Readonly<Record<string, number>> = {
   "qcow2-new-tables": 1,
+  "qcow2-lazy": 2,
   "qcow2-reserved": 4,
   "qcow2-slow-data": 4,
   "qcow2-copy-shared": 3,
@@ -46,6 +49,7 @@ const CUT_SEEDS: Readonly<Record<string, number>> = {
   "qcow2-storm-packed": 0,
   "qcow2-storm-shared": 0,
   "qcow2-storm-overlay": 0,
+  "qcow2-storm-lazy": 0,
   "qcow2-snapshot-beside": 1,
   "qcow2-snapshot-life": 0,
   "qcow2-snapshot-in-place": 1,
@@ -99,7 +103,7 @@ describe("power cuts", () => {
 });
 
 describe("a protection that is taken out is missed", () => {
-  for (const mutation of [...QCOW2_MUTATIONS, ...QCOW2_SNAPSHOT_MUTATIONS, ...QCOW2_BITMAP_MUTATIONS, ...QCOW2_CLEANER_MUTATIONS]) {
+  for (const mutation of [...QCOW2_MUTATIONS, ...QCOW2_REFCOUNT_MUTATIONS, ...QCOW2_SNAPSHOT_MUTATIONS, ...QCOW2_BITMAP_MUTATIONS, ...QCOW2_CLEANER_MUTATIONS]) {
     test(`${mutation.name}: ${mutation.about}`, async () => {
       const { status, output } = await runMutated(mutation);
       expect(output).toMatch(mutation.found);

@@ -131,14 +131,6 @@ const ORDER: readonly Mutation[] = [
     found: /after the cut: at offset \d+ there is|corruptions/u,
   },
   {
-    name: "qcow2-shrink-lowered-too-early",
-    about: "a disk that shrinks gives up its references while the L1 table on disk still leads to them",
-    scenario: "qcow2-shrink",
-    by: "power-cut",
-    edits: [{ file: "qcow2/src/image/shrink.ts", find: "await flush();\n  await dropTree(", replace: "await dropTree(" }],
-    found: /its check finds 0 errors, [1-9]\d* corruptions/u,
-  },
-  {
     name: "qcow2-lowered-too-early",
     about: "refcounts are lowered on disk before the tables that dropped the references are there for good",
     scenario: "qcow2-storm-shared",

@@ -38,6 +38,8 @@ export interface Qcow2DiskOptions {
   readonly backing?: number;
   /** An internal snapshot of all that is filled. Needs refcounts of 16 bits. */
   readonly snapshot?: boolean;
+  /** Refcounts stay behind until the image is closed, which says until then that it is dirty. */
+  readonly lazy?: boolean;
   /** Changes the finished file. */
   readonly damage?: (image: Buffer) => void;
 }
@@ -75,10 +77,10 @@ function fillingOf(offset: number, length: number, mark: number = 0xee): Uint8Ar
 }
 
 async function newImage(lab: Lab, options: Qcow2DiskOptions): Promise<Uint8Array> {
-  const { clusterSize = CLUSTER, refcountBits = 64, filled = [] } = options;
+  const { clusterSize = CLUSTER, refcountBits = 64, filled = [], lazy = false } = options;
   const size = options.size ?? (3 * clusterSize * clusterSize) / 8;
   await using graph = lab.newGraph();
-  const values = { cluster_size: clusterSize, refcount_bits: refcountBits };
+  const values = { cluster_size: clusterSize, refcount_bits: refcountBits, lazy_refcounts: lazy };
   await graph.create({ driver: "qcow2", filename: DISK_FILE, size, values });
   await fill(graph, clusterSize, filled);
   await graph[Symbol.asyncDispose]();

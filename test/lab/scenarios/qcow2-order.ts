@@ -50,23 +50,32 @@ export const qcow2SlowData: Scenario = {
   },
 };
 
-export const qcow2NewTables: Scenario = {
-  name: "qcow2-new-tables",
-  about: "one write needs a new refcount block, another a new L2 table, and a flush is beside",
-  drivers: QCOW2_DRIVERS,
-  storage: { completions: "later" },
-  async prepare(lab) {
-    const disk = await qcow2Disk(lab, {
-      filled: [{ offset: 0, length: 58 * CLUSTER }],
-    });
-    return {
-      actors: {
-        A: async (actor) => {
-          await actor.write(disk, 58 * CLUSTER, 6 * CLUSTER);
-          await actor.flush(disk);
+function newTables(name: string, about: string, lazy: boolean): Scenario {
+  return {
+    name,
+    about,
+    drivers: QCOW2_DRIVERS,
+    storage: { completions: "later" },
+    async prepare(lab) {
+      const disk = await qcow2Disk(lab, { lazy, filled: [{ offset: 0, length: 58 * CLUSTER }] });
+      return {
+        actors: {
+          A: async (actor) => {
+            await actor.write(disk, 58 * CLUSTER, 6 * CLUSTER);
+            await actor.flush(disk);
+          },
+          B: (actor) => actor.write(disk, TABLE_SPAN, CLUSTER),
         },
-        B: (actor) => actor.write(disk, TABLE_SPAN, CLUSTER),
-      },
-    };
-  },
-};
+      };
+    },
+  };
+}
+
+export const qcow2NewTables: Scenario = newTables(
+  "qcow2-new-tables",
+  "one write needs a new refcount block, another a new L2 table, and a flush is beside",
+  false,
+);
+
+/** After a cut the image says that it is dirty, and its refcounts are rebuilt when it is opened; or it needs none of that. */
+export const qcow2Lazy: Scenario = newTables("qcow2-lazy", "the same with lazy refcounts", true);

@@ -3,7 +3,7 @@
 import type { Scenario } from "@coblock/testing";
 import { QCOW2_BITMAP_SCENARIOS } from "./qcow2-bitmaps.ts";
 import { QCOW2_CLEANER } from "./qcow2-cleaner.ts";
-import { qcow2NewTables, qcow2Reserved, qcow2SlowData } from "./qcow2-order.ts";
+import { qcow2Lazy, qcow2NewTables, qcow2Reserved, qcow2SlowData } from "./qcow2-order.ts";
 import {
   qcow2Compressed,
   qcow2CopyShared,
@@ -35,6 +35,7 @@ import {
   qcow2Storm,
   qcow2StormEio,
   qcow2StormEnospc,
+  qcow2StormLazy,
   qcow2StormOverlay,
   qcow2StormPacked,
   qcow2StormShared,
@@ -58,6 +59,7 @@ export const QCOW2_SCENARIOS: readonly Scenario[] = [
   qcow2Reserved,
   qcow2SlowData,
   qcow2NewTables,
+  qcow2Lazy,
   qcow2HeaderFree,
   qcow2NoBlock,
   qcow2Growth,
@@ -73,6 +75,7 @@ export const QCOW2_SCENARIOS: readonly Scenario[] = [
   qcow2StormPacked,
   qcow2StormShared,
   qcow2StormOverlay,
+  qcow2StormLazy,
   qcow2StormEio,
   qcow2StormEnospc,
   qcow2StormShort,

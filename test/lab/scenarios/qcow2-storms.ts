@@ -147,6 +147,14 @@ export const qcow2StormOverlay: Scenario = storm({
   requests: 6,
 });
 
+export const qcow2StormLazy: Scenario = storm({
+  name: "qcow2-storm-lazy",
+  about: "the same with lazy refcounts, and a snapshot shares all that there was",
+  seed: 11,
+  disk: { ...SHARED, lazy: true },
+  requests: 6,
+});
+
 export const qcow2StormEio: Scenario = storm({
   name: "qcow2-storm-eio",
   about: "requests of all kinds, and one write, discard or flush fails",
