@@ -103,7 +103,13 @@ describe("power cuts", () => {
 });
 
 describe("a protection that is taken out is missed", () => {
-  for (const mutation of [...QCOW2_MUTATIONS, ...QCOW2_REFCOUNT_MUTATIONS, ...QCOW2_SNAPSHOT_MUTATIONS, ...QCOW2_BITMAP_MUTATIONS, ...QCOW2_CLEANER_MUTATIONS]) {
+  for (const mutation of [
+    ...QCOW2_MUTATIONS,
+    ...QCOW2_REFCOUNT_MUTATIONS,
+    ...QCOW2_SNAPSHOT_MUTATIONS,
+    ...QCOW2_BITMAP_MUTATIONS,
+    ...QCOW2_CLEANER_MUTATIONS,
+  ]) {
     test(`${mutation.name}: ${mutation.about}`, async () => {
       const { status, output } = await runMutated(mutation);
       expect(output).toMatch(mutation.found);

@@ -310,8 +310,11 @@ export interface OpenContext extends WaitOptions {
   child(name: string, role: ChildRole, options: NodeOptions): Promise<BlockChild>;
   /** Opens a file that the image itself names: a plain path or URL, relative to the image; the caller's `implicitOpen` is asked. */
   namedChild(name: string, role: ChildRole, named: NamedFile): Promise<BlockChild>;
-  /** A format never frees space, it retires it: `release` is called when the change is on disk and no I/O can meet the span any more. */
-  retire(span: HostSpan): void;
+  /**
+   * A format never frees space, it retires it: `release` is called when the change is on disk and no I/O can meet the span any more.
+   * `discard`: the host gets the space back before that. Default: as the node's option `discard` says.
+   */
+  retire(span: HostSpan, options?: { readonly discard?: boolean }): void;
   /** To be called before a table that shows new data is written: flushes `storage` if anything was linked since the last flush. */
   dataBarrier(): Promise<void>;
   /** No request runs beside `section`; new ones queue at the node's gate ("allocations": only allocating ones). Not from inside a request. */

@@ -241,7 +241,8 @@ export class BlockNode implements AsyncDisposable {
   async check(options: CheckOptions, report: (finding: Finding) => void = () => {}): Promise<CheckResult | undefined> {
     const { image } = this.requests;
     if (image.check === undefined) return undefined;
-    if (options.repair !== "none" && options.dryRun !== true && this.readOnly) throw this.#refused("READ_ONLY", "it was opened read-only and cannot be repaired");
+    if (options.repair !== "none" && options.dryRun !== true && this.readOnly)
+      throw this.#refused("READ_ONLY", "it was opened read-only and cannot be repaired");
     return this.exclusive(async () => image.check?.(options, report));
   }
 

@@ -49,6 +49,12 @@ export interface BehaviourOptions {
   readonly lazyRefcounts?: boolean | undefined;
   /** Which metadata nothing else may be written over; a hit marks the image as corrupt, and fails all later I/O. Default "cached". */
   readonly overlapCheck?: OverlapTemplate | OverlapChecks | undefined;
+  /** The host gets back what the guest discards or zeroes. Default: as the option `discard` says. */
+  readonly passDiscardRequest?: boolean | undefined;
+  /** The host gets back what snapshots give up. Default true. */
+  readonly passDiscardSnapshot?: boolean | undefined;
+  /** The host gets back what else becomes free: clusters that were copied elsewhere, tables that were replaced. Default false. */
+  readonly passDiscardOther?: boolean | undefined;
 }
 
 /** "constant": what lies where it lies while the image is open. "cached": also what moves, as far as that costs nothing. "all": also the L2 tables of snapshots. */
@@ -69,7 +75,13 @@ export interface OverlapChecks {
   readonly bitmapDirectory?: boolean;
 }
 
-export const BEHAVIOUR_OPTION_NAMES: readonly (keyof BehaviourOptions)[] = ["lazyRefcounts", "overlapCheck"];
+export const BEHAVIOUR_OPTION_NAMES: readonly (keyof BehaviourOptions)[] = [
+  "lazyRefcounts",
+  "overlapCheck",
+  "passDiscardRequest",
+  "passDiscardSnapshot",
+  "passDiscardOther",
+];
 
 /** Those that can be changed while the image is open. */
 export const CACHE_OPTION_NAMES: readonly (keyof CacheOptions)[] = [

@@ -64,7 +64,7 @@ const COUNTS: readonly Mutation[] = [
     about: "what a deleted snapshot alone had is never free again",
     scenario: "qcow2-snapshot-life",
     by: "exhaustive",
-    edits: [{ file: TREE, find: "references.commit({ owned: joined(owned), shared: new Map() });", replace: "" }],
+    edits: [{ file: TREE, find: "references.commit({ owned: joined(owned), shared: new Map() }, by);", replace: "" }],
     found: /[1-9]\d* leaks/u,
   },
   {
@@ -129,9 +129,9 @@ const ORDER: readonly Mutation[] = [
     edits: [
       {
         file: DELETE,
-        find: "  await switchList(change, await orUndo(prepare, [() => tables.giveBack()]));\n  await dropTree(metadata, writable, tree);",
+        find: '  await switchList(change, await orUndo(prepare, [() => tables.giveBack()]));\n  await dropTree(metadata, writable, tree, "snapshot");',
         replace: `  const list = await prepare();
-  await dropTree(metadata, writable, tree);
+  await dropTree(metadata, writable, tree, "snapshot");
   await writable.writeOut.all();
   await file.flush();
   await switchList(change, list);`,

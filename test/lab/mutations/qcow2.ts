@@ -199,8 +199,8 @@ const REUSE: readonly Mutation[] = [
     edits: [
       {
         file: ENGINE,
-        find: 'if (this.#services.discard === "unmap") await discardAll(spans);',
-        replace: 'if (this.#services.discard === "unmap") void discardAll(spans);',
+        find: "await discardAll(settled.filter(",
+        replace: "void discardAll(settled.filter(",
       },
     ],
     found: /is given back while it is in use: sim:disk: discard/u,

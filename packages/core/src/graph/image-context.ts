@@ -101,8 +101,8 @@ export class ImageContext implements OpenContext {
     return this.child(name, role, options);
   }
 
-  retire(span: HostSpan): void {
-    this.#parts.services.retired.retire(span);
+  retire(span: HostSpan, { discard = this.discard === "unmap" }: { readonly discard?: boolean } = {}): void {
+    this.#parts.services.retired.retire(span, discard);
   }
 
   dataBarrier(): Promise<void> {
@@ -146,7 +146,9 @@ export class ImageContext implements OpenContext {
     const shares = this.#parts.kind !== "format" || !role.includes("metadata");
     const access = { ...place.access, shareWrite: place.access.shareWrite && shares, shareResize: place.access.shareResize && shares };
     const filtered = role === "filtered";
-    return { ...place, level: filtered ? "format" : "protocol", forCheck: place.forCheck && filtered, access };
+    // A format has its own word on what it gives up; a file below it does as it is told.
+    const discard = this.#parts.kind === "format" ? "unmap" : place.discard;
+    return { ...place, discard, level: filtered ? "format" : "protocol", forCheck: place.forCheck && filtered, access };
   }
 
   /** Asked before a file is opened by its name, and again when it is known which file that is. */

@@ -194,10 +194,11 @@ export class MappingEngine implements BlockImage {
 
   /** Decoded copies, then the host's space, then the refcount: only then may a span be allocated again. */
   async #settle(): Promise<number> {
-    const spans = this.#retired.takeSettled();
+    const settled = this.#retired.takeSettled();
+    const spans = settled.map(({ span }) => span);
     if (spans.length === 0 || this.#image.release === undefined) return 0;
     for (const span of spans) this.#reader.forget(span);
-    if (this.#services.discard === "unmap") await discardAll(spans);
+    await discardAll(settled.filter(({ discard }) => discard).map(({ span }) => span));
     using guard = await this.#image.state.lock({ who: "settle" });
     await this.#image.release(guard.value, spans);
     return spans.length;

@@ -3,8 +3,14 @@
 import { touch } from "../coroutine/witness.ts";
 import type { HostSpan } from "../driver.ts";
 
-interface Retired {
+/** Space that nothing refers to any more. */
+export interface SettledSpan {
   readonly span: HostSpan;
+  /** The host shall have it back. */
+  readonly discard: boolean;
+}
+
+interface Retired extends SettledSpan {
   readonly flush: number;
   readonly epoch: number;
 }
@@ -34,10 +40,10 @@ export class RetiredSpace {
     return this.#bytes;
   }
 
-  retire(span: HostSpan): void {
+  retire(span: HostSpan, discard: boolean): void {
     touch(this, "write");
     const current = this.#current();
-    this.#retired.push({ span, flush: this.#flush, epoch: current.number });
+    this.#retired.push({ span, discard, flush: this.#flush, epoch: current.number });
     this.#bytes += span.length;
     current.sealed = true;
   }
@@ -71,15 +77,15 @@ export class RetiredSpace {
   }
 
   /** Spans that nothing refers to any more; each is answered once. */
-  takeSettled(): HostSpan[] {
+  takeSettled(): SettledSpan[] {
     touch(this, "write");
     const oldest = this.#epochs[0];
-    const settled: HostSpan[] = [];
+    const settled: SettledSpan[] = [];
     const left: Retired[] = [];
     for (const entry of this.#retired) {
       const ended = oldest === undefined || oldest.inFlight === 0 || entry.epoch < oldest.number;
       if (entry.flush <= this.#flushed && ended) {
-        settled.push(entry.span);
+        settled.push({ span: entry.span, discard: entry.discard });
         this.#bytes -= entry.span.length;
       } else left.push(entry);
     }

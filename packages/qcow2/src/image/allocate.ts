@@ -156,7 +156,7 @@ export async function link(parts: AllocateParts, allocation: Allocation<Ticket>)
     const drops = await planDrops(writable.references, place, indices);
     for (let step = 0; step < count; step++) setEntry(place, allocation, step);
     metadata.l2.slices.markDirty(l2.slice);
-    writable.references.commit(drops);
+    writable.references.commit(drops, "other");
   } catch (error) {
     await giveBack(parts, allocation.ticket);
     throw error;

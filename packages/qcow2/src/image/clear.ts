@@ -4,6 +4,7 @@ import type { Wait } from "@coblock/core";
 import { EMPTY, type Entry, type L2Kind, ZERO_LOW } from "../format/entries.ts";
 import { l1IndexOf, l2IndexOf } from "../format/geometry.ts";
 import type { L2Place } from "../metadata/l2-entry.ts";
+import type { FreedBy } from "../metadata/freed-space.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
 import { kindAt, planDrops } from "../metadata/owned-space.ts";
 import { writableL2 } from "../metadata/writable-l2.ts";
@@ -16,6 +17,8 @@ export interface ClearParts {
   readonly hasBacking: boolean;
   /** The data file must read like the disk: only real zeros will do. */
   readonly rawDataFile: boolean;
+  /** On whose behalf; the guest's, if nothing else is said. */
+  readonly freedBy?: FreedBy;
 }
 
 /** What becomes of an entry. `zero`: reads as zeros, space given up. `keep space`: reads as zeros, space kept. `hole`: not allocated. */
@@ -53,7 +56,7 @@ interface ClearRange {
 }
 
 async function changeClusters(
-  { metadata, writable }: ClearParts,
+  { metadata, writable, freedBy = "request" }: ClearParts,
   { offset, length, skipsHoles }: ClearRange,
   decide: (kind: L2Kind) => Change,
 ): Promise<number | Wait> {
@@ -78,7 +81,7 @@ async function changeClusters(
   const drops = await planDrops(writable.references, place, given);
   for (const { index: at, entry } of changes) setEntry(place, at, entry);
   if (changes.length > 0) l2.slices.markDirty(found.slice);
-  writable.references.commit(drops);
+  writable.references.commit(drops, freedBy);
   return count * geometry.clusterSize;
 }
 

@@ -208,7 +208,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
 
   async reopen(options: CacheOptions & BehaviourOptions): Promise<PreparedReopen> {
     const changed = { ...this.#options, ...options };
-    const behaviour = behaviourOf(changed, this.#description.header);
+    const behaviour = behaviourOf(changed, this.#description.header, this.#parts.context.discard);
     const inactiveL2 = await this.#inactiveL2(behaviour);
     const caches = await this.#caches.prepare(changed, this.#size);
     return {

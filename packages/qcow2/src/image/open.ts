@@ -31,7 +31,7 @@ export async function openImage(options: Qcow2Options, context: OpenContext): Pr
   const shown = shownDisk(options, description, context);
   const size = shown.size - (shown.size % SECTOR);
   const cacheSizes = cacheSizesOf(options, geometry, size);
-  const behaviour = behaviourOf(options, header);
+  const behaviour = behaviourOf(options, header, context.discard);
   const state = await openMetadata({ file, geometry, places: { ...description, header: shown }, context, cacheSizes, behaviour });
   await placeInactiveL2(state, description, behaviour);
   const data = geometry.externalData ? await openDataFile(options, description, context) : file;

@@ -109,7 +109,7 @@ function refuseGrowth(parts: ResizeParts, size: number, preallocation: Prealloca
   if (preallocation !== "off" && hasBacking) fail("UNSUPPORTED_FEATURE", "preallocation of an image with a backing file is not supported");
 }
 
-async function growL1({ geometry, context }: ResizeParts, metadata: Metadata, writable: WritableMetadata, entries: number): Promise<void> {
+async function growL1({ geometry }: ResizeParts, metadata: Metadata, writable: WritableMetadata, entries: number): Promise<void> {
   const { l1, file } = metadata;
   await writable.writeOut.all();
   const bytes = new Uint8Array(entries * 8);
@@ -127,7 +127,7 @@ async function growL1({ geometry, context }: ResizeParts, metadata: Metadata, wr
   l1.replace(bytes, offset);
   writable.map.place("active L1 table", offset, bytes.length);
   const whole = Math.ceil(oldLength / geometry.clusterSize) * geometry.clusterSize;
-  if (whole > 0) context.retire({ child: file.child, childOffset: oldOffset, length: whole });
+  writable.freed.retire(oldOffset, whole, "other");
 }
 
 /** A VM state lies behind the end of the disk, from the next L1 entry on: the disk must not come to show what was left of one. */

@@ -28,7 +28,7 @@ export async function shrinkDisk(parts: ResizeParts, metadata: Metadata, writabl
     for (const child of new Set([data, file.child])) await child.flush();
   };
   await flush();
-  await dropTree(metadata, writable, tree);
+  await dropTree(metadata, writable, tree, "shrink");
   await flush();
   if (geometry.externalData && data.size > size) await data.resize(size);
   await file.setSize(size);
@@ -47,7 +47,7 @@ async function unmapRest(parts: ResizeParts, metadata: Metadata, writable: Writa
   const guest = new GuestAccess({ metadata, writable, lookup, backing, clear: clear(metadata) });
   const end = Math.min(l1EntriesFor(geometry, size), metadata.l1.entries) * geometry.l2Coverage;
   // A raw data file is cut itself, whatever the tables say.
-  const clearing = { ...clear(metadata), rawDataFile: false };
+  const clearing = { ...clear(metadata), rawDataFile: false, freedBy: "shrink" as const };
   for (let at = Math.ceil(size / geometry.clusterSize) * geometry.clusterSize; at < end;) {
     await guest.load(at);
     const unmapped = await unmapClusters(clearing, at, end - at, true);

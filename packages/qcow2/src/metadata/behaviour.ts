@@ -5,6 +5,7 @@ import { BlockError } from "@coblock/core";
 import { LAZY_REFCOUNTS } from "../format/features.ts";
 import type { Header } from "../format/header.ts";
 import type { BehaviourOptions } from "../options.ts";
+import type { FreedBy } from "./freed-space.ts";
 import type { MetadataKind } from "./metadata-map.ts";
 import type { WritableMetadata } from "./metadata.ts";
 import { checkedKinds } from "./overlap-checks.ts";
@@ -13,20 +14,34 @@ import { checkedKinds } from "./overlap-checks.ts";
 export interface Behaviour {
   readonly lazyRefcounts: boolean;
   readonly checked: ReadonlySet<MetadataKind>;
+  readonly passed: ReadonlySet<FreedBy>;
 }
 
 /** Throws INVALID_OPTION. */
-export function behaviourOf(options: BehaviourOptions, { version, compatible }: Pick<Header, "version" | "compatible">): Behaviour {
+export function behaviourOf(
+  options: BehaviourOptions,
+  header: Pick<Header, "version" | "compatible">,
+  discard: "ignore" | "unmap" = "ignore",
+): Behaviour {
+  const { version, compatible } = header;
   const lazyRefcounts = flag("lazyRefcounts", options.lazyRefcounts) ?? (compatible & LAZY_REFCOUNTS) !== 0n;
   if (lazyRefcounts && version === 2)
     throw new BlockError("INVALID_OPTION", "Lazy refcounts require a qcow2 image with at least qemu 1.1 compatibility level");
-  return { lazyRefcounts, checked: checkedKinds(options.overlapCheck) };
+  const passed = new Set<FreedBy>(["shrink"]);
+  if (flag("passDiscardRequest", options.passDiscardRequest) ?? discard === "unmap") passed.add("request");
+  if (flag("passDiscardSnapshot", options.passDiscardSnapshot) ?? true) passed.add("snapshot");
+  if (flag("passDiscardOther", options.passDiscardOther) ?? false) passed.add("other");
+  return { lazyRefcounts, checked: checkedKinds(options.overlapCheck), passed };
 }
 
 /** From the next change on. Where refcounts are no longer to stay behind, none does. */
-export function behave({ writeOut, map }: Pick<WritableMetadata, "writeOut" | "map">, { lazyRefcounts, checked }: Behaviour): void {
+export function behave(
+  { writeOut, map, freed }: Pick<WritableMetadata, "writeOut" | "map" | "freed">,
+  { lazyRefcounts, checked, passed }: Behaviour,
+): void {
   writeOut.setLazy(lazyRefcounts);
   map.check(checked);
+  freed.pass(passed);
 }
 
 /** Options that came as JSON may be of any type. */

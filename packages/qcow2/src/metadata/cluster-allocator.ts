@@ -2,6 +2,7 @@
 
 import { type CachedTable, hex } from "@coblock/core";
 import type { Geometry } from "../format/geometry.ts";
+import type { FreedSpace } from "./freed-space.ts";
 import { type ClusterRun, FreeRuns } from "./free-runs.ts";
 import type { ImageFile } from "./image-file.ts";
 import type { MetadataMap } from "./metadata-map.ts";
@@ -14,8 +15,8 @@ export interface ClusterAllocatorParts {
   readonly geometry: Geometry;
   readonly map: MetadataMap;
   readonly refcounts: RefcountStore;
-  /** Gives up the old refcount table when the new one is in use. */
-  readonly retire: (offset: number, length: number) => void;
+  /** Takes the old refcount table when the new one is in use. */
+  readonly freed: FreedSpace;
 }
 
 /**

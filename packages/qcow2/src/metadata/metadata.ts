@@ -2,6 +2,7 @@
 
 import type { Geometry } from "../format/geometry.ts";
 import type { ClusterAllocator } from "./cluster-allocator.ts";
+import type { FreedSpace } from "./freed-space.ts";
 import type { ImageFile } from "./image-file.ts";
 import type { L1Table } from "./l1-table.ts";
 import type { L2Tables } from "./l2-tables.ts";
@@ -21,6 +22,7 @@ export interface Metadata {
 
 export interface WritableMetadata {
   readonly map: MetadataMap;
+  readonly freed: FreedSpace;
   readonly refcounts: RefcountStore;
   readonly clusters: ClusterAllocator;
   readonly references: References;

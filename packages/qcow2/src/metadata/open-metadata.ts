@@ -19,6 +19,7 @@ import type { Snapshot } from "../format/snapshot-table.ts";
 import { behave, type Behaviour } from "./behaviour.ts";
 import type { CacheSizes } from "./cache-sizes.ts";
 import { ClusterAllocator } from "./cluster-allocator.ts";
+import { FreedSpace } from "./freed-space.ts";
 import { ImageFile, type ImageFileContext } from "./image-file.ts";
 import { L1Table } from "./l1-table.ts";
 import { L2Tables, type SliceCacheMaker } from "./l2-tables.ts";
@@ -100,11 +101,11 @@ async function loadWritable(parts: MetadataParts, { file, geometry, l1, l2, lock
     writeBack: () => refcounts.writeBlocks(),
   });
   const refcounts: RefcountStore = new RefcountStore({ file, geometry, map, blocks, table, tableOffset });
-  const retire = (childOffset: number, length: number): void => context.retire({ child: file.child, childOffset, length });
-  const clusters = new ClusterAllocator({ file, geometry, map, refcounts, retire });
-  const references = new References({ file, geometry, refcounts, clusters, retire });
+  const freed = new FreedSpace(file.child, (span, options) => context.retire(span, options));
+  const clusters = new ClusterAllocator({ file, geometry, map, refcounts, freed });
+  const references = new References({ file, geometry, refcounts, clusters, freed });
   const writeOut = new WriteOut({ file, map, l1, l2, refcounts, references, dataBarrier: () => context.dataBarrier() });
-  const writable = { map, refcounts, clusters, references, writeOut };
+  const writable = { map, freed, refcounts, clusters, references, writeOut };
   behave(writable, behaviour);
   return writable;
 }

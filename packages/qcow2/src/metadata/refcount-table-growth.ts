@@ -4,6 +4,7 @@ import { BlockError } from "@coblock/core";
 import { entryFor } from "../format/entries.ts";
 import type { Geometry } from "../format/geometry.ts";
 import { MAX_REFCOUNT_TABLE_BYTES } from "../format/limits.ts";
+import type { FreedSpace } from "./freed-space.ts";
 import type { ClusterRun } from "./free-runs.ts";
 import type { ImageFile } from "./image-file.ts";
 import { buildBlocks, type RefcountStore } from "./refcount-store.ts";
@@ -13,7 +14,7 @@ export interface RefcountTableGrowthParts {
   readonly file: ImageFile;
   readonly geometry: Geometry;
   readonly refcounts: RefcountStore;
-  readonly retire: (offset: number, length: number) => void;
+  readonly freed: FreedSpace;
   /** Throws where the clusters cannot be used. */
   readonly claim: (run: ClusterRun) => Promise<void>;
 }
@@ -55,7 +56,7 @@ export async function growRefcountTable(parts: RefcountTableGrowthParts, entries
   const oldOffset = refcounts.tableOffset;
   const oldLength = refcounts.table.bytes.length;
   refcounts.replaceTable(table, tableOffset);
-  parts.retire(oldOffset, oldLength);
+  parts.freed.retire(oldOffset, oldLength, "other");
 }
 
 /** Half as many entries more than are needed where the limit allows it, as the next growth costs as much again. */

@@ -3,6 +3,7 @@
 import { assert, hex } from "@coblock/core";
 import type { Geometry } from "../format/geometry.ts";
 import type { ClusterAllocator } from "./cluster-allocator.ts";
+import type { FreedBy, FreedSpace } from "./freed-space.ts";
 import type { ClusterRun } from "./free-runs.ts";
 import type { ImageFile } from "./image-file.ts";
 import type { RefcountStore } from "./refcount-store.ts";
@@ -12,7 +13,7 @@ export interface ReferencesParts {
   readonly geometry: Geometry;
   readonly refcounts: RefcountStore;
   readonly clusters: ClusterAllocator;
-  readonly retire: (offset: number, length: number) => void;
+  readonly freed: FreedSpace;
 }
 
 /** What a change of the mapping gives up; made before the change, as it may fail, and committed with it, which cannot. */
@@ -58,12 +59,12 @@ export class References {
   }
 
   /** Gives up what was planned, in the same turn as the change of the mapping. */
-  commit({ owned, shared }: ReferenceDrops): void {
-    for (const run of owned) this.#retire(run);
+  commit({ owned, shared }: ReferenceDrops, by: FreedBy): void {
+    for (const run of owned) this.#retire(run, by);
     for (const [cluster, { drops, count }] of shared) {
       const pending = this.#pending.get(cluster) ?? 0;
       const isLast = count - pending === drops;
-      if (isLast) this.#retire({ first: cluster, count: 1 });
+      if (isLast) this.#retire({ first: cluster, count: 1 }, by);
       const later = pending + drops - (isLast ? 1 : 0);
       if (later > 0) this.#pending.set(cluster, later);
     }
@@ -125,10 +126,10 @@ export class References {
     return start;
   }
 
-  #retire({ first, count }: ClusterRun): void {
+  #retire({ first, count }: ClusterRun, by: FreedBy): void {
     const { clusterSize } = this.#parts.geometry;
     this.#stopPacking(first, count);
-    this.#parts.retire(first * clusterSize, count * clusterSize);
+    this.#parts.freed.retire(first * clusterSize, count * clusterSize, by);
   }
 
   async #lower(cluster: number, by: number): Promise<void> {

@@ -43,7 +43,7 @@ async function writableSlice(
   const bytes = await l2.copyTable(offset);
   const drops = await writable.references.plan([], [clusterOf(geometry, offset)]);
   const copy = await addTable(metadata, writable, l1Index, entry, bytes);
-  writable.references.commit(drops);
+  writable.references.commit(drops, "other");
   writable.map.removeL2Table(offset);
   l2.dropTable(offset);
   return copy;

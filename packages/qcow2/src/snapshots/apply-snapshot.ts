@@ -50,9 +50,9 @@ export async function applySnapshot(change: SnapshotChange, snapshot: Snapshot):
   const old = new TableTree(metadata, new L1Table(file, geometry, l1.table.bytes, l1.offset));
   takeOver(change, bytes, l1Offset);
   owner.changed(description, size);
-  await dropTree(metadata, writable, old);
+  await dropTree(metadata, writable, old, "snapshot");
   const oldLength = clustersFor(geometry, old.l1.entries * 8) * geometry.clusterSize;
-  if (oldLength > 0) context.retire({ child: file.child, childOffset: old.l1.offset, length: oldLength });
+  writable.freed.retire(old.l1.offset, oldLength, "snapshot");
   await writable.writeOut.all();
   await file.flush();
 }

@@ -32,9 +32,9 @@ export async function deleteSnapshot(change: SnapshotChange, snapshot: Snapshot)
     return list;
   };
   await switchList(change, await orUndo(prepare, [() => tables.giveBack()]));
-  await dropTree(metadata, writable, tree);
+  await dropTree(metadata, writable, tree, "snapshot");
   const l1Length = clustersFor(geometry, snapshot.l1Entries * 8) * geometry.clusterSize;
-  if (l1Length > 0) owner.context.retire({ child: file.child, childOffset: snapshot.l1Offset, length: l1Length });
+  writable.freed.retire(snapshot.l1Offset, l1Length, "snapshot");
   await restoreCopied(metadata, writable);
   await writable.writeOut.all();
   await file.flush();

@@ -41,11 +41,11 @@ export async function writeList(
 /** To be called when all that the list leads to is on stable storage. Where it fails, nobody knows which list the disk has. */
 export async function switchList(change: SnapshotChange, { snapshots, inactiveL2, offset, length }: WrittenList): Promise<void> {
   const { owner, metadata, writable } = change;
-  const { description, context } = owner;
+  const { description } = owner;
   await metadata.file.switchSnapshots(snapshots.length, offset);
   const { snapshotsOffset } = description.header;
   const oldLength = clustersFor(metadata.geometry, description.snapshotTableLength) * metadata.geometry.clusterSize;
-  if (oldLength > 0) context.retire({ child: metadata.file.child, childOffset: snapshotsOffset, length: oldLength });
+  writable.freed.retire(snapshotsOffset, oldLength, "snapshot");
   writable.map.place("snapshot table", offset, length);
   writable.map.placeInactiveL1(inactiveL1Tables(snapshots));
   writable.map.placeInactiveL2(inactiveL2);

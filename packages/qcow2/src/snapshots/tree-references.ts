@@ -4,6 +4,7 @@ import { clusterOf } from "../format/geometry.ts";
 import { entriesIn, hostOffsetAt, type L2Place } from "../metadata/l2-entry.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
 import type { ImageFile } from "../metadata/image-file.ts";
+import type { FreedBy } from "../metadata/freed-space.ts";
 import type { ClusterRun } from "../metadata/free-runs.ts";
 import { kindAt } from "../metadata/owned-space.ts";
 import { hasCluster, setCopied, TableTree } from "./table-tree.ts";
@@ -47,7 +48,7 @@ export class TreeReferences {
 }
 
 /** Gives up a tree that nothing on disk leads to any more: the last reference of a cluster is retired, any other lowered at once. */
-export async function dropTree({ l2, geometry }: Metadata, writable: WritableMetadata, tree: TableTree): Promise<void> {
+export async function dropTree({ l2, geometry }: Metadata, writable: WritableMetadata, tree: TableTree, by: FreedBy): Promise<void> {
   const { refcounts, references } = writable;
   for await (const branch of tree.branches()) {
     const owned: ClusterRun[] = [];
@@ -57,7 +58,7 @@ export async function dropTree({ l2, geometry }: Metadata, writable: WritableMet
       owned.push({ first: cluster, count: 1 });
       return count;
     });
-    references.commit({ owned: joined(owned), shared: new Map() });
+    references.commit({ owned: joined(owned), shared: new Map() }, by);
   }
 }
 

@@ -71,7 +71,8 @@ class Owners {
   context(context: OpenContext): OpenContext {
     return new Proxy(context, {
       get: (target, key) => {
-        if (key === "retire") return (span: HostSpan) => (this.#retire(span), target.retire(span));
+        if (key === "retire")
+          return (span: HostSpan, options?: { readonly discard?: boolean }) => (this.#retire(span), target.retire(span, options));
         return boundTo(target, key);
       },
     });

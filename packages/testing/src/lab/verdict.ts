@@ -41,8 +41,7 @@ export async function expectContent(disk: LabDisk, node: BlockNode, expect: (off
     }
   };
   // A disk that has shrunk ends before some of it.
-  for (const { offset, length } of disk.touched)
-    if (offset < node.size) await check(offset, Math.min(length, node.size - offset));
+  for (const { offset, length } of disk.touched) if (offset < node.size) await check(offset, Math.min(length, node.size - offset));
   for await (const { kind, offset, length } of node.extents()) {
     if (kind === "data" || kind === "compressed") await check(offset, length);
   }
