@@ -1,7 +1,7 @@
 /** The way to an export that outlives its connections: each request is answered once, however often the server goes away. */
 
 import { BlockError, type Clock, CoQueue, CoSleep } from "@coblock/core";
-import { COMMAND } from "../protocol/codes.ts";
+import { COMMAND, COMMAND_FLAG } from "../protocol/codes.ts";
 import { hasFlag } from "../protocol/export-info.ts";
 import { ConnectionLost } from "../transport/connection-lost.ts";
 import type { ClientConnection } from "./client-connection.ts";
@@ -47,7 +47,9 @@ export class ClientLink {
   readonly #closing: AbortController = new AbortController();
   #state: State;
   #reconnecting: Promise<void> | undefined;
-  #dirty = false;
+  /** Changes that were answered, and how many of them the last flush covered. */
+  #changes = 0;
+  #flushed = 0;
   #next = 0;
   #trimming: Promise<void> | undefined;
 
@@ -80,15 +82,11 @@ export class ClientLink {
 
   /** Answers once. Throws what the server refuses with, and IO where there is no connection for longer than the delay. */
   async perform(operation: Operation): Promise<OperationResult> {
-    const mark = this.#log.mark;
+    if (operation.command === COMMAND.flush) return this.#flush(operation);
     const result = await this.#send(operation);
-    if (operation.command === COMMAND.flush) {
-      this.#log.flushed(mark);
-      this.#dirty = false;
-    } else if (operation.payload !== undefined || operation.command === COMMAND.writeZeroes || operation.command === COMMAND.trim) {
-      this.#dirty = true;
-      if (this.#keeps) await this.#keep(operation);
-    }
+    if (!isChange(operation)) return result;
+    this.#changes++;
+    if (this.#keeps) await this.#keep(operation);
     return result;
   }
 
@@ -100,6 +98,22 @@ export class ClientLink {
     if (kind === "connected") await Promise.all(this.#state.connections.map((connection) => connection.close()));
     this.#fail(new BlockError("CLOSED", `the connection to ${this.#parts.server} is closed`));
     await this.#reconnecting;
+  }
+
+  /** Covers the changes that were answered before it began. With none, there is nothing that a lost server could have lost. */
+  async #flush(operation: Operation): Promise<OperationResult> {
+    const { mark } = this.#log;
+    const changes = this.#changes;
+    if (this.#state.kind === "lost" && !this.#dirty) return [];
+    const result = await this.#send(operation);
+    this.#log.flushed(mark);
+    this.#flushed = Math.max(this.#flushed, changes);
+    return result;
+  }
+
+  /** Something was answered and not flushed. */
+  get #dirty(): boolean {
+    return this.#changes > this.#flushed;
   }
 
   async #send(operation: Operation): Promise<OperationResult> {
@@ -223,6 +237,11 @@ export class ClientLink {
     const style = found.style === this.agreement.style;
     if (!same || !fits || !style) throw new BlockError("IO", `${this.#parts.server} came back with another disk, or with less to offer`);
   }
+}
+
+function isChange({ command, flags }: Operation): boolean {
+  const changes: readonly number[] = [COMMAND.write, COMMAND.writeZeroes, COMMAND.trim];
+  return changes.includes(command) && (flags & COMMAND_FLAG.forceUnitAccess) === 0;
 }
 
 function lostError(server: string, cause: Error): BlockError {

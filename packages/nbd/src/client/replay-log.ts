@@ -1,6 +1,5 @@
 /** Changes that a server has answered and not yet flushed: what must be sent again if it loses its memory. */
 
-import { COMMAND, COMMAND_FLAG } from "../protocol/codes.ts";
 import type { Operation } from "./operation.ts";
 
 /** Bytes and changes from which on a flush is due, so that the log stays short. */
@@ -30,7 +29,6 @@ export class ReplayLog {
 
   /** Bytes are copied: the caller's buffer is the caller's again. */
   add(operation: Operation): void {
-    if (!CHANGES.includes(operation.command) || (operation.flags & COMMAND_FLAG.forceUnitAccess) !== 0) return;
     const { payload } = operation;
     this.#changes.push(payload === undefined ? operation : { ...operation, payload: Uint8Array.prototype.slice.call(payload) });
     this.#bytes += payload?.length ?? 0;
@@ -43,5 +41,3 @@ export class ReplayLog {
     this.#flushed += count;
   }
 }
-
-const CHANGES: readonly number[] = [COMMAND.write, COMMAND.writeZeroes, COMMAND.trim];

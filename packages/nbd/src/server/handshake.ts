@@ -25,7 +25,7 @@ export interface Agreement {
 /** What the server lets clients do. */
 export interface HandshakeRules {
   readonly exports: ReadonlyMap<string, ServedExport>;
-  /** Makes the channel a TLS one; absent: there is no TLS. */
+  /** Makes the channel a TLS one, whose socket it takes in this turn; absent: there is no TLS. */
   readonly startTls: ((channel: Channel) => Promise<Channel>) | undefined;
   readonly tlsRequired: boolean;
 }

@@ -1,0 +1,194 @@
+/** TLS with certificates and with pre-shared keys, both ways, against programs that use another library for it. */
+
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { BlockNode } from "@coblock/core";
+import { loadCertificates, loadPreSharedKeys, NbdServer, type NbdServerEvent } from "@coblock/nbd";
+import { Peers } from "./peers.ts";
+
+const peers = new Peers();
+let chain: BlockNode;
+
+function openssl(...words: readonly string[]): void {
+  execFileSync("openssl", words, { cwd: peers.folder, stdio: "pipe" });
+}
+
+/** A folder with an authority and certificates of it for both sides, with QEMU's names. */
+function makeCertificates(folder: string): void {
+  mkdirSync(peers.path(folder));
+  const at = (name: string): string => peers.path(`${folder}/${name}`);
+  openssl(
+    "req",
+    "-x509",
+    "-newkey",
+    "rsa:2048",
+    "-nodes",
+    "-keyout",
+    at("ca-key.pem"),
+    "-out",
+    at("ca-cert.pem"),
+    "-days",
+    "9",
+    "-subj",
+    "/CN=authority",
+  );
+  for (const [side, usage] of [
+    ["server", "serverAuth"],
+    ["client", "clientAuth"],
+  ] as const) {
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", at(`${side}-key.pem`), "-out", at(`${side}.csr`), "-subj", "/CN=localhost");
+    writeFileSync(
+      at(`${side}.ext`),
+      `subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=${usage}\nkeyUsage=digitalSignature,keyEncipherment\n`,
+    );
+    const signing = ["-CA", at("ca-cert.pem"), "-CAkey", at("ca-key.pem"), "-CAcreateserial", "-days", "9", "-extfile", at(`${side}.ext`)];
+    openssl("x509", "-req", "-in", at(`${side}.csr`), "-out", at(`${side}-cert.pem`), ...signing);
+  }
+}
+
+beforeAll(async () => {
+  peers.makeChain();
+  makeCertificates("pki");
+  makeCertificates("strangers");
+  mkdirSync(peers.path("psk"));
+  writeFileSync(peers.path("psk/keys.psk"), `alice:${"0123456789abcdef".repeat(4)}\n`, { mode: 0o600 });
+  chain = await peers.graph.open(peers.path("top.qcow2"), { readOnly: true });
+});
+afterAll(() => peers[Symbol.asyncDispose]());
+
+describe("our server", () => {
+  let server: NbdServer;
+  const events: NbdServerEvent[] = [];
+  let port = 0;
+
+  beforeAll(async () => {
+    const credentials = await loadCertificates(peers.path("pki"), "server");
+    server = await NbdServer.start({
+      listen: { port: 0 },
+      exports: [{ name: "chain", node: chain }],
+      tls: { credentials },
+      onEvent: (event) => events.push(event),
+    });
+    ({ port } = server.address as { port: number });
+  });
+  afterAll(() => server.close());
+
+  it("is read by nbdcopy with a certificate over TCP, and by qemu-img", async () => {
+    expect(server.uri("chain")).toBe(`nbds://127.0.0.1:${port}/chain`);
+    await peers.succeed("nbdcopy", [`nbds://localhost:${port}/chain?tls-certificates=${peers.path("pki")}`, peers.path("tls.raw")]);
+    expect(readFileSync(peers.path("tls.raw")).equals(readFileSync(peers.path("top.raw")))).toBe(true);
+    const object = `tls-creds-x509,id=tls0,endpoint=client,dir=${peers.path("pki")}`;
+    const image = `driver=nbd,host=localhost,port=${port},export=chain,tls-creds=tls0`;
+    expect(await peers.succeed("qemu-img", ["info", "--object", object, "--image-opts", image])).toContain("virtual size: 24 MiB");
+  });
+
+  it("tells a client without TLS nothing but that it is required, and refuses strangers", async () => {
+    const { status, stderr } = await peers.run("nbdinfo", [`nbd://localhost:${port}/chain`]);
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/TLS|export|policy/i)]);
+    expect((await peers.run("nbdinfo", ["--list", `nbd://localhost:${port}/`])).status).not.toBe(0);
+    expect((await peers.run("nbdinfo", [`nbds://localhost:${port}/chain?tls-certificates=${peers.path("strangers")}`])).status).not.toBe(0);
+    mkdirSync(peers.path("nobody"));
+    writeFileSync(peers.path("nobody/ca-cert.pem"), readFileSync(peers.path("pki/ca-cert.pem")));
+    expect((await peers.run("nbdinfo", [`nbds://localhost:${port}/chain?tls-certificates=${peers.path("nobody")}`])).status).not.toBe(0);
+    expect(events.some(({ kind }) => kind === "chosen")).toBe(true);
+    expect(events.some((event) => event.kind === "chosen" && !event.secure)).toBe(false);
+  });
+
+  it("hangs up on a client that sends anything in the clear behind STARTTLS", async () => {
+    const socket = connect(port, "127.0.0.1");
+    const options = Buffer.alloc(4 + 16 + 16);
+    options.writeUInt32BE(3, 0);
+    for (const [at, option] of [
+      [4, 5],
+      [20, 8],
+    ] as const) {
+      options.write("IHAVEOPT", at);
+      options.writeUInt32BE(option, at + 8);
+    }
+    const received: Buffer[] = [];
+    socket.on("data", (bytes: Buffer) => received.push(bytes));
+    socket.write(options);
+    await new Promise((resolve) => socket.once("close", resolve));
+    expect(Buffer.concat(received).length).toBe(18);
+  });
+
+  it("is read by our client, which checks the name in the certificate unless told not to", async () => {
+    const open = (options: object): Promise<BlockNode> =>
+      peers.graph.open(
+        { driver: "nbd", host: "127.0.0.1", port, export: "chain", tlsCreds: { dir: peers.path("pki") }, ...options },
+        { readOnly: true },
+      );
+    const node = await open({});
+    const bytes = Buffer.alloc(node.size);
+    await node.read(0, bytes);
+    expect(bytes.equals(readFileSync(peers.path("top.raw")))).toBe(true);
+    await node[Symbol.asyncDispose]();
+    await expect(open({ tlsHostname: "elsewhere.example" })).rejects.toThrow(/elsewhere.example|altnames/i);
+    await expect(open({ tlsCreds: { dir: peers.path("strangers") } })).rejects.toMatchObject({ code: "NOT_ALLOWED" });
+    await expect(open({ tlsCreds: undefined })).rejects.toThrow(/TLS is required/);
+    const filename = `nbds://127.0.0.1:${port}/chain?tls-certificates=${peers.path("pki")}&tls-hostname=other.example&tls-verify-peer=0`;
+    await using careless = await peers.graph.open({ driver: "nbd", filename }, { readOnly: true });
+    expect(careless.size).toBe(24 * 1024 * 1024);
+  });
+});
+
+it("pre-shared keys: our server on a Unix socket with nbdcopy and with our client; a wrong key opens nothing", async () => {
+  const credentials = await loadPreSharedKeys(peers.path("psk/keys.psk"), "alice");
+  await using server = await NbdServer.start({
+    listen: { path: peers.path("psk.sock") },
+    exports: [{ name: "", node: chain }],
+    tls: { credentials },
+  });
+  const psk = `tls-psk-file=${peers.path("psk/keys.psk")}`;
+  await peers.succeed("nbdcopy", [`nbds+unix://alice@/?socket=${peers.path("psk.sock")}&${psk}`, peers.path("psk.raw")]);
+  expect(readFileSync(peers.path("psk.raw")).equals(readFileSync(peers.path("top.raw")))).toBe(true);
+  const path = peers.path("psk.sock");
+  await using node = await peers.graph.open(
+    { driver: "nbd", path, tlsCreds: { dir: peers.path("psk"), username: "alice" } },
+    { readOnly: true },
+  );
+  expect(node.size).toBe(24 * 1024 * 1024);
+  const wrong = { kind: "psk", keys: new Map([["alice", Buffer.alloc(32, 1)]]), username: "alice" } as const;
+  await expect(peers.graph.open({ driver: "nbd", path, tlsCreds: wrong }, { readOnly: true })).rejects.toMatchObject({
+    code: "NOT_ALLOWED",
+  });
+  await node[Symbol.asyncDispose]();
+  await server.close();
+});
+
+describe("our client with qemu-nbd", () => {
+  it.each([
+    ["certificates", ["tls-creds-x509,id=t,endpoint=server,verify-peer=on,dir="], "pki", { dir: "pki" }],
+    ["pre-shared keys", ["tls-creds-psk,id=t,endpoint=server,dir="], "psk", { dir: "psk", username: "alice" }],
+  ])("%s", async (_, [object = ""], folder, creds) => {
+    const socket = `${folder}-q.sock`;
+    const words = [
+      "-r",
+      "-t",
+      "-e",
+      "0",
+      "-k",
+      peers.path(socket),
+      "--object",
+      object + peers.path(folder),
+      "--tls-creds",
+      "t",
+      "-f",
+      "qcow2",
+      peers.path("top.qcow2"),
+    ];
+    const child = await peers.serve("qemu-nbd", words, socket);
+    const tlsCreds = { ...creds, dir: peers.path(creds.dir) };
+    const node = await peers.graph.open(
+      { driver: "nbd", path: peers.path(socket), tlsCreds, tlsHostname: "localhost" },
+      { readOnly: true },
+    );
+    const bytes = Buffer.alloc(node.size);
+    await node.read(0, bytes);
+    expect(bytes.equals(readFileSync(peers.path("top.raw")))).toBe(true);
+    await node[Symbol.asyncDispose]();
+    await peers.end(child);
+  });
+});
