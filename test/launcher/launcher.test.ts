@@ -1,7 +1,7 @@
 /** What bin/coblock starts: the bundle where it is up to date, else the compiled modules. */
 
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -65,4 +65,13 @@ test("compiled code that V8 does not know is passed over", () => {
   writeBundle();
   write("bundle/abc/main.cjs.v8", "of another version");
   expect(start()).toEqual({ stdout: "bundle ", status: 7 });
+});
+
+test("each command says which program it is, and what it was called as", () => {
+  write("dist/main.js", "export async function main(argv, host, program) { host.stdout.write(JSON.stringify(program)); return 0; }");
+  const link = join(home, "my-io");
+  symlinkSync(join(home, "bin/qemu-io"), link);
+  const called = (path: string): unknown => JSON.parse(spawnSync(process.execPath, [path], { encoding: "utf8" }).stdout);
+  expect(called(link)).toEqual({ kind: "qemu-io", name: "my-io" });
+  for (const kind of ["coblock", "qemu-img", "qemu-io"]) expect(called(join(home, "bin", kind))).toEqual({ kind, name: kind });
 });

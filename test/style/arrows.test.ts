@@ -7,7 +7,7 @@ import { CODE, isTest, PRODUCT, type SourceFile } from "./source-tree.ts";
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   core: [],
   crypto: ["core"],
-  cli: ["core", "nbd", "qcow2", "qed"],
+  cli: ["core", "filters", "nbd", "qcow2", "qed"],
   nbd: ["core"],
 };
 const FORMAT: readonly string[] = ["core", "crypto"];
@@ -20,14 +20,14 @@ const LAYERS: readonly string[][] = [
   ["index.ts"],
   ["jobs"],
   ["graph.ts", "graph"],
-  ["node.ts", "child.ts", "chain.ts", "extents.ts", "readable.ts", "reopen.ts", "snapshots.ts", "secrets.ts"],
+  ["node.ts", "below.ts", "child.ts", "chain.ts", "extents.ts", "readable.ts", "reopen.ts", "snapshots.ts", "secrets.ts"],
   ["request"],
   ["bitmap"],
   ["mapping"],
   ["drivers"],
   ["host"],
   ["coroutine"],
-  ["driver.ts", "creation.ts", "block-event.ts", "options.ts", "failures.ts"],
+  ["driver.ts", "creation.ts", "block-event.ts", "breakpoints.ts", "options.ts", "failures.ts"],
   ["binary"],
   ["errors.ts"],
 ];

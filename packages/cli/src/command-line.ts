@@ -1,7 +1,7 @@
 /** Reads a command's words as getopt does: `-O qcow2`, `-Oqcow2`, `-pq`, `--output=json`, `--backing` for `--backing-chain`. */
 
 import { parseArgs } from "node:util";
-import { CommandFailure } from "./failure.ts";
+import { UsageFailure } from "./failure.ts";
 
 /** One option. `absent`: qemu-img has it and this command does not yet; it is refused by name. */
 export interface OptionSpec {
@@ -44,7 +44,7 @@ export function absent(short: string | undefined, long?: string): OptionSpec & {
 /** Options that every command of qemu-img has. */
 const SHARED = { help: flag("h", "help"), object: values(undefined, "object") } as const;
 
-/** Throws CommandFailure for what the table does not have. */
+/** Throws UsageFailure for what the table does not have. */
 export function parseCommandLine<const Table extends OptionTable>(
   command: string,
   table: Table,
@@ -72,7 +72,7 @@ export function parseCommandLine<const Table extends OptionTable>(
     if (token.kind === "positional") operands.push(token.value);
     if (token.kind !== "option") continue;
     const entry = Object.entries(specs).find(([, spec]) => token.rawName === `-${spec.short}` || token.rawName === `--${spec.long}`);
-    if (entry === undefined) throw new CommandFailure(`${command}: unrecognized option '${token.rawName}'`);
+    if (entry === undefined) throw new UsageFailure(command, `unrecognized option '${token.rawName}'`);
     const [key, spec] = entry;
     if (key === "help") wantsHelp = true;
     else store(command, key === "object" ? shared : found, { key, spec, rawName: token.rawName, text: token.value });
@@ -88,13 +88,13 @@ interface Occurrence {
 }
 
 function store(command: string, found: Record<string, unknown>, { key, spec, rawName, text }: Occurrence): void {
-  if (spec.kind === "absent") throw new CommandFailure(`${command}: option ${rawName} is not there yet`);
+  if (spec.kind === "absent") throw new UsageFailure(command, `option ${rawName} is not there yet`);
   if (spec.kind === "flag") {
-    if (text !== undefined) throw new CommandFailure(`${command}: option '${rawName}' takes no argument`);
+    if (text !== undefined) throw new UsageFailure(command, `option '${rawName}' takes no argument`);
     found[key] = true;
     return;
   }
-  if (text === undefined) throw new CommandFailure(`${command}: missing argument for option '${rawName}'`);
+  if (text === undefined) throw new UsageFailure(command, `missing argument for option '${rawName}'`);
   if (spec.kind === "value") found[key] = text;
   else (found[key] as string[]).push(text);
 }
@@ -109,7 +109,7 @@ function expandLongNames(specs: OptionTable, argv: readonly string[], command: s
     const [, name = "", rest = ""] = match;
     if (known.includes(name)) return word;
     const candidates = known.filter((long) => long.startsWith(name));
-    if (candidates.length > 1) throw new CommandFailure(`${command}: option '--${name}' is ambiguous: --${candidates.join(", --")}`);
+    if (candidates.length > 1) throw new UsageFailure(command, `option '--${name}' is ambiguous: --${candidates.join(", --")}`);
     return candidates.length === 1 ? `--${candidates[0]}${rest}` : word;
   });
 }

@@ -1,7 +1,6 @@
 /** What a command is: a name, its words, and what it does. */
 
 import { parseCommandLine, type CommandLine, type OptionTable } from "./command-line.ts";
-import { secretsOf } from "./secret-objects.ts";
 import type { Session } from "./session.ts";
 
 export interface Command {
@@ -22,7 +21,7 @@ export function defineCommand<const Table extends OptionTable>(definition: Comma
     run: async (argv, session) => {
       const line = parseCommandLine(definition.name, definition.options, argv);
       if (!line.wantsHelp) {
-        session.secrets = await secretsOf(line.objects);
+        await session.makeObjects(line.objects);
         return definition.run(line, session);
       }
       session.output.line(definition.help.trim());

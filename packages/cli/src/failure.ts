@@ -2,13 +2,25 @@
 
 import { BlockError } from "@coblock/core";
 
-/** Ends the command: main prints `coblock: <message>`, or nothing for an empty one, and answers `exitCode`. */
+/** Ends the command: main prints `<program>: <message>`, or nothing for an empty one, and answers `exitCode`. */
 export class CommandFailure extends Error {
   readonly exitCode: number;
 
   constructor(message: string, exitCode: number = 1, options?: { readonly cause?: unknown }) {
     super(message, options);
     this.exitCode = exitCode;
+  }
+}
+
+/** Words that fit nothing: the failure of a command, which qemu-img does not name in its messages, or of the program itself. */
+export class UsageFailure extends CommandFailure {
+  /** The message of qemu-img, which does not name its commands. */
+  readonly words: string;
+
+  /** `words`: as qemu-img says it, where it says something else. */
+  constructor(command: string | undefined, message: string, words: string = message) {
+    super(command === undefined ? message : `${command}: ${message}`);
+    this.words = words;
   }
 }
 

@@ -1,18 +1,20 @@
-/** What `coblock --help` and `coblock --version` print. */
+/** What `--help` and `--version` print, by whichever name the command is called. */
 
 import { COMMANDS, NOT_THERE_YET } from "./command-table.ts";
 import { FORMATS } from "./drivers.ts";
-import { VERSION } from "./version.ts";
+import type { Program } from "./program.ts";
+import { QEMU_VERSION, VERSION } from "./version.ts";
 
 /** All commands and what they share. */
-export function helpText(): string {
+export function helpText(program: Program): string {
+  const { kind } = program;
   const commands = [...COMMANDS].map(([name, entry]) => `  ${name.padEnd(9)} ${entry.summary}`);
-  return `${versionText()}usage: coblock [--help | --version] command [options]
+  return `${versionText(program)}usage: ${kind} [--help | --version] command [options]
 It takes the words and options of qemu-img 7.2, prints what that prints, and ends with the same exit codes.
 
 ${commands.join("\n")}
 
-'coblock COMMAND --help' lists the options of a command.
+'${kind} COMMAND --help' lists the options of a command.
 Sizes are bytes; the suffixes k, M, G, T, P and E multiply by powers of 1024.
 Image names are files, 'json:{...}' descriptions, or with --image-opts lists such as driver=qcow2,file.filename=disk.qcow2.
 Every command takes passphrases: --object secret,id=sec0,data=...|file=...[,format=base64], which image options name (encrypt.key-secret=sec0).
@@ -24,7 +26,8 @@ Not there yet: ${NOT_THERE_YET.join(", ")}
 `;
 }
 
-/** One line. */
-export function versionText(): string {
-  return `coblock version ${VERSION}\n`;
+/** One line for `coblock`; the tools of QEMU print a second one, and programs look for the version that they stand for. */
+export function versionText({ kind, name }: Program): string {
+  if (kind === "coblock") return `coblock version ${VERSION}\n`;
+  return `${name} version ${QEMU_VERSION} (Coblock ${VERSION})\nCopyright (c) 2026 the Coblock authors\n`;
 }

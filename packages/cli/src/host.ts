@@ -4,7 +4,11 @@
 export interface Host {
   readonly stdout: TextStream;
   readonly stderr: TextStream;
+  /** Commands that are typed, or piped. */
+  readonly stdin?: NodeJS.ReadStream;
   readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly pid?: number;
+  kill?(pid: number, signal: number): unknown;
   on?(signal: SignalName, listener: () => void): unknown;
   off?(signal: SignalName, listener: () => void): unknown;
 }

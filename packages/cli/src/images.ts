@@ -61,8 +61,8 @@ export async function openImage(graph: BlockGraph, words: ImageWords, session: S
   const node = await graph.open(snapshot === undefined ? described : await describeSnapshot(graph, described, format, snapshot), opening);
   const guessed = typeof options === "string" && format === undefined && !options.startsWith("json:");
   if (writable && guessed && node.driver === "raw") {
-    session.note(
-      `coblock: warning: the format of '${name}' was guessed to be raw, and writes that would make it look like another format will be refused; -f raw says that it is`,
+    session.complain(
+      `warning: the format of '${name}' was guessed to be raw, and writes that would make it look like another format will be refused; -f raw says that it is`,
     );
   }
   return node;
@@ -130,9 +130,12 @@ export function imageOptionsOf(text: string): string | DescribedNode {
   return named;
 }
 
-const TEXT_OPTIONS = ["driver", "filename", "node-name", "discard", "locking", "snapshot", "format", "key-secret"];
+const TEXT_OPTIONS = [
+  ...["driver", "filename", "node-name", "discard", "locking", "snapshot", "format", "key-secret"],
+  ...["throttle-group", "config", "event", "iotype"],
+];
 /** Options that have members and are no nodes. */
-const GROUPS = ["snapshot", "encrypt", "overlapCheck", "cache"];
+const GROUPS = ["snapshot", "encrypt", "overlapCheck", "cache", "injectError", "setState"];
 
 function typedValue(dotted: string, value: string): string | number | boolean | null {
   const name = dotted.slice(dotted.lastIndexOf(".") + 1);
@@ -144,7 +147,7 @@ function typedValue(dotted: string, value: string): string | number | boolean | 
 
 function withFileDrivers(options: Readonly<Record<string, unknown>>, isTop: boolean): Record<string, unknown> {
   const complete: Record<string, unknown> = {};
-  if (!isTop && options["driver"] === undefined) complete["driver"] = "file";
+  if (!isTop && options["driver"] === undefined && "filename" in options) complete["driver"] = "file";
   for (const [name, value] of Object.entries(options)) {
     const isNode = typeof value === "object" && value !== null && !GROUPS.includes(name);
     complete[name] = isNode ? withFileDrivers(value as Record<string, unknown>, false) : value;

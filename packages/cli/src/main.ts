@@ -2,14 +2,16 @@
 
 import { BlockError } from "@coblock/core";
 import { COMMANDS, NOT_THERE_YET } from "./command-table.ts";
-import { CommandFailure, firstFailure } from "./failure.ts";
+import { CommandFailure, firstFailure, UsageFailure } from "./failure.ts";
 import type { Host } from "./host.ts";
+import { COBLOCK, type Program, programOf } from "./program.ts";
 import { Session } from "./session.ts";
 
 /** Answers the exit code; never throws. `argv` is without node and script. */
-export async function main(argv: readonly string[], host: Host): Promise<number> {
-  using session = new Session(host);
-  const exitCode = await run(argv, session).catch((error: unknown) => reportFailure(error, session));
+export async function main(argv: readonly string[], host: Host, calledAs: Program = COBLOCK): Promise<number> {
+  const { program, words } = programOf(calledAs, argv);
+  using session = new Session(host, program);
+  const exitCode = await run(words, session).catch((error: unknown) => reportFailure(error, session));
   return await session.output.finish().then(
     () => exitCode,
     (failure: unknown) => (exitCode === 0 ? reportFailure(failure, session) : exitCode),
@@ -18,7 +20,8 @@ export async function main(argv: readonly string[], host: Host): Promise<number>
 
 async function run(argv: readonly string[], session: Session): Promise<number> {
   const [name, ...words] = argv;
-  if (name === undefined) throw new CommandFailure("Not enough arguments (see coblock --help)");
+  if (session.program.kind === "qemu-io") return (await import("./io/program.ts")).runIo(argv, session);
+  if (name === undefined) throw new UsageFailure(undefined, "Not enough arguments (see coblock --help)", "Not enough arguments");
   if (name.startsWith("-")) return runGlobalOption(name, session);
   const entry = COMMANDS.get(name);
   if (entry !== undefined) {
@@ -26,24 +29,26 @@ async function run(argv: readonly string[], session: Session): Promise<number> {
     return command.run(words, session);
   }
   if (NOT_THERE_YET.includes(name)) throw new CommandFailure(`command ${name} is not there yet`);
-  throw new CommandFailure(`Command not found: ${name}`);
+  throw new UsageFailure(undefined, `Command not found: ${name}`);
 }
 
 async function runGlobalOption(option: string, session: Session): Promise<number> {
   const { helpText, versionText } = await import("./help.ts");
-  if (option === "-h" || option === "--help") session.output.print(helpText());
-  else if (option === "-V" || option === "--version") session.output.print(versionText());
+  if (option === "-h" || option === "--help") session.output.print(helpText(session.program));
+  else if (option === "-V" || option === "--version") session.output.print(versionText(session.program));
   else if (/^(?:-T.*|--trace(?:=.*)?)$/s.test(option)) throw new CommandFailure("option --trace is not there yet");
-  else throw new CommandFailure(`unrecognized option '${option}'`);
+  else throw new UsageFailure(undefined, `unrecognized option '${option}'`);
   return 0;
 }
 
 function reportFailure(thrown: unknown, session: Session): number {
   const error = firstFailure(thrown);
+  const usesQemuWords = error instanceof UsageFailure && session.program.kind !== "coblock";
   const told = error instanceof CommandFailure || error instanceof BlockError;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = usesQemuWords ? error.words : error instanceof Error ? error.message : String(error);
   session.output.flush();
-  if (message !== "") session.note(`coblock: ${told ? "" : "internal error: "}${message}`);
+  if (message !== "") session.complain(`${told ? "" : "internal error: "}${message}`);
+  if (usesQemuWords) session.note(`Try '${session.program.kind} --help' for more information`);
   if (session.isDebugging && error instanceof Error) session.trace(error);
   return error instanceof CommandFailure ? error.exitCode : 1;
 }

@@ -1,11 +1,14 @@
 /** One run of a command: its graph, its output, its signals. */
 
-import { BlockGraph, SystemClock, type BlockGraphOptions, type Clock, type Secrets } from "@coblock/core";
+import { BlockGraph, SystemClock, type BlockGraphOptions, type Clock } from "@coblock/core";
+import { throttleDriver } from "@coblock/filters";
 import { DRIVERS } from "./drivers.ts";
 import { CommandFailure, oneLine } from "./failure.ts";
-import type { Host, SignalName } from "./host.ts";
+import type { Host, SignalName, TextStream } from "./host.ts";
+import type { Objects } from "./objects.ts";
 import { Output } from "./output.ts";
 import { Progress } from "./progress.ts";
+import { COBLOCK, type Program } from "./program.ts";
 import { formatJson, type JsonValue } from "./text/json.ts";
 
 /** What a shell shows for a program that a signal ended. */
@@ -13,17 +16,18 @@ const SIGNAL_EXIT_BASE = 128;
 const SIGNAL_NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
 
 export class Session implements Disposable {
+  readonly program: Program;
   readonly output: Output;
   readonly clock: Clock = new SystemClock();
-  /** For the graphs that are created from now on. */
-  secrets: Secrets = {};
   readonly #host: Host;
   readonly #abort: AbortController = new AbortController();
   readonly #listening: Array<readonly [SignalName, () => void]> = [];
   #graph: BlockGraph | undefined;
   #progress: Progress | undefined;
+  #objects: Objects = { secrets: {}, throttleGroups: new Map() };
 
-  constructor(host: Host) {
+  constructor(host: Host, program: Program = COBLOCK) {
+    this.program = program;
     this.#host = host;
     this.output = new Output(host.stdout, (failure) => this.#abort.abort(failure));
     this.#listen("SIGINT", () => this.#interrupted("SIGINT"));
@@ -44,8 +48,15 @@ export class Session implements Disposable {
 
   /** The caller disposes it. */
   createGraph(options: Pick<BlockGraphOptions, "implicitOpen"> = { implicitOpen: "allow" }): BlockGraph {
-    this.#graph = new BlockGraph({ drivers: DRIVERS, clock: this.clock, secrets: this.secrets, ...options });
+    const { secrets, throttleGroups } = this.#objects;
+    const drivers = [...DRIVERS, throttleDriver(throttleGroups)];
+    this.#graph = new BlockGraph({ drivers, clock: this.clock, secrets, ...options });
     return this.#graph;
+  }
+
+  /** `--object`: for the options of images to name, in graphs that are created from now on. Throws CommandFailure. */
+  async makeObjects(words: readonly string[]): Promise<void> {
+    if (words.length > 0) this.#objects = await (await import("./objects.ts")).makeObjects(words, this.clock);
   }
 
   /** `stepPercent`: the least step that `-p` prints. */
@@ -57,6 +68,27 @@ export class Session implements Disposable {
   /** What the graph is doing, as JSON. */
   inspection(): string {
     return formatJson((this.#graph?.inspect() ?? {}) as unknown as JsonValue);
+  }
+
+  /** Where commands come from, if there is such a place. */
+  get input(): NodeJS.ReadStream | undefined {
+    return this.#host.stdin;
+  }
+
+  /** What an editor of lines writes to, where standard output is a terminal. */
+  get terminal(): NodeJS.WritableStream | undefined {
+    const { stdout } = this.#host;
+    return stdout.isTTY === true ? (stdout as TextStream & NodeJS.WritableStream) : undefined;
+  }
+
+  /** Sends a signal to this process. */
+  raise(signal: number): void {
+    if (this.#host.pid !== undefined) this.#host.kill?.(this.#host.pid, signal);
+  }
+
+  /** One line on standard error that begins with the name of the program. */
+  complain(message: string): void {
+    this.note(`${this.program.name}: ${message}`);
   }
 
   /** One line on standard error. */

@@ -9,6 +9,17 @@ export function chainOf(node: BlockNode): BlockNode[] {
   return chain;
 }
 
+/** What a filter stands before; `undefined` where the node is none. */
+export function filteredBy(node: BlockNode): BlockNode | undefined {
+  return [...node.children.values()].find(({ role }) => role === "filtered")?.node;
+}
+
+/** The backing file of the node, or of what it filters. */
+export function backingOf(node: BlockNode): BlockNode | undefined {
+  const filtered = filteredBy(node);
+  return node.children.get("backing")?.node ?? (filtered && backingOf(filtered));
+}
+
 /** Whether two nodes show the same file as the same format. */
 export function isSameImage(left: BlockNode, right: BlockNode): boolean {
   return left === right || (left.identity !== undefined && left.identity === right.identity && left.driver === right.driver);

@@ -2,6 +2,7 @@
 
 import type { ImageBitmaps } from "./bitmap/image-bitmaps.ts";
 import type { BlockEvent } from "./block-event.ts";
+import type { Breakpoints } from "./breakpoints.ts";
 import type { BlockChild } from "./child.ts";
 import type { CreateContext, CreateOption, ImageCreation, MeasuredContent, Measurement } from "./creation.ts";
 import type { Clock } from "./coroutine/clock.ts";
@@ -33,6 +34,8 @@ export interface DriverEntry {
   readonly schemes?: readonly string[];
   /** Whether the file is of this format, from its first bytes (at most 2,048): 0 = not mine … 100 = certain. */
   probe?(head: Uint8Array, fileName: string): number;
+  /** Present where a file name may begin with the driver's name and a colon, and the driver is no protocol of plain files: its options. */
+  parseFileName?(fileName: string): Readonly<Record<string, unknown>>;
   load(): Promise<BlockDriver>;
 }
 
@@ -87,6 +90,8 @@ export interface ImageBasics extends AsyncDisposable {
   changeBacking?(named: NamedFile | undefined, child: BlockChild | undefined): Promise<void>;
   /** Never opens another file. */
   info?(): MaybePromise<ImageInfo>;
+  /** Present where requests can be held back for a test. */
+  readonly breakpoints?: Breakpoints;
   /** Counters and state for `graph.inspect()`. */
   inspect?(): object;
 }
@@ -100,6 +105,9 @@ export interface ImageLimits {
   /** Best granularity of `writeZeroes` and of `discard`, bytes: core sends `discard` only whole units. */
   readonly zeroAlignment?: number;
   readonly discardAlignment?: number;
+  /** Bytes; core splits longer calls of `writeZeroes` and of `discard`. */
+  readonly maxZeroes?: number;
+  readonly maxDiscard?: number;
 }
 
 /** What is done in advance with the space of a new or larger image, in QEMU's words. */
@@ -360,6 +368,8 @@ export interface CheckResult {
 /** What an image tells of itself, from its own file alone. */
 export interface ImageInfo {
   readonly clusterSize?: number;
+  /** Bytes; where in the disk's addresses the state of a machine is kept. */
+  readonly vmStateOffset?: number;
   readonly encrypted?: boolean;
   readonly compressed?: boolean;
   /** The image was not closed cleanly, or says that it is damaged. */

@@ -20,6 +20,8 @@ export interface BlockErrorDetails {
   readonly node?: string | undefined;
   /** Byte offset in the file or disk that the message speaks of. */
   readonly offset?: number | undefined;
+  /** What the host said, by its name: `ENOSPC`. */
+  readonly errno?: string | undefined;
 }
 
 /** Something that a caller, a file or the host did: the message says what, where and which number. */
@@ -28,12 +30,14 @@ export class BlockError extends Error {
   readonly code: BlockErrorCode;
   readonly node: string | undefined;
   readonly offset: number | undefined;
+  readonly errno: string | undefined;
 
   constructor(code: BlockErrorCode, message: string, details: BlockErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     this.node = details.node;
     this.offset = details.offset;
+    this.errno = details.errno;
   }
 }
 

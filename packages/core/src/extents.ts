@@ -2,6 +2,7 @@
 
 import type { MaybePromise, RunStatus } from "./driver.ts";
 import { BlockError } from "./errors.ts";
+import { backingOf } from "./chain.ts";
 import type { BlockNode } from "./node.ts";
 import { SAME_TURN, type TurnBudget } from "./request/turn-budget.ts";
 
@@ -80,7 +81,7 @@ async function statusBelow(
   let node = top;
   let run = await first;
   for (let depth = 0; ; depth++) {
-    const backing = node.children.get("backing")?.node;
+    const backing = backingOf(node);
     if (run.kind !== "unallocated" || !throughBacking || backing === undefined) return describe(node, run, offset, depth);
     const left = Math.min(run.length, length);
     if (offset >= backing.size) return { offset, length: left, depth, kind: "unallocated" };

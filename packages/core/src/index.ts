@@ -4,6 +4,7 @@ export { DirtyBitmap, type DirtyBitmapOptions, type DirtyExtent } from "./bitmap
 export type { ImageBitmaps } from "./bitmap/image-bitmaps.ts";
 export type { NewBitmap, NodeBitmaps } from "./bitmap/node-bitmaps.ts";
 export type { BlockEvent } from "./block-event.ts";
+export type { Breakpoints } from "./breakpoints.ts";
 export { BlockChild } from "./child.ts";
 export * from "./creation.ts";
 export * from "./driver.ts";
@@ -41,6 +42,7 @@ export { SystemClock } from "./coroutine/system-clock.ts";
 export { TaskGroup, type TaskGroupOptions } from "./coroutine/task-group.ts";
 export { observeTouches, type TouchKind, type Witness } from "./coroutine/witness.ts";
 
+export { errnoName, errnoWords } from "./host/errno.ts";
 export type { Entropy } from "./host/entropy.ts";
 export { systemEntropy } from "./host/entropy.ts";
 

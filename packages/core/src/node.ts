@@ -2,6 +2,8 @@
 
 import type { DirtyBitmap } from "./bitmap/dirty-bitmap.ts";
 import { NodeBitmaps } from "./bitmap/node-bitmaps.ts";
+import { allocatedSizeOf, breakpointsOf, identityOf, statusOf } from "./below.ts";
+import type { Breakpoints } from "./breakpoints.ts";
 import { BlockChild } from "./child.ts";
 import { CoMutex } from "./coroutine/mutex.ts";
 import type { LockReport, WaitOptions } from "./coroutine/held.ts";
@@ -167,7 +169,7 @@ export class BlockNode implements AsyncDisposable {
 
   /** @internal This node's own view of the run at `offset`; `unallocated` means the backing file. */
   status(offset: number, length: number): MaybePromise<RunStatus> {
-    return this.requests.image.status?.(offset, length) ?? { kind: "data", length };
+    return statusOf(this, offset, length);
   }
 
   /** Whether the range reads as zeros by its status, through the backing chain; data that happens to be zero does not count. */
@@ -252,21 +254,18 @@ export class BlockNode implements AsyncDisposable {
   }
 
   /** Bytes that the image and its own files take on the host, backing files left out. */
-  async allocatedSize(): Promise<number | undefined> {
-    const own = await this.requests.image.allocatedSize?.();
-    if (own !== undefined) return own;
-    let sum: number | undefined;
-    for (const child of this.children.values()) {
-      if (child.role === "backing") continue;
-      const bytes = await child.node.allocatedSize();
-      if (bytes !== undefined) sum = (sum ?? 0) + bytes;
-    }
-    return sum;
+  allocatedSize(): Promise<number | undefined> {
+    return allocatedSizeOf(this);
   }
 
   /** Device and inode below, where there is a file. */
   get identity(): string | undefined {
-    return this.requests.image.identity ?? this.children.get("file")?.node.identity;
+    return identityOf(this);
+  }
+
+  /** Of this node, or of the first one below that has some: where requests can be held back. */
+  get breakpoints(): Breakpoints | undefined {
+    return breakpointsOf(this);
   }
 
   /** Waits until no request is in flight here and above, stops background work, and keeps everyone else out. */

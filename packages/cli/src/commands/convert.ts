@@ -204,9 +204,7 @@ async function copyAll(sources: readonly BlockNode[], { progress, salvage, ...co
       else progress.update(before + (total === 0 ? 0 : (done / total) * source.size), wholeSize);
     };
     const onReadError = (offset: number, length: number, error: unknown): void => {
-      session.note(
-        `coblock: warning: ${length} bytes at offset ${offset} of '${source.fileName}' became zeros: ${(error as Error).message}`,
-      );
+      session.complain(`warning: ${length} bytes at offset ${offset} of '${source.fileName}' became zeros: ${(error as Error).message}`);
     };
     await copyDisk({ ...copying, source, targetOffset, onProgress, ...(salvage ? { onReadError } : {}) });
     targetOffset += diskSize(source);

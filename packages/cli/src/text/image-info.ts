@@ -73,7 +73,7 @@ function snapshotJson(snapshot: SnapshotInfo): JsonValue {
 }
 
 /** `name: value`, one a line; what has members stands below its name, indented. */
-function describeMembers(value: object, indent: number): readonly string[] {
+export function describeMembers(value: object, indent: number): readonly string[] {
   const isList = Array.isArray(value);
   const lines: string[] = [];
   for (const [name, member] of Object.entries(value) as Array<[string, unknown]>) {

@@ -19,7 +19,7 @@ export class DriverTable {
   /** The driver that opens file names with this prefix. */
   protocol(scheme: string): DriverEntry | undefined {
     const named = this.#entries.get(scheme);
-    if (named?.kind === "protocol") return named;
+    if (named?.kind === "protocol" || named?.parseFileName !== undefined) return named;
     for (const entry of this.#entries.values()) if (entry.schemes?.includes(scheme) === true) return entry;
     return undefined;
   }

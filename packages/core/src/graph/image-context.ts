@@ -61,7 +61,13 @@ export class ImageContext implements OpenContext {
   }
 
   get fileName(): string {
-    return this.children.get("file")?.fileName ?? this.nodeName;
+    return this.childFileName ?? this.nodeName;
+  }
+
+  /** The name of the file below, or of what is filtered. */
+  get childFileName(): string | undefined {
+    const children = [...this.children.values()];
+    return (this.children.get("file") ?? children.find(({ role }) => role === "filtered"))?.fileName;
   }
 
   secret(id: string): Uint8Array {
@@ -125,7 +131,7 @@ export class ImageContext implements OpenContext {
   #resolveNamed(role: ChildRole, filename: string): string {
     const parsed = filename.startsWith("json:") ? undefined : parseFileName(filename);
     const protocol = parsed?.kind === "path" ? (parsed.protocol ?? "file") : undefined;
-    if (protocol === undefined || this.#parts.graph.drivers.protocol(protocol) === undefined || filename.includes("\0")) {
+    if (protocol === undefined || this.#parts.graph.drivers.protocol(protocol)?.kind !== "protocol" || filename.includes("\0")) {
       const message = `'${this.fileName}' names '${filename}' as its ${role} file, which is no plain path or URL of a known protocol`;
       throw new BlockError("NOT_ALLOWED", message, { node: this.nodeName });
     }
@@ -148,7 +154,7 @@ export class ImageContext implements OpenContext {
     const filtered = role === "filtered";
     // A format has its own word on what it gives up; a file below it does as it is told.
     const discard = this.#parts.kind === "format" ? "unmap" : place.discard;
-    return { ...place, discard, level: filtered ? "format" : "protocol", forCheck: place.forCheck && filtered, access };
+    return { ...place, discard, level: filtered ? place.level : "protocol", forCheck: place.forCheck && filtered, access };
   }
 
   /** Asked before a file is opened by its name, and again when it is known which file that is. */

@@ -80,8 +80,9 @@ export class NodeFactory {
     const protocol = parsed.protocol ?? "file";
     const entry = this.#graph.drivers.protocol(protocol);
     if (entry === undefined) throw new BlockError("INVALID_OPTION", `Could not open '${name}': Unknown protocol '${protocol}'`);
-    const described = { driver: entry.name, filename: parsed.path } as DescribedNode;
     const named = choice.nodeName === undefined ? {} : { nodeName: choice.nodeName };
+    const options = entry.parseFileName?.(parsed.path) ?? { filename: parsed.path };
+    const described = { driver: entry.name, ...options } as unknown as DescribedNode;
     if (place.level === "protocol" || choice.driver === entry.name) return this.#openDescribed({ ...described, ...named }, place, false);
     const format = choice.driver ?? (await this.#probe(described, place));
     const driver = await this.#graph.drivers.load(format);
@@ -89,8 +90,8 @@ export class NodeFactory {
     if (choice.backing != null && !takesBacking)
       throw new BlockError("INVALID_OPTION", `Could not open '${name}': driver '${format}' has no backing files`);
     const backing = choice.backing !== undefined && takesBacking ? { backing: choice.backing } : {};
-    const options = { driver: format, file: described, ...named, ...backing };
-    return this.#openDescribed(options as unknown as DescribedNode, place, choice.driver === undefined);
+    const complete = { driver: format, file: described, ...named, ...backing };
+    return this.#openDescribed(complete as unknown as DescribedNode, place, choice.driver === undefined);
   }
 
   #share(node: BlockNode, place: Place): BlockNode {
@@ -136,7 +137,7 @@ export class NodeFactory {
     const node = new BlockNode({
       name,
       driver,
-      fileName: context.children.get("file")?.fileName ?? ownFileName(parts.options) ?? name,
+      fileName: context.childFileName ?? ownFileName(parts.options) ?? name,
       readOnly: place.readOnly,
       forCheck: place.forCheck,
       discard: place.discard,

@@ -39,6 +39,8 @@ export class RequestPath {
   readonly #clock: Clock;
   readonly #alignment: number;
   readonly #maxTransfer: number;
+  readonly #maxZeroes: number;
+  readonly #maxDiscard: number;
   readonly #flushes: FlushShare;
   #failure: BlockError | undefined;
   /** Bitmaps that follow what changes; `undefined`: none. Set in exclusive mode alone. */
@@ -53,6 +55,9 @@ export class RequestPath {
     this.#clock = options.clock;
     this.#alignment = options.image.limits.requestAlignment;
     this.#maxTransfer = alignDown(options.image.limits.maxTransfer ?? Number.MAX_SAFE_INTEGER, this.#alignment);
+    const { maxZeroes = Number.MAX_SAFE_INTEGER, maxDiscard = Number.MAX_SAFE_INTEGER } = options.image.limits;
+    this.#maxZeroes = Math.max(this.#alignment, alignDown(maxZeroes, this.#alignment));
+    this.#maxDiscard = Math.max(this.#alignment, alignDown(maxDiscard, this.#alignment));
     this.gate = new RequestGate(options.name);
     this.#flushes = new FlushShare(() => (options.noFlush ? undefined : this.image.flush?.()));
     assert(this.#maxTransfer > 0, `${options.name}: maxTransfer is below the alignment`);
@@ -115,7 +120,7 @@ export class RequestPath {
     const start = alignUp(offset, unit);
     const end = offset + length === this.image.size ? offset + length : alignDown(offset + length, unit);
     if (this.#discard === "ignore" || this.image.discard === undefined || end <= start) return undefined;
-    return this.#later("discard", start, end - start, options, () => this.image.discard?.(start, end - start, options));
+    return this.#later("discard", start, end - start, options, () => this.#discardAny(start, end - start, options));
   }
 
   /** Units of a format that compresses; where the image has no such thing, a plain write. */
@@ -299,8 +304,17 @@ export class RequestPath {
     return Math.min(length, alignDown(offset, this.#alignment) + this.#maxTransfer - offset);
   }
 
+  async #discardAny(offset: number, length: number, options: IoOptions | undefined): Promise<void> {
+    for (let done = 0; done < length; done += this.#maxDiscard)
+      await this.image.discard?.(offset + done, Math.min(this.#maxDiscard, length - done), options);
+  }
+
   async #zeroAny(offset: number, length: number, options: ZeroOptions): Promise<void> {
-    if (this.image.writeZeroes !== undefined && this.#aligned(offset, length)) return this.image.writeZeroes(offset, length, options);
+    if (this.image.writeZeroes !== undefined && this.#aligned(offset, length)) {
+      for (let done = 0; done < length; done += this.#maxZeroes)
+        await this.image.writeZeroes(offset + done, Math.min(this.#maxZeroes, length - done), options);
+      return;
+    }
     const step = alignDown(MAX_ZEROS, this.#alignment);
     for (let done = 0; done < length;) {
       // The first piece ends on an aligned offset, so that only head and tail need read-modify-write.

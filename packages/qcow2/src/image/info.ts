@@ -1,6 +1,6 @@
 /** What `info` tells of an image, in the words and the order of qemu-img. */
 
-import type { ImageInfo, SnapshotInfo } from "@coblock/core";
+import { alignUp, type ImageInfo, type SnapshotInfo } from "@coblock/core";
 import { BITMAP_AUTO, BITMAP_IN_USE, type Bitmap } from "../format/bitmap-directory.ts";
 import { CORRUPT, DIRTY, EXTENDED_L2, EXTERNAL_DATA_FILE, LAZY_REFCOUNTS, RAW_EXTERNAL_DATA } from "../format/features.ts";
 import { describeEncryption } from "../encryption/encryption-info.ts";
@@ -12,6 +12,7 @@ export function describeImage(description: Description): ImageInfo {
   const { header, extensions, backingName, snapshots } = description;
   return {
     clusterSize: 2 ** header.clusterBits,
+    vmStateOffset: alignUp(header.size, bytesPerL2Table(header)),
     encrypted: header.cryptMethod !== 0,
     dirty: (header.incompatible & DIRTY) !== 0n,
     corrupt: (header.incompatible & CORRUPT) !== 0n,
@@ -19,6 +20,12 @@ export function describeImage(description: Description): ImageInfo {
     snapshots: snapshots.map(describeSnapshot),
     formatSpecific: { type: "qcow2", data: specificData(description) },
   };
+}
+
+/** The state of a machine lies behind the disk, where the first table that has no part of it begins. */
+function bytesPerL2Table({ clusterBits, incompatible }: Description["header"]): number {
+  const entrySize = (incompatible & EXTENDED_L2) === 0n ? 8 : 16;
+  return 2 ** clusterBits * (2 ** clusterBits / entrySize);
 }
 
 function specificData({ header, extensions, bitmaps, luks }: Description): Record<string, unknown> {

@@ -24,7 +24,7 @@ export function failureName(failure: unknown): string {
 export function fileError(what: string, failure: unknown, details: BlockErrorDetails = {}): BlockError {
   const name = failureName(failure);
   const cause = failure instanceof Error ? { cause: failure } : {};
-  return new BlockError(CODES[name] ?? "IO", `${what}: ${errnoWords(name)}`, { ...details, ...cause });
+  return new BlockError(CODES[name] ?? "IO", `${what}: ${errnoWords(name)}`, { ...details, ...cause, errno: name });
 }
 
 /** A range as messages print it. */

@@ -41,12 +41,14 @@ export class RawImage implements BlockImage {
   }
 
   read(offset: number, into: Uint8Array, options?: IoOptions): MaybePromise<void> {
+    if (this.#file.listens) return this.#announced("read_aio", () => this.#file.read(this.#offset + offset, into, options));
     return this.#file.read(this.#offset + offset, into, options);
   }
 
   write(offset: number, from: Uint8Array, options?: IoOptions): MaybePromise<void> {
     const guard = this.#guardOf(offset);
     if (guard !== undefined) return guard.write(offset, from, options);
+    if (this.#file.listens) return this.#announced("write_aio", () => this.#file.write(this.#offset + offset, from, options));
     return this.#file.write(this.#offset + offset, from, options);
   }
 
@@ -88,10 +90,14 @@ export class RawImage implements BlockImage {
   /** The child is the node's to close. */
   async [Symbol.asyncDispose](): Promise<void> {}
 
+  async #announced(event: BlockEvent, work: () => MaybePromise<void>): Promise<void> {
+    await this.#file.event(event);
+    await work();
+  }
+
   async #announceFlush(options: IoOptions | undefined): Promise<void> {
     await this.#file.event("flush_to_os");
-    await this.#file.event("flush_to_disk");
-    await this.#file.flush(options);
+    await this.#announced("flush_to_disk", () => this.#file.flush(options));
   }
 
   /** Whom a change at `offset` has to be shown to. */

@@ -1,0 +1,14 @@
+/** What every command in this folder does: runs the bundle, or the compiled modules where they are newer, as the program `kind`. */
+"use strict";
+
+const { basename } = require("node:path");
+const { findBundle, loadBundle } = require("./bundle.cjs");
+
+/** @param {"coblock" | "qemu-img" | "qemu-io"} kind */
+exports.start = async function start(kind) {
+  const folder = findBundle();
+  const { main } = folder === undefined ? await import("../dist/main.js") : loadBundle(folder).exports;
+  // A link keeps its own name here.
+  const name = basename(process.argv[1] ?? kind);
+  process.exitCode = await main(process.argv.slice(2), process, { kind, name });
+};

@@ -1,0 +1,37 @@
+/** Offsets and lengths of requests, within what one request can have. */
+
+import { IoFailure } from "./failure.ts";
+import type { Shell } from "./shell.ts";
+
+/** Bytes: QEMU's longest request. */
+const MAX_REQUEST = 2_147_483_136;
+
+/** Bytes. */
+export interface Range {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Two words; the length has a limit unless `limited` is false, which `how` says in the message. Throws IoFailure. */
+export function parseRange(
+  shell: Shell,
+  [offsetWord = "", lengthWord = ""]: readonly string[],
+  { how = "", limited = true }: { readonly how?: string; readonly limited?: boolean } = {},
+): Range {
+  const offset = shell.number(offsetWord);
+  const length = shell.number(lengthWord);
+  if (limited && length > MAX_REQUEST) throw new IoFailure(`length cannot exceed ${MAX_REQUEST}${how}, given ${lengthWord}`);
+  return { offset, length };
+}
+
+/** The sum of the lengths of several buffers. Throws IoFailure. */
+export function parseLengths(shell: Shell, words: readonly string[]): number {
+  let sum = 0;
+  for (const word of words) {
+    const length = shell.number(word);
+    if (length > MAX_REQUEST) throw new IoFailure(`Argument '${word}' exceeds maximum size ${MAX_REQUEST}`);
+    sum += length;
+    if (sum > MAX_REQUEST) throw new IoFailure(`The total number of bytes exceed the maximum size ${MAX_REQUEST}`);
+  }
+  return sum;
+}

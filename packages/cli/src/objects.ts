@@ -1,0 +1,76 @@
+/** `--object`: what is made before images are opened, and named by their options. */
+
+import { BlockError, type Clock, type Secrets } from "@coblock/core";
+import { limitsOf, ThrottleGroup } from "@coblock/filters";
+import { CommandFailure } from "./failure.ts";
+import { secretOf } from "./secret-objects.ts";
+import { parseKeyValues } from "./text/key-values.ts";
+import { parseSize } from "./text/size.ts";
+
+/** What options can name. */
+export interface Objects {
+  readonly secrets: Secrets;
+  readonly throttleGroups: ReadonlyMap<string, ThrottleGroup>;
+}
+
+const TYPES = ["secret", "throttle-group"];
+const IDENTIFIER = /^[A-Za-z][A-Za-z0-9._-]*$/;
+
+/** One for each `--object`. Throws CommandFailure, which shows nothing of a secret. */
+export async function makeObjects(texts: readonly string[], clock: Clock): Promise<Objects> {
+  const secrets = new Map<string, Uint8Array>();
+  const throttleGroups = new Map<string, ThrottleGroup>();
+  for (const words of texts.map(parseObject)) {
+    const id = idOf(words);
+    if (secrets.has(id) || throttleGroups.has(id))
+      throw new CommandFailure(`attempt to add duplicate property '${id}' to object (type 'container')`);
+    const own = new Map([...words].filter(([name]) => name !== "qom-type" && name !== "id"));
+    if (words.get("qom-type") === "secret") secrets.set(id, await secretOf(id, own));
+    else throttleGroups.set(id, throttleGroupOf(id, own, clock));
+  }
+  return { secrets: Object.fromEntries(secrets), throttleGroups };
+}
+
+function throttleGroupOf(id: string, words: Words, clock: Clock): ThrottleGroup {
+  const options = [...words].map(([name, value]) => [name, /^\d/.test(value) ? parseSize(value, name) : value] as const);
+  try {
+    return new ThrottleGroup(id, limitsOf(new Map<string, unknown>(options)), clock);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    throw new CommandFailure(error.message, 1, { cause: error });
+  }
+}
+
+type Words = ReadonlyMap<string, string>;
+
+/** A list of options whose first word may be the type alone, or an object in JSON. */
+function parseObject(text: string): Words {
+  const words = text.startsWith("{") ? parseJson(text) : parseList(text);
+  const type = words.get("qom-type");
+  if (type === undefined) throw new CommandFailure("Parameter 'qom-type' is missing");
+  if (!TYPES.includes(type)) throw new CommandFailure(`Parameter 'qom-type' does not accept value '${type}'`);
+  return words;
+}
+
+function parseList(text: string): Words {
+  const type = /^[^=,]+(?=,|$)/.exec(text)?.[0];
+  return parseKeyValues(type === undefined ? text : `qom-type=${text}`);
+}
+
+function parseJson(text: string): Words {
+  let parsed: object;
+  try {
+    parsed = JSON.parse(text) as object;
+  } catch (cause) {
+    // What the parser says may show the text.
+    throw new CommandFailure("--object is neither a list of options nor JSON", 1, { cause });
+  }
+  return new Map(Object.entries(parsed).map(([name, value]) => [name, String(value)]));
+}
+
+function idOf(words: Words): string {
+  const id = words.get("id");
+  if (id === undefined) throw new CommandFailure("Parameter 'id' is missing");
+  if (!IDENTIFIER.test(id)) throw new CommandFailure(`Parameter 'id' expects an identifier, not '${id}'`);
+  return id;
+}

@@ -1,0 +1,41 @@
+/** What a node knows by asking those that it stands on. */
+
+import type { Breakpoints } from "./breakpoints.ts";
+import { filteredBy } from "./chain.ts";
+import type { MaybePromise, RunStatus } from "./driver.ts";
+import type { BlockNode } from "./node.ts";
+
+/** The file below, or what is filtered. */
+function storageOf(node: BlockNode): BlockNode | undefined {
+  return node.children.get("file")?.node ?? filteredBy(node);
+}
+
+/** See `BlockNode.allocatedSize`. */
+export async function allocatedSizeOf(node: BlockNode): Promise<number | undefined> {
+  const own = await node.requests.image.allocatedSize?.();
+  if (own !== undefined) return own;
+  let sum: number | undefined;
+  for (const child of node.children.values()) {
+    if (child.role === "backing") continue;
+    const bytes = await child.node.allocatedSize();
+    if (bytes !== undefined) sum = (sum ?? 0) + bytes;
+  }
+  return sum;
+}
+
+/** See `BlockNode.identity`. */
+export function identityOf(node: BlockNode): string | undefined {
+  return node.requests.image.identity ?? storageOf(node)?.identity;
+}
+
+/** See `BlockNode.breakpoints`. */
+export function breakpointsOf(node: BlockNode): Breakpoints | undefined {
+  return node.requests.image.breakpoints ?? storageOf(node)?.breakpoints;
+}
+
+/** See `BlockNode.status`. */
+export function statusOf(node: BlockNode, offset: number, length: number): MaybePromise<RunStatus> {
+  const { image } = node.requests;
+  if (image.status !== undefined) return image.status(offset, length);
+  return filteredBy(node)?.status(offset, length) ?? { kind: "data", length };
+}
