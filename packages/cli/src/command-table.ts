@@ -34,6 +34,10 @@ export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, Comma
   ["map", { summary: "list where the bytes of an image are", load: async () => (await import("./commands/map.ts")).command }],
   ["measure", { summary: "tell how large an image file would become", load: async () => (await import("./commands/measure.ts")).command }],
   [
+    "nbd",
+    { summary: "serve an image to NBD clients, or list a server's exports", load: async () => (await import("./commands/nbd.ts")).command },
+  ],
+  [
     "rebase",
     { summary: "put an image on another backing file, or on none", load: async () => (await import("./commands/rebase.ts")).command },
   ],

@@ -6,3 +6,4 @@ export type { NbdServerEvent } from "./server/server-event.ts";
 export type { TlsCertificates, TlsCredentials, TlsPreSharedKeys } from "./transport/tls.ts";
 export { loadCertificates, loadPreSharedKeys } from "./transport/tls-folder.ts";
 export { nbdDriver, type NbdOptions, type TlsFolder } from "./entry.ts";
+export { listExports } from "./client/driver.ts";

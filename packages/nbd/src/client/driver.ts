@@ -8,6 +8,7 @@ import { ProtocolError } from "../protocol/protocol-error.ts";
 import type { Channel } from "../transport/channel.ts";
 import { ConnectionLost } from "../transport/connection-lost.ts";
 import { describeAddress, dial } from "../transport/dial.ts";
+import { startClientTls } from "../transport/tls.ts";
 import { ClientConnection } from "./client-connection.ts";
 import { ClientHandshake } from "./client-handshake.ts";
 import { ClientLink, type Connect } from "./client-link.ts";
@@ -115,12 +116,7 @@ async function handshaken<Result>(
   using _limit = clock.schedule(HANDSHAKE_TIMEOUT_MS, () =>
     cut(`the server took longer than ${HANDSHAKE_TIMEOUT_MS / 1000} s for the handshake`),
   );
-  const startTls =
-    tls &&
-    (async (plain: Channel): Promise<Channel> => {
-      const { startClientTls } = await import("../transport/tls.ts");
-      return startClientTls(plain, tls.credentials, tls.hostName, clock);
-    });
+  const startTls = tls && ((plain: Channel): Promise<Channel> => startClientTls(plain, tls.credentials, tls.hostName, clock));
   try {
     return await work(new ClientHandshake(channel, { exportName, startTls }), channel);
   } catch (error) {

@@ -3,8 +3,7 @@
 import { BlockError, type Clock, SystemClock } from "@coblock/core";
 import { createServer, type Server, type Socket } from "node:net";
 import { BufferPool } from "../transport/buffer-pool.ts";
-import type { Channel } from "../transport/channel.ts";
-import type { startServerTls, TlsCredentials } from "../transport/tls.ts";
+import { prepareServerTls, type StartServerTls, type TlsCredentials } from "../transport/tls.ts";
 import { HEADROOM } from "./reply-writer.ts";
 import { type NbdExport, ServedExport } from "./served-export.ts";
 import { ServerConnection, type ConnectionParts } from "./server-connection.ts";
@@ -56,11 +55,10 @@ export class NbdServer implements AsyncDisposable {
   #closing: Promise<void> | undefined;
   #count = 0;
 
-  private constructor(options: NbdServerOptions, exports: ReadonlyMap<string, ServedExport>, secure: typeof startServerTls | undefined) {
+  private constructor(options: NbdServerOptions, exports: ReadonlyMap<string, ServedExport>, startTls: StartServerTls | undefined) {
     const { tls, clock = new SystemClock(), onEvent = () => {} } = options;
     this.#exports = exports;
     this.#closeTimeoutMs = options.closeTimeoutMs ?? 10_000;
-    const startTls = tls && secure && ((channel: Channel) => secure(channel, tls.credentials, tls.verifyPeer ?? true, clock));
     this.#parts = {
       rules: { exports, startTls, tlsRequired: tls !== undefined && (tls.required ?? true) },
       limits: { maxRequests: options.maxRequests ?? 128, maxMemory: options.maxMemory ?? 64 * 1024 * 1024 },
@@ -85,9 +83,10 @@ export class NbdServer implements AsyncDisposable {
       if (exports.has(one.name)) throw new BlockError("INVALID_OPTION", `two exports are called '${one.name}'`);
       exports.set(one.name, new ServedExport(one));
     }
-    // Loaded before a client comes: what it sends behind STARTTLS must find TLS there.
-    const secure = options.tls === undefined ? undefined : (await import("../transport/tls.ts")).startServerTls;
-    const server = new NbdServer(options, exports, secure);
+    const { tls, clock = new SystemClock() } = options;
+    // Ready before a client comes: what it sends behind STARTTLS must find TLS there.
+    const startTls = tls && (await prepareServerTls(tls.credentials, tls.verifyPeer ?? true, clock));
+    const server = new NbdServer({ ...options, clock }, exports, startTls);
     try {
       for (const { name, node } of options.exports) if (typeof node !== "function") await exports.get(name)?.open();
       await server.#listen(options.listen);

@@ -1,8 +1,7 @@
 /** TLS on a connection that has begun in the clear, for both sides. */
 
 import { BlockError, type Clock } from "@coblock/core";
-import type { Buffer } from "node:buffer";
-import { connect, createServer, type TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import { isIP } from "node:net";
 import { Channel } from "./channel.ts";
 import { ConnectionLost } from "./connection-lost.ts";
@@ -30,18 +29,24 @@ export type TlsCredentials = TlsCertificates | TlsPreSharedKeys;
 /** Suites that prove who is who by the key alone, or with a fresh secret on top. */
 const PSK_SUITES = "ECDHE-PSK-CHACHA20-POLY1305:ECDHE-PSK-AES256-CBC-SHA384:DHE-PSK-AES256-GCM-SHA384:PSK-AES256-GCM-SHA384:PSK";
 
-/** The server's side. `verifyPeer`: clients must have a certificate of the authority. Throws ConnectionLost. */
-export async function startServerTls(channel: Channel, credentials: TlsCredentials, verifyPeer: boolean, clock: Clock): Promise<Channel> {
-  const server = createServer({ ...serverOptions(credentials, verifyPeer), allowHalfOpen: true });
-  const socket = channel.release();
-  const secured = new Promise<TLSSocket>((resolve, reject) => {
-    server.once("secureConnection", resolve);
-    server.once("tlsClientError", (cause) => reject(new ConnectionLost(`TLS handshake failed: ${cause.message}`, { cause })));
-    socket.once("close", () => reject(new ConnectionLost("the client left during the TLS handshake")));
-  });
-  server.emit("connection", socket);
-  socket.resume();
-  return new Channel(await secured, clock);
+/** Makes a server's channel a secure one; takes its socket in the turn of the call. Rejects with ConnectionLost. */
+export type StartServerTls = (channel: Channel) => Promise<Channel>;
+
+/** The server's side. `verifyPeer`: clients must have a certificate of the authority. Node's TLS is loaded now, and only for who needs it. */
+export async function prepareServerTls(credentials: TlsCredentials, verifyPeer: boolean, clock: Clock): Promise<StartServerTls> {
+  const { createServer } = await import("node:tls");
+  return async (channel) => {
+    const server = createServer({ ...serverOptions(credentials, verifyPeer), allowHalfOpen: true });
+    const socket = channel.release();
+    const secured = new Promise<TLSSocket>((resolve, reject) => {
+      server.once("secureConnection", resolve);
+      server.once("tlsClientError", (cause) => reject(new ConnectionLost(`TLS handshake failed: ${cause.message}`, { cause })));
+      socket.once("close", () => reject(new ConnectionLost("the client left during the TLS handshake")));
+    });
+    server.emit("connection", socket);
+    socket.resume();
+    return new Channel(await secured, clock);
+  };
 }
 
 function serverOptions(credentials: TlsCredentials, verifyPeer: boolean): object {
@@ -58,6 +63,7 @@ export async function startClientTls(
   hostName: string | undefined,
   clock: Clock,
 ): Promise<Channel> {
+  const { connect } = await import("node:tls");
   const socket = channel.release();
   const secure = connect({ socket, ...clientOptions(credentials, hostName) });
   await new Promise<void>((resolve, reject) => {

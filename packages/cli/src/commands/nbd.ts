@@ -1,0 +1,132 @@
+/** `coblock nbd serve` and `coblock nbd list`: images for NBD clients, and what a server has. */
+
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  listExports,
+  loadCertificates,
+  loadPreSharedKeys,
+  NbdServer,
+  type NbdAddress,
+  type NbdServerEvent,
+  type ServerTls,
+} from "@coblock/nbd";
+import { defineCommand, type Command } from "../command.ts";
+import { flag, value, values, type CommandLine } from "../command-line.ts";
+import { CommandFailure } from "../failure.ts";
+import { openImage } from "../images.ts";
+import type { Session } from "../session.ts";
+import { formatSize, parseCount } from "../text/size.ts";
+
+const OPTIONS = {
+  write: flag("w", "write"),
+  format: value("f", "format"),
+  exportName: value("x", "export-name"),
+  description: value("D", "description"),
+  socket: value("k", "socket"),
+  port: value("p", "port"),
+  bind: value("b", "bind"),
+  connections: value("e", "shared"),
+  bitmaps: values("B", "bitmap"),
+  depth: flag("A", "allocation-depth"),
+  certificates: value(undefined, "tls-certificates"),
+  preSharedKeys: value(undefined, "tls-psk-file"),
+  imageOptions: flag(undefined, "image-opts"),
+  quiet: flag("q", "quiet"),
+} as const;
+type Words = CommandLine<typeof OPTIONS>["options"];
+
+const HELP = `
+usage: coblock nbd serve [-w] [-f fmt] [-k socket | -p port [-b address]] [-x name] [-D description] [-e clients] [-A] [-B bitmap]...
+         [--tls-certificates=folder | --tls-psk-file=file] [--image-opts] [-q] filename
+       coblock nbd list uri
+serve makes the image a disk for NBD clients, read-only unless told otherwise, until SIGINT or SIGTERM; requests in flight are then finished.
+list prints the exports of a server.
+  -w           clients may write
+  -k socket    a Unix socket; default one in the folder for temporary files
+  -p port      TCP instead, on the loopback address unless -b says another; 0: any free port
+  -x, -D       the export's name (default "") and description
+  -e clients   at one time (default 100)
+  -A, -B       clients may ask for qemu:allocation-depth, and for a dirty bitmap
+  --tls-...    TLS for all: a folder with ca-cert.pem, server-cert.pem and server-key.pem, or a file of user:key lines`;
+
+export const command: Command = defineCommand({
+  name: "nbd",
+  help: HELP,
+  options: OPTIONS,
+  run: async ({ options, operands }, session) => {
+    const [action, name, ...more] = operands;
+    if (name === undefined || more.length > 0 || (action !== "serve" && action !== "list"))
+      throw new CommandFailure("nbd: Expecting 'serve' and one image file name, or 'list' and one URI");
+    return action === "serve" ? serve(name, options, session) : list(name, session);
+  },
+});
+
+async function list(uri: string, session: Session): Promise<number> {
+  const exports = await listExports({ filename: uri }, session.clock);
+  for (const { name, description } of exports) session.output.line(description === "" ? `'${name}'` : `'${name}': ${description}`);
+  return 0;
+}
+
+async function serve(name: string, options: Words, session: Session): Promise<number> {
+  const { format, imageOptions, write, exportName = "", description = "", bitmaps, depth, quiet } = options;
+  await using graph = session.createGraph();
+  await using image = await openImage(graph, { name, format, imageOptions, writable: write }, session);
+  const maxConnections = options.connections === undefined ? undefined : parseCount(options.connections, "number of clients");
+  if (maxConnections === 0) throw new CommandFailure("Invalid number of clients: at least 1 must be served");
+  await using server = await NbdServer.start({
+    listen: addressOf(options),
+    tls: await tlsOf(options),
+    exports: [{ name: exportName, description, node: image, writable: write, bitmaps, allocationDepth: depth }],
+    clock: session.clock,
+    ...(maxConnections === undefined ? {} : { maxConnections }),
+    onEvent: (event) => {
+      if (!quiet || event.kind === "cut off") session.note(`coblock: ${wordsOf(event)}`);
+    },
+  });
+  const uri = server.uri(exportName);
+  session.output.line(`${name}: ${formatSize(image.size)}, ${image.driver}, ${write ? "writable" : "read-only"}, served at`);
+  session.output.line(`  ${uri}`);
+  if (!quiet) session.output.print(hints(uri));
+  session.output.flush();
+  if (!session.signal.aborted) await new Promise((resolve) => session.signal.addEventListener("abort", resolve, { once: true }));
+  return 0;
+}
+
+function hints(uri: string): string {
+  const lines = [`nbdinfo '${uri}'`, `nbdcopy '${uri}' copy.raw`, `qemu-img convert -O qcow2 '${uri}' copy.qcow2`, `coblock map '${uri}'`];
+  return `For example:\n${lines.map((line) => `  ${line}\n`).join("")}Stop with Ctrl-C.\n`;
+}
+
+function addressOf({ socket, port, bind }: Words): NbdAddress {
+  if (socket !== undefined && (port !== undefined || bind !== undefined))
+    throw new CommandFailure("A Unix socket (-k) and TCP (-p, -b) exclude each other");
+  if (port === undefined && bind === undefined) return { path: socket ?? join(tmpdir(), `coblock-${process.pid}.sock`) };
+  const number = port === undefined ? 10_809 : parseCount(port, "port");
+  if (number > 65_535) throw new CommandFailure(`Invalid port specified: '${port}'`);
+  return { port: number, ...(bind === undefined ? {} : { host: bind }) };
+}
+
+async function tlsOf({ certificates, preSharedKeys }: Words): Promise<ServerTls | undefined> {
+  if (certificates !== undefined && preSharedKeys !== undefined)
+    throw new CommandFailure("Certificates and pre-shared keys for TLS exclude each other");
+  if (certificates !== undefined) return { credentials: await loadCertificates(certificates, "server") };
+  return preSharedKeys === undefined ? undefined : { credentials: await loadPreSharedKeys(preSharedKeys, "") };
+}
+
+function wordsOf(event: NbdServerEvent): string {
+  switch (event.kind) {
+    case "connected":
+      return `${event.client} is here`;
+    case "chosen":
+      return `${event.client} uses export '${event.exportName}'${event.secure ? " over TLS" : ""}`;
+    case "left": {
+      const { requests, readBytes, writtenBytes } = event.traffic;
+      return `${event.client} has left: ${requests} requests, ${formatSize(readBytes)} read, ${formatSize(writtenBytes)} written`;
+    }
+    case "lost":
+    case "cut off":
+    case "refused":
+      return `${event.client} was ${event.kind}: ${event.reason}`;
+  }
+}
