@@ -66,7 +66,7 @@ export class Qcow2Reference {
     rule(Number(u64(40)) + u32(36) * 8 <= file.size || u32(36) === 0, "l1_table_offset past the end");
     rule(u32(56) >= 1 && u32(56) * clusterSize <= 2 ** 23 && aligned(u64(48), u32(56) * clusterSize), "refcount_table_offset");
     rule(u32(60) <= 65536 && aligned(u64(64), u32(60) * 40), "snapshots_offset");
-    [this.clusterSize, this.incompatible, this.#file, this.#backing] = [clusterSize, incompatible, file, named ? backing : undefined];
+    [this.clusterSize, this.incompatible, this.#file, this.#backing] = [clusterSize, incompatible, file, backing];
     this.size = Number(u64(24) - (u64(24) % 512n));
     this.#zeroFlag = version === 3 && !this.#extended;
     [this.#l1Offset, this.#l1Entries] = [Number(u64(40)), u32(36)];

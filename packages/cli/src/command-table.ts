@@ -9,6 +9,10 @@ export interface CommandEntry {
 
 export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, CommandEntry>([
   [
+    "amend",
+    { summary: "change options that were chosen when an image was made", load: async () => (await import("./commands/amend.ts")).command },
+  ],
+  [
     "bench",
     { summary: "send many reads or writes to an image and tell the time", load: async () => (await import("./commands/bench.ts")).command },
   ],
@@ -52,4 +56,4 @@ export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, Comma
 ]);
 
 /** Commands of qemu-img 7.2 that are refused by name. */
-export const NOT_THERE_YET: readonly string[] = ["amend", "bitmap", "dd"];
+export const NOT_THERE_YET: readonly string[] = ["bitmap", "dd"];

@@ -32,7 +32,7 @@ export function parseCreationOptions(driver: BlockDriver, lists: readonly string
     const option = known.find((candidate) => candidate.name === name);
     if (option === undefined)
       throw new CommandFailure(`Invalid parameter '${name}': format '${driver.name}' does not create images with it`);
-    given.set(name, parseValue(option, text));
+    given.set(name, parseOptionValue(option, text));
   }
   const { size, backing_file: backingFile, backing_fmt: backingFormat, ...values } = Object.fromEntries(given);
   return {
@@ -43,7 +43,8 @@ export function parseCreationOptions(driver: BlockDriver, lists: readonly string
   };
 }
 
-function parseValue(option: CreateOption, text: string): CreateValue {
+/** Throws CommandFailure for a value that does not fit. */
+export function parseOptionValue(option: CreateOption, text: string): CreateValue {
   const { name, type, choices = [] } = option;
   if (type === "size") return parseSize(text, `value for '${name}'`);
   if (type === "number") return parseCount(text, `value for '${name}'`);
@@ -59,9 +60,13 @@ const TYPE_NAMES = { size: "size", number: "num", flag: "bool (on/off)", text: "
 export function describeCreationOptions(driver: BlockDriver): string {
   const shared = SHARED_OPTIONS.filter(({ name }) => name === "size" || driver.optionNames.includes("backing"));
   const own = (driver.createOptions ?? []).filter(({ name }) => !shared.some((option) => option.name === name));
-  const all = [...shared, ...own].sort((one, other) => (one.name < other.name ? -1 : 1));
-  const lines = all.map(({ name, type, help }) => `  ${`${name}=<${TYPE_NAMES[type]}>`.padEnd(22)} - ${help}\n`);
-  return `Supported ${driver.name} options:\n${lines.join("")}`;
+  return `Supported ${driver.name} options:\n${optionLines([...shared, ...own])}`;
+}
+
+/** One line for each, by name. */
+export function optionLines(options: readonly CreateOption[]): string {
+  const sorted = [...options].sort((one, other) => (one.name < other.name ? -1 : 1));
+  return sorted.map(({ name, type, help }) => `  ${`${name}=<${TYPE_NAMES[type]}>`.padEnd(22)} - ${help}\n`).join("");
 }
 
 /** The order of qemu-img's line; formats that it does not have: size, backing file, then as the driver lists them. */

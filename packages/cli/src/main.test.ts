@@ -36,7 +36,7 @@ describe("words before the command", () => {
     [["--nonsense"], "coblock: unrecognized option '--nonsense'\n"],
     [["-T", "x"], "coblock: option --trace is not there yet\n"],
     [["--trace=x", "info"], "coblock: option --trace is not there yet\n"],
-    [["amend", "x"], "coblock: command amend is not there yet\n"],
+    [["dd", "x"], "coblock: command dd is not there yet\n"],
     [["convert", "-C", "a", "b"], "coblock: convert: option -C is not there yet\n"],
     [["info", "--object", "secret,id=s", "a"], "coblock: Either 'file' or 'data' must be provided\n"],
   ])("%j is refused in one line", async (words, stderr) => {

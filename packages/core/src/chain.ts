@@ -1,6 +1,12 @@
 /** Who stands on whom: chains of backing files from the top down, and parents before their children. */
 
+import type { NamedFile } from "./driver.ts";
 import type { BlockNode } from "./node.ts";
+
+/** A backing file as an image names it, and where its bytes come from from now on. */
+export interface NewBacking extends NamedFile {
+  readonly node?: BlockNode | undefined;
+}
 
 /** The node, its backing file, that one's backing file, and so on. */
 export function chainOf(node: BlockNode): BlockNode[] {

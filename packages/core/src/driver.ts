@@ -4,7 +4,7 @@ import type { ImageBitmaps } from "./bitmap/image-bitmaps.ts";
 import type { BlockEvent } from "./block-event.ts";
 import type { Breakpoints } from "./breakpoints.ts";
 import type { BlockChild } from "./child.ts";
-import type { CreateContext, CreateOption, ImageCreation, MeasuredContent, Measurement } from "./creation.ts";
+import type { CreateContext, CreateOption, CreateValue, ImageCreation, MeasuredContent, Measurement } from "./creation.ts";
 import type { Clock } from "./coroutine/clock.ts";
 import type { Guarded } from "./coroutine/guarded.ts";
 import type { WaitOptions } from "./coroutine/held.ts";
@@ -52,6 +52,8 @@ export interface BlockDriver<Name extends keyof DriverOptions = keyof DriverOpti
   readonly createOptions?: readonly CreateOption[];
   /** Makes a new, empty image. Options were parsed and checked against `createOptions`. */
   create?(options: ImageCreation, context: CreateContext): Promise<void>;
+  /** Options that `amend` can change of an image that exists, in the words of `createOptions`; absent with `ImageBasics.amend`. */
+  readonly amendOptions?: readonly CreateOption[];
   /** Bytes that a new image of this format needs for the given content. */
   measure?(content: MeasuredContent): Promise<Measurement>;
 }
@@ -88,12 +90,25 @@ export interface ImageBasics extends AsyncDisposable {
    * `child` shows from then on where the image has nothing. Called in exclusive mode. Throws INVALID_OPTION for a name that has no room.
    */
   changeBacking?(named: NamedFile | undefined, child: BlockChild | undefined): Promise<void>;
+  /**
+   * Changes options that were chosen when the image was made (`amendOptions`), on stable storage when it returns. Called in exclusive mode.
+   * A power cut leaves the image readable as it was, with some of the changes made.
+   */
+  amend?(values: Readonly<Record<string, CreateValue>>, options: AmendOptions): Promise<void>;
   /** Never opens another file. */
   info?(): MaybePromise<ImageInfo>;
   /** Present where requests can be held back for a test. */
   readonly breakpoints?: Breakpoints;
   /** Counters and state for `graph.inspect()`. */
   inspect?(): object;
+}
+
+/** How an image is amended. */
+export interface AmendOptions {
+  /** Called at each step of the work; the first call tells how much there is. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Stops the work at the next step; what was changed until then stays. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What requests must look like for an image; all in bytes. */

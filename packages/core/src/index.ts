@@ -14,8 +14,9 @@ export { BlockGraph, type BlockGraphOptions, type OpenOptions } from "./graph.ts
 export type { CreateOptions } from "./graph/create-image.ts";
 export { nestOptions, parseFileName, resolveBeside, type ParsedName } from "./graph/filename.ts";
 export type { ImplicitOpen, ImplicitOpenRule } from "./graph/graph-parts.ts";
-export { BlockNode, type DrainedNode, type NewBacking } from "./node.ts";
-export { chainOf } from "./chain.ts";
+export { BlockNode } from "./node.ts";
+export type { DrainedNode } from "./drained-node.ts";
+export { chainOf, type NewBacking } from "./chain.ts";
 export type { CommonOptions, DescribedNode, DriverOptions, NodeOptions } from "./options.ts";
 export type { NodeChange, PreparedReopen, ReopenOptions } from "./reopen.ts";
 export type { Secrets } from "./secrets.ts";
@@ -28,7 +29,7 @@ export { SparseSet } from "./binary/sparse-set.ts";
 export { isZero, MAX_ZEROS, zeros } from "./binary/zeros.ts";
 
 export type { Clock, TimerOptions } from "./coroutine/clock.ts";
-export { Guarded } from "./coroutine/guarded.ts";
+export { Guarded, type GuardedHeld } from "./coroutine/guarded.ts";
 export type { Held, LockReport, WaitOptions } from "./coroutine/held.ts";
 export { InlineOffload } from "./coroutine/inline-offload.ts";
 export { CoMutex, type IfSync } from "./coroutine/mutex.ts";

@@ -9,7 +9,10 @@ import { CoMutex } from "./coroutine/mutex.ts";
 import type { LockReport, WaitOptions } from "./coroutine/held.ts";
 import type { Clock } from "./coroutine/clock.ts";
 import { touch } from "./coroutine/witness.ts";
+import { checkAmendment } from "./amend.ts";
+import type { CreateValue } from "./creation.ts";
 import type {
+  AmendOptions,
   BlockDriver,
   BlockImage,
   CheckOptions,
@@ -19,7 +22,6 @@ import type {
   ImageInfo,
   IoOptions,
   MaybePromise,
-  NamedFile,
   ResizeOptions,
   RunStatus,
   ZeroOptions,
@@ -27,26 +29,15 @@ import type {
 import { BlockError, type BlockErrorCode } from "./errors.ts";
 import { extentsOf, type BlockStatus, type ExtentRange, rangeReadsAsZero } from "./extents.ts";
 import { Failures } from "./failures.ts";
-import { chainOf, isSameImage, lowerBelow, withAncestors } from "./chain.ts";
+import { chainOf, isSameImage, lowerBelow, type NewBacking, withAncestors } from "./chain.ts";
+import type { DrainedNode } from "./drained-node.ts";
 import { readableOf } from "./readable.ts";
 import { checkReopenOptions, NOTHING_TO_REOPEN, type PreparedReopen, reopenNodes, type ReopenOptions } from "./reopen.ts";
 import { RequestPath } from "./request/path.ts";
 import type { TurnBudget } from "./request/turn-budget.ts";
 import { NodeSnapshots } from "./snapshots.ts";
 
-/** The drainer's own way in while everyone else waits; disposing lets the others go on. */
-export interface DrainedNode extends AsyncDisposable {
-  read(offset: number, into: Uint8Array): Promise<void>;
-  write(offset: number, from: Uint8Array): Promise<void>;
-  flush(): Promise<void>;
-}
-
 let nextSerial = 0;
-
-/** A backing file as an image names it, and where its bytes come from from now on. */
-export interface NewBacking extends NamedFile {
-  readonly node?: BlockNode | undefined;
-}
 
 /** How a node is put together; the graph alone does it. */
 export interface BlockNodeParts {
@@ -108,14 +99,9 @@ export class BlockNode implements AsyncDisposable {
     const { image } = parts;
     const exclusive = <T>(section: () => Promise<T>): Promise<T> => this.exclusive(section);
     const own = { ...parts, driver: this.driver, nodeName: parts.name, exclusive };
-    this.bitmaps = new NodeBitmaps({
-      ...own,
-      bitmaps: image.bitmaps,
-      loaded: parts.loadedBitmaps,
-      size: () => image.size,
-      info: () => image.info?.() ?? {},
-      follow: (bitmaps) => (this.requests.following = bitmaps),
-    });
+    const [size, info] = [() => image.size, () => image.info?.() ?? {}];
+    const follow = (bitmaps: readonly DirtyBitmap[] | undefined): unknown => (this.requests.following = bitmaps);
+    this.bitmaps = new NodeBitmaps({ ...own, bitmaps: image.bitmaps, loaded: parts.loadedBitmaps, size, info, follow });
     this.snapshots = new NodeSnapshots({ ...own, snapshots: image.snapshots, hasBitmaps: () => this.bitmaps.loaded.length > 0 });
   }
 
@@ -237,6 +223,20 @@ export class BlockNode implements AsyncDisposable {
     } finally {
       await unused?.node[Symbol.asyncDispose]();
     }
+  }
+
+  /**
+   * Changes options that were chosen when the image was made, in qemu-img's spelling (`compat`, `refcount_bits`), with no request beside.
+   * Throws UNSUPPORTED_FEATURE where the driver can change none, and INVALID_OPTION before anything is changed.
+   */
+  async amend(values: Readonly<Record<string, CreateValue>>, options: AmendOptions = {}): Promise<void> {
+    const { image } = this.requests;
+    this.requests.checkWritable();
+    checkAmendment(this.#parts.driver, values, this);
+    await this.exclusive(async () => {
+      await image.amend?.(values, options);
+      this.bitmaps.resized();
+    });
   }
 
   /** Checks the metadata with no request beside; `report` gets each finding as it is found. `undefined`: the driver has no check. */

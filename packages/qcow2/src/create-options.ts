@@ -1,6 +1,14 @@
 /** The options of a new image, in qemu-img's spelling: what there is, and which go together. */
 
-import { alignUp, BlockError, type CreateOption, type ImageCreation, isPowerOfTwo, type Preallocation } from "@coblock/core";
+import {
+  alignUp,
+  BlockError,
+  type CreateOption,
+  type CreateValue,
+  type ImageCreation,
+  isPowerOfTwo,
+  type Preallocation,
+} from "@coblock/core";
 import { ENCRYPTION_OPTIONS, type EncryptionChoice, encryptionOf } from "./encryption/create-encryption.ts";
 import { MAX_BACKING_FORMAT_BYTES, MAX_NAME_BYTES } from "./format/limits.ts";
 
@@ -59,8 +67,7 @@ const VERSIONS: ReadonlyMap<string, 2 | 3> = new Map([
 
 /** Throws INVALID_OPTION for what qemu-img refuses too, UNSUPPORTED_FEATURE for what this package cannot make. */
 export function choicesOf({ size, values, backing }: Pick<ImageCreation, "size" | "values" | "backing">): CreateChoices {
-  const version = VERSIONS.get(text(values.compat, "1.1"));
-  if (version === undefined) throw invalid(`Unknown compatibility level '${String(values.compat)}'`);
+  const version = versionOf(values.compat ?? "1.1");
   const named =
     typeof values.backing_file === "string"
       ? { filename: values.backing_file, format: typeof values.backing_fmt === "string" ? values.backing_fmt : undefined }
@@ -120,8 +127,11 @@ function checkFiles({ backing, dataFile, rawDataFile, preallocation, encryption 
     throw new BlockError("UNSUPPORTED_FEATURE", "preallocation of an image with a backing file is not supported");
 }
 
-function text(value: unknown, fallback: string): string {
-  return typeof value === "string" ? value : fallback;
+/** The version of a compatibility level. Throws INVALID_OPTION. */
+export function versionOf(compat: CreateValue): 2 | 3 {
+  const version = VERSIONS.get(String(compat));
+  if (version === undefined) throw invalid(`Unknown compatibility level '${String(compat)}'`);
+  return version;
 }
 
 function number(value: unknown, fallback: number): number {

@@ -8,14 +8,12 @@ import { entryFor } from "./format/entries.ts";
 import { COMPRESSION_TYPE, EXTENDED_L2, EXTERNAL_DATA_FILE, FEATURE_NAMES, LAZY_REFCOUNTS, RAW_EXTERNAL_DATA } from "./format/features.ts";
 import { type Geometry, geometryOf, l1EntriesFor } from "./format/geometry.ts";
 import { encodeHeader, type Header, V2_HEADER_LENGTH, V3_HEADER_LENGTH } from "./format/header.ts";
-import { encodeHeaderExtensions } from "./format/header-extensions.ts";
+import { encodeHeaderExtensions, MIN_CLUSTER_FOR_FEATURE_NAMES } from "./format/header-extensions.ts";
 import { MAX_L1_BYTES } from "./format/limits.ts";
 import { checkCompressionType } from "./image/cluster-codec.ts";
 import { buildBlocks } from "./metadata/refcount-store.ts";
 import { TableBytes } from "./metadata/table-bytes.ts";
 
-/** QEMU leaves the names out where the first cluster is small. */
-const MIN_CLUSTER_FOR_FEATURE_NAMES = 8192;
 const LUKS = 2;
 
 /** Throws INVALID_OPTION or UNSUPPORTED_FEATURE before anything is made, else what the file throws. */

@@ -1,6 +1,7 @@
 /** The qcow2 driver: what a graph is given, and what it loads when an image needs it. */
 
 import type { BlockDriver, DriverEntry } from "@coblock/core";
+import { AMEND_OPTIONS } from "./amend/amend-options.ts";
 import { CREATE_OPTIONS } from "./create-options.ts";
 import { BEHAVIOUR_OPTION_NAMES, CACHE_OPTION_NAMES, OPTION_NAMES } from "./options.ts";
 
@@ -22,6 +23,7 @@ export const qcow2Driver: DriverEntry = {
       optionNames: OPTION_NAMES,
       reopenOptionNames: [...CACHE_OPTION_NAMES, ...BEHAVIOUR_OPTION_NAMES],
       createOptions: CREATE_OPTIONS,
+      amendOptions: AMEND_OPTIONS,
       open: openImage,
       create: async (options, context) => (await import("./create.ts")).createImage(options, context),
       measure: async (content) => (await import("./measure.ts")).measureImage(content),

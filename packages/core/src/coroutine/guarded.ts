@@ -10,21 +10,21 @@ import { assertSync, CoMutex, type IfSync, MutexHeld } from "./mutex.ts";
  */
 export class Guarded<T> {
   readonly mutex: CoMutex;
-  readonly #value: T;
+  readonly #place: { value: T };
 
   /** `lock`: a mutex, or the name of a new one, which takes `clock` for its reports. */
   constructor(lock: CoMutex | string, value: T, clock?: Clock) {
     this.mutex = typeof lock === "string" ? new CoMutex(lock, clock) : lock;
-    this.#value = value;
+    this.#place = { value };
   }
 
   get locked(): boolean {
     return this.mutex.locked;
   }
 
-  /** Waits for its turn; rejects with the signal's reason. `value` throws once the lock is released, and while its owner sleeps in a `CoQueue`. */
-  async lock(options?: WaitOptions): Promise<Held & { readonly value: T }> {
-    const held = new GuardedHeld(this.mutex, options?.who, this.#value);
+  /** Waits for its turn; rejects with the signal's reason. */
+  async lock(options?: WaitOptions): Promise<GuardedHeld<T>> {
+    const held = new GuardedHeld(this.mutex, options?.who, this.#place);
     await this.mutex.lockFor(held, options);
     return held;
   }
@@ -38,7 +38,7 @@ export class Guarded<T> {
     const held = mutex.beginSection();
     if (held === undefined) return undefined;
     try {
-      return { value: assertSync(section(this.#value, held), mutex.name) };
+      return { value: assertSync(section(this.#place.value, held), mutex.name) };
     } finally {
       mutex.endSection(held);
     }
@@ -49,17 +49,30 @@ export class Guarded<T> {
   }
 }
 
-class GuardedHeld<T> extends MutexHeld {
-  readonly #value: T;
+/** Access to the value while the lock is held. */
+export class GuardedHeld<T> extends MutexHeld {
+  readonly #place: { value: T };
 
-  constructor(mutex: CoMutex, who: { toString(): string } | undefined, value: T) {
+  /** @internal Only `Guarded` makes them. */
+  constructor(mutex: CoMutex, who: { toString(): string } | undefined, place: { value: T }) {
     super(mutex, who);
-    this.#value = value;
+    this.#place = place;
   }
 
+  /** Throws once the lock is released, and while its owner sleeps in a `CoQueue`. */
   get value(): T {
+    this.#assertHeld();
+    return this.#place.value;
+  }
+
+  /** Puts another value behind the lock, for this holder and all later ones. */
+  replace(value: T): void {
+    this.#assertHeld();
+    this.#place.value = value;
+  }
+
+  #assertHeld(): void {
     if (this.released)
       throw new Error(`assertion failed: the value behind lock "${this.mutex.name}" is used while the lock is ${this.state}`);
-    return this.#value;
   }
 }

@@ -4,6 +4,7 @@ import type { BlockChild } from "../child.ts";
 import { touch } from "../coroutine/witness.ts";
 import { assert } from "../errors.ts";
 import type {
+  AmendOptions,
   BlockImage,
   CheckOptions,
   CheckResult,
@@ -20,6 +21,7 @@ import type {
   RunStatus,
   ZeroOptions,
 } from "../driver.ts";
+import type { CreateValue } from "../creation.ts";
 import type { ImageBitmaps } from "../bitmap/image-bitmaps.ts";
 import { Failures } from "../failures.ts";
 import type { PreparedReopen } from "../reopen.ts";
@@ -61,6 +63,7 @@ export class MappingEngine implements BlockImage {
   readonly snapshots?: ImageSnapshots;
   readonly bitmaps?: ImageBitmaps;
   readonly check?: (options: CheckOptions, report: (finding: Finding) => void) => Promise<CheckResult>;
+  readonly amend?: (values: Readonly<Record<string, CreateValue>>, options: AmendOptions) => Promise<void>;
   readonly changeBacking?: (named: NamedFile | undefined, child: BlockChild | undefined) => Promise<void>;
   readonly reveal?: (offset: number, length: number) => Promise<boolean>;
 
@@ -97,6 +100,7 @@ export class MappingEngine implements BlockImage {
     if (image.bitmaps !== undefined) this.bitmaps = this.#settledBeforeBitmaps(image.bitmaps);
     if (image.reopen !== undefined) this.reopen = (options) => this.#reopen(options);
     if (image.check !== undefined) this.check = (options, report) => this.#check(options, report);
+    if (image.amend !== undefined) this.amend = (values, options) => this.#amend(values, options);
     if (image.changeBacking !== undefined) this.changeBacking = (named, child) => this.#changeBacking(named, child);
     if (image.unmap !== undefined) this.reveal = (offset, length) => this.#zeroer.reveal(offset, length);
   }
@@ -212,6 +216,12 @@ export class MappingEngine implements BlockImage {
     if (this.#image.size >= before) return;
     while ((await this.#flushAndSettle()) > 0);
     await this.#image.trim?.();
+  }
+
+  /** In exclusive mode, as resize is. */
+  async #amend(values: Readonly<Record<string, CreateValue>>, options: AmendOptions): Promise<void> {
+    await this.#settleBeforeChange();
+    await this.#image.amend?.(values, options);
   }
 
   /** In exclusive mode, as resize is. */

@@ -6,6 +6,9 @@ import { decodeFeatureNames, encodeFeatureNames } from "./features.ts";
 import type { FeatureName } from "./features.ts";
 import { readNumber64, viewOf, writeNumber64 } from "./words.ts";
 
+/** Bytes. QEMU leaves the names of features out where the first cluster is smaller. */
+export const MIN_CLUSTER_FOR_FEATURE_NAMES = 8192;
+
 const END = 0;
 const BACKING_FORMAT = 0xe2792aca;
 const FEATURE_NAME_TABLE = 0x6803f857;
@@ -147,12 +150,27 @@ export function encodeRecords(records: readonly ExtensionRecord[]): Uint8Array {
 
 /** The records with another backing format: in the old one's place, else before all others. */
 export function withBackingFormat(records: readonly ExtensionRecord[], format: string | undefined): readonly ExtensionRecord[] {
-  const changed = format === undefined ? [] : [{ type: BACKING_FORMAT, data: new TextEncoder().encode(format), offset: 0 }];
+  return withRecord(records, BACKING_FORMAT, format === undefined ? undefined : new TextEncoder().encode(format));
+}
+
+/** The records with another name of the data file. */
+export function withDataFile(records: readonly ExtensionRecord[], name: string): readonly ExtensionRecord[] {
+  return withRecord(records, DATA_FILE, new TextEncoder().encode(name));
+}
+
+/** The records with the names of all features that are known here, or with none. */
+export function withFeatureNames(records: readonly ExtensionRecord[], names: readonly FeatureName[]): readonly ExtensionRecord[] {
+  return withRecord(records, FEATURE_NAME_TABLE, names.length === 0 ? undefined : encodeFeatureNames(names));
+}
+
+/** The records with another one of a type: in the old one's place, else before all others; or without. */
+function withRecord(records: readonly ExtensionRecord[], type: number, data: Uint8Array | undefined): readonly ExtensionRecord[] {
+  const changed = data === undefined ? [] : [{ type, data, offset: 0 }];
   const at = Math.max(
     0,
-    records.findIndex(({ type }) => type === BACKING_FORMAT),
+    records.findIndex((each) => each.type === type),
   );
-  const others = records.filter(({ type }) => type !== BACKING_FORMAT);
+  const others = records.filter((each) => each.type !== type);
   return [...others.slice(0, at), ...changed, ...others.slice(at)];
 }
 

@@ -22,18 +22,29 @@ export interface BackingWords {
  * cluster has no room for that it is one step. Fields and extensions that are unknown stay. Throws INVALID_OPTION for names too long.
  */
 export function backingSteps(cluster: Uint8Array, header: Header, backing: BackingWords | undefined): readonly Uint8Array[] {
-  const { start, end } = extensionArea(header);
-  const records = [...extensionRecords(cluster.subarray(start, end), start)];
-  const last = layOut(cluster, header, withBackingFormat(records, backing?.format), encodeName(backing));
+  const records = withBackingFormat(recordsOf(cluster, header), backing?.format);
+  return headerSteps(cluster, header, { fields: cluster.subarray(0, extensionArea(header).start), records, name: encodeName(backing) });
+}
+
+/** What another first cluster is made of. */
+export interface FirstCluster {
+  /** All bytes before the extensions; where the name lies is filled in. */
+  readonly fields: Uint8Array;
+  readonly records: readonly ExtensionRecord[];
+  /** Of the backing file; empty: none. */
+  readonly name: Uint8Array;
+}
+
+/** The steps to another first cluster, as those of `backingSteps`: a power cut leaves the old one or the new. */
+export function headerSteps(cluster: Uint8Array, header: Header, wanted: FirstCluster): readonly Uint8Array[] {
+  const last = layOut(cluster, wanted);
   if (last === undefined)
     throw new BlockError("INVALID_OPTION", "the names of other files do not fit into the header, which is one cluster");
   if (sameBehind(cluster, last.bytes)) return [last.bytes];
+  const { start } = extensionArea(header);
   const moved = moveOldName(cluster, header, last.end);
-  const hidden = layOut(
-    moved.bytes,
-    header,
-    records.filter((record) => !isInformative(record)),
-  );
+  const needed = recordsOf(cluster, header).filter((record) => !isInformative(record));
+  const hidden = layOut(moved.bytes, { fields: moved.bytes.subarray(0, start), records: needed });
   if (hidden === undefined || hidden.end > Math.min(SECTOR, moved.nameStart)) return [last.bytes];
   const withOldName = (bytes: Uint8Array): Uint8Array => {
     const copy = new Uint8Array(bytes);
@@ -43,6 +54,17 @@ export function backingSteps(cluster: Uint8Array, header: Header, backing: Backi
   const headOnly = joined(withOldName(hidden.bytes), moved.bytes);
   const behind = withOldName(last.bytes);
   return [...moved.steps, headOnly, joined(headOnly, behind), joined(last.bytes, behind), last.bytes];
+}
+
+/** The name of the backing file, as the first cluster has it. */
+export function backingNameOf(cluster: Uint8Array, { backingOffset, backingLength }: Header): Uint8Array {
+  return cluster.slice(backingOffset, backingOffset + (backingOffset === 0 ? 0 : backingLength));
+}
+
+/** The header extensions of the first cluster. */
+export function recordsOf(cluster: Uint8Array, header: Header): readonly ExtensionRecord[] {
+  const { start, end } = extensionArea(header);
+  return [...extensionRecords(cluster.subarray(start, end), start)];
 }
 
 function encodeName(backing: BackingWords | undefined): Uint8Array {
@@ -56,21 +78,18 @@ function encodeName(backing: BackingWords | undefined): Uint8Array {
   return name;
 }
 
-/** The first cluster with those extensions, and with that name, if one is given, right behind them. `undefined`: they do not fit. */
+/** The first cluster with those fields and extensions, and with that name, if one is given, right behind them. `undefined`: they do not fit. */
 function layOut(
   cluster: Uint8Array,
-  header: Header,
-  records: readonly ExtensionRecord[],
-  name?: Uint8Array,
+  { fields, records, name }: Omit<FirstCluster, "name"> & { readonly name?: Uint8Array },
 ): { readonly bytes: Uint8Array; readonly end: number } | undefined {
-  const { start } = extensionArea(header);
   const area = encodeRecords(records);
-  const nameStart = start + area.length;
+  const nameStart = fields.length + area.length;
   const end = nameStart + (name?.length ?? 0);
   if (end > cluster.length) return undefined;
   const bytes = new Uint8Array(cluster.length);
-  bytes.set(cluster.subarray(0, start));
-  bytes.set(area, start);
+  bytes.set(fields);
+  bytes.set(area, fields.length);
   if (name === undefined) return { bytes, end };
   bytes.set(name, nameStart);
   setName(bytes, name.length === 0 ? 0 : nameStart, name.length);

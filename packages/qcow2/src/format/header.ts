@@ -24,7 +24,9 @@ export const HEADER_AT = {
   /** u32 count, u64 offset. */
   snapshots: 60,
   incompatible: 72,
+  compatible: 80,
   autoclear: 88,
+  refcountOrder: 96,
 } as const;
 
 /** Offsets and lengths are bytes; nothing is validated but that numbers are exact and the version is known. */
@@ -100,9 +102,9 @@ function decodeV3(view: DataView) {
   const headerLength = view.getUint32(100);
   return {
     incompatible: view.getBigUint64(HEADER_AT.incompatible),
-    compatible: view.getBigUint64(80),
+    compatible: view.getBigUint64(HEADER_AT.compatible),
     autoclear: view.getBigUint64(HEADER_AT.autoclear),
-    refcountOrder: view.getUint32(96),
+    refcountOrder: view.getUint32(HEADER_AT.refcountOrder),
     headerLength,
     compressionType: headerLength > COMPRESSION_TYPE_AT && view.byteLength > COMPRESSION_TYPE_AT ? view.getUint8(COMPRESSION_TYPE_AT) : 0,
   };
@@ -124,9 +126,9 @@ export function encodeHeader(header: Header): Uint8Array {
   bytes.set(encodeSnapshotsSwitch(header.snapshotCount, header.snapshotsOffset), HEADER_AT.snapshots);
   if (header.version === 2) return bytes;
   view.setBigUint64(HEADER_AT.incompatible, header.incompatible);
-  view.setBigUint64(80, header.compatible);
+  view.setBigUint64(HEADER_AT.compatible, header.compatible);
   view.setBigUint64(HEADER_AT.autoclear, header.autoclear);
-  view.setUint32(96, header.refcountOrder);
+  view.setUint32(HEADER_AT.refcountOrder, header.refcountOrder);
   view.setUint32(100, header.headerLength);
   view.setUint8(COMPRESSION_TYPE_AT, header.compressionType);
   return bytes;

@@ -1,13 +1,16 @@
 /** An open qcow2 image: what core's mapping engine asks of a format, handed on to the files that know. */
 
 import type {
+  AmendOptions,
   Allocation,
   AllocationRequest,
   BlockChild,
   CheckOptions,
   CheckResult,
+  CreateValue,
   Finding,
   Guarded,
+  GuardedHeld,
   HostSpan,
   ImageInfo,
   ImageLimits,
@@ -23,10 +26,13 @@ import type {
 } from "@coblock/core";
 import { assert, BlockError } from "@coblock/core";
 import { SECTOR_LENGTH } from "@coblock/crypto";
+import { amendImage, type OpenTables } from "../amend/amend-image.ts";
 import { KNOWN_AUTOCLEAR, RAW_EXTERNAL_DATA } from "../format/features.ts";
-import type { Geometry } from "../format/geometry.ts";
+import { type Geometry, geometryOf } from "../format/geometry.ts";
 import { checkImage } from "../maintenance/check.ts";
 import { behave, type Behaviour, behaviourOf } from "../metadata/behaviour.ts";
+import { cacheSizesOf } from "../metadata/cache-sizes.ts";
+import { loadMetadata } from "../metadata/open-metadata.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
 import { cutUnusedEnd } from "../metadata/unused-end.ts";
 import type { BehaviourOptions, CacheOptions } from "../options.ts";
@@ -42,6 +48,7 @@ import { inactiveL2Clusters } from "../snapshots/inactive-tables.ts";
 import { Qcow2Snapshots } from "../snapshots/snapshots.ts";
 import type { ImageOwner } from "./image-owner.ts";
 import { PersistentBitmaps } from "../bitmaps/persistent-bitmaps.ts";
+import { readDescription, readHeader } from "./read-header.ts";
 import { resizeImage } from "./resize.ts";
 
 export interface Qcow2ImageParts {
@@ -75,8 +82,9 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   readonly bitmaps?: PersistentBitmaps;
   readonly compressionUnit?: number;
   readonly encode?: (unit: Uint8Array) => Promise<Uint8Array | undefined>;
-  readonly #parts: Qcow2ImageParts;
-  readonly #lookup: LookupParts;
+  readonly #owner: ImageOwner;
+  #parts: Qcow2ImageParts;
+  #lookup: LookupParts;
   readonly #caches: CacheControl;
   readonly #bitmaps: PersistentBitmaps;
   #description: Description;
@@ -90,9 +98,9 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     this.#description = description;
     this.#size = parts.size;
     this.#options = parts.options;
-    const owner = this.#owner();
-    this.snapshots = new Qcow2Snapshots(owner);
-    this.#bitmaps = new PersistentBitmaps(owner);
+    this.#owner = this.#asOwner();
+    this.snapshots = new Qcow2Snapshots(this.#owner);
+    this.#bitmaps = new PersistentBitmaps(this.#owner);
     if (!parts.showsSnapshot) this.bitmaps = this.#bitmaps;
     this.#lookup = { geometry, data, codec, unreadable, transform };
     this.clusterSize = geometry.clusterSize;
@@ -109,7 +117,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     this.storage = data === file ? [file] : [file, data];
     if (geometry.externalData || encrypted) return;
     this.compressionUnit = geometry.clusterSize;
-    this.encode = (unit) => codec.encode(unit);
+    this.encode = (unit) => this.#lookup.codec.encode(unit);
   }
 
   get size(): number {
@@ -181,6 +189,16 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     await cutUnusedEnd(guard.value, writableOf(guard.value));
   }
 
+  async amend(values: Readonly<Record<string, CreateValue>>, options: AmendOptions): Promise<void> {
+    const image = {
+      owner: this.#owner,
+      hasBacking: this.backing !== undefined || this.#description.header.backingOffset !== 0,
+      lock: () => this.#lockTables(),
+      resize: (size: number) => this.resize(size, { preallocation: "off", shrink: true }),
+    };
+    await amendImage(image, values, options);
+  }
+
   async changeBacking(named: NamedFile | undefined, child: BlockChild | undefined): Promise<void> {
     using guard = await this.state.lock();
     this.#description = await changeBacking(guard.value.file, this.#description, named);
@@ -248,14 +266,17 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
       throw new BlockError("NOT_ALLOWED", `${fileName}: to be repaired, an image is opened to be checked (forCheck)`, { node: nodeName });
   }
 
-  #owner(): ImageOwner {
-    const { state, geometry, context } = this.#parts;
+  #asOwner(): ImageOwner {
+    const { state, context } = this.#parts;
+    const geometry = (): Geometry => this.#parts.geometry;
     const description = (): Description => this.#description;
     const size = (): number => this.#size;
     return {
       state,
-      geometry,
       context,
+      get geometry() {
+        return geometry();
+      },
       get description() {
         return description();
       },
@@ -272,6 +293,40 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   #allocateParts(metadata: Metadata): AllocateParts {
     const { data, transform } = this.#parts;
     return { metadata, writable: writableOf(metadata), data, transform };
+  }
+
+  async #lockTables(): Promise<Disposable & OpenTables> {
+    const guard = await this.state.lock({ who: "amend" });
+    return {
+      get metadata() {
+        return guard.value;
+      },
+      reload: () => this.#reload(guard),
+      [Symbol.dispose]: () => guard[Symbol.dispose](),
+    };
+  }
+
+  /** With everything written out, and no request beside: what is on disk takes the place of what is in memory. */
+  async #reload(guard: GuardedHeld<Metadata>): Promise<void> {
+    const { file, context } = this.#parts;
+    try {
+      const description = { ...(await readDescription(file, await readHeader(file))), luks: this.#description.luks };
+      const geometry = geometryOf(description.header);
+      const cacheSizes = cacheSizesOf(this.#options, geometry, this.#size);
+      if (geometry.version === 2) this.#options = { ...this.#options, lazyRefcounts: undefined };
+      const behaviour = behaviourOf(this.#options, description.header, context.discard);
+      const metadata = await loadMetadata({ file, geometry, places: description, context, cacheSizes, behaviour }, this.state.mutex);
+      metadata.writable?.map.placeInactiveL2(await inactiveL2Clusters(metadata, description.snapshots, behaviour.checked));
+      guard.replace(metadata);
+      this.#parts = { ...this.#parts, description, geometry };
+      this.#lookup = { ...this.#lookup, geometry, codec: new ClusterCodec(context, description.header.compressionType) };
+      this.#description = description;
+    } catch (cause) {
+      const message = `${context.fileName}: the image was changed, and cannot be read again`;
+      const error = new BlockError("IO", message, { node: context.nodeName, cause });
+      context.fail(error);
+      throw error;
+    }
   }
 
   #clearParts(metadata: Metadata): ClearParts {

@@ -16,7 +16,7 @@ import { Qcow2Image } from "./image.ts";
 import { inactiveL2Clusters } from "../snapshots/inactive-tables.ts";
 import { checkSnapshotL1, sizeOf } from "../snapshots/snapshot-l1.ts";
 import { selectedSnapshot } from "../snapshots/snapshots.ts";
-import { type ImageHeader, readBitmaps, readHeader, readSnapshots } from "./read-header.ts";
+import { type ImageHeader, readDescription, readHeader } from "./read-header.ts";
 
 const SECTOR = 512;
 
@@ -78,10 +78,9 @@ async function repairDirty(file: BlockChild, { size }: Header, { clock, signal, 
 }
 
 /** What lies beside the header. Where the image is opened to be checked, the check reads it and tells what cannot be. */
-async function describe(file: BlockChild, image: ImageHeader, { forCheck }: OpenContext): Promise<Omit<Description, "luks">> {
-  if (forCheck) return { ...image, snapshots: [], snapshotTableLength: 0, bitmaps: [] };
-  const { snapshots, length: snapshotTableLength } = await readSnapshots(file, image.header);
-  return { ...image, snapshots, snapshotTableLength, bitmaps: await readBitmaps(file, image) };
+function describe(file: BlockChild, image: ImageHeader, { forCheck }: OpenContext): Promise<Omit<Description, "luks">> {
+  if (forCheck) return Promise.resolve({ ...image, snapshots: [], snapshotTableLength: 0, bitmaps: [] });
+  return readDescription(file, image);
 }
 
 /** The header, as it was when the snapshot was made that shall be shown. */

@@ -8,6 +8,7 @@ import { decodeHeaderExtensions, type HeaderExtensions } from "../format/header-
 import { checkHeader, checkHeaderFrame, extensionArea, type HeaderRules } from "../format/header-rules.ts";
 import { MAX_SNAPSHOT_TABLE_BYTES } from "../format/limits.ts";
 import { decodeSnapshotTable, type SnapshotTable } from "../format/snapshot-table.ts";
+import type { Description } from "./description.ts";
 
 export interface ImageHeader {
   readonly header: Header;
@@ -16,13 +17,19 @@ export interface ImageHeader {
   readonly backingName: string | undefined;
 }
 
+/** Reads what the header leads to, beside the tables: the lists of snapshots and of bitmaps. */
+export async function readDescription(file: BlockChild, image: ImageHeader): Promise<Omit<Description, "luks">> {
+  const { snapshots, length: snapshotTableLength } = await readSnapshots(file, image.header);
+  return { ...image, snapshots, snapshotTableLength, bitmaps: await readBitmaps(file, image) };
+}
+
 /** Reads and checks the first cluster; nothing else of the file is touched. */
 export async function readHeader(file: BlockChild, rules?: HeaderRules): Promise<ImageHeader> {
   try {
     const header = decodeHeader(await readUpTo(file, 0, FIXED_HEADER_LENGTH));
     checkHeaderFrame(header);
     const { start, end } = extensionArea(header);
-    const first = await readUpTo(file, 0, Math.max(end, header.backingOffset + header.backingLength));
+    const first = await readUpTo(file, 0, header.backingOffset === 0 ? end : header.backingOffset + header.backingLength);
     const extensions = decodeHeaderExtensions(first.subarray(start, end), start);
     checkHeader(header, extensions, rules);
     return { header, extensions, backingName: backingNameIn(first, header) };
@@ -32,7 +39,7 @@ export async function readHeader(file: BlockChild, rules?: HeaderRules): Promise
 }
 
 /** Reads the table of internal snapshots. */
-export async function readSnapshots(file: BlockChild, { snapshotCount, snapshotsOffset }: Header): Promise<SnapshotTable> {
+async function readSnapshots(file: BlockChild, { snapshotCount, snapshotsOffset }: Header): Promise<SnapshotTable> {
   if (snapshotCount === 0) return { snapshots: [], length: 0 };
   try {
     for (let length = 64 * 1024; ; length *= 8) {

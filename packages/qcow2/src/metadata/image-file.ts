@@ -11,7 +11,7 @@ import {
   type Header,
   HEADER_AT,
 } from "../format/header.ts";
-import { bytesOf64 } from "../format/words.ts";
+import { bytesOf64, viewOf } from "../format/words.ts";
 import type { TableBytes } from "./table-bytes.ts";
 
 /** What metadata needs of the image around it. */
@@ -116,6 +116,15 @@ export class ImageFile {
   /** Makes another disk of the image, with its size and L1 table. */
   switchDisk(disk: Pick<Header, "size" | "cryptMethod" | "l1Entries" | "l1Offset">): Promise<void> {
     return this.#switchOrFail(HEADER_AT.size, encodeDiskSwitch(disk));
+  }
+
+  /** Points the header to another refcount table, whose refcounts are `2 ** order` bits wide. */
+  async switchRefcountWidth(order: number, offset: number, clusters: number): Promise<void> {
+    const fields = new Uint8Array(HEADER_AT.refcountOrder + 4 - HEADER_AT.refcountTable);
+    await this.child.read(HEADER_AT.refcountTable, fields);
+    fields.set(encodeRefcountTableSwitch(offset, clusters));
+    viewOf(fields).setUint32(fields.length - 4, order);
+    await this.#switchOrFail(HEADER_AT.refcountTable, fields);
   }
 
   /** Changes the header by steps of which each is on disk before the next; `autoclear` is what it says afterwards. */

@@ -51,11 +51,16 @@ interface MetadataPlaces {
   readonly bitmaps: readonly unknown[];
 }
 
-/** The state behind the driver lock. Throws CORRUPT_IMAGE where the file ends before a table does. */
+/** The state behind a new driver lock. Throws as `loadMetadata`. */
 export async function openMetadata(parts: MetadataParts): Promise<Guarded<Metadata>> {
+  const lock = new CoMutex(`${parts.context.nodeName} metadata`, parts.context.clock);
+  return new Guarded(lock, await loadMetadata(parts, lock));
+}
+
+/** What that lock guards, from the disk. Throws CORRUPT_IMAGE where the file ends before a table does. */
+export async function loadMetadata(parts: MetadataParts, lock: CoMutex): Promise<Metadata> {
   const { geometry, places, context, cacheSizes } = parts;
   const { header } = places;
-  const lock = new CoMutex(`${context.nodeName} metadata`, context.clock);
   const file = new ImageFile(parts.file, header, context);
   const l1Bytes = await readL1(file, header, context);
   const l1 = new L1Table(file, geometry, l1Bytes, header.l1Offset);
@@ -71,7 +76,7 @@ export async function openMetadata(parts: MetadataParts): Promise<Guarded<Metada
   const common = { file, geometry, l1, l2 };
   const isWritable = !context.readOnly && context.forCheck !== true;
   const metadata: Metadata = { ...common, writable: isWritable ? await loadWritable(parts, { ...common, lock }) : undefined };
-  return new Guarded(lock, metadata);
+  return metadata;
 }
 
 /** A check tells of a table that the file does not hold; all that is missing is empty. */
