@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fixtures, warm } from "./fixtures.mjs";
+import { measureNbdRow, nbdRows } from "./nbd-rows.mjs";
 import { printedSeconds, rows } from "./rows.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -79,6 +80,11 @@ try {
   const path = fixtures(folder);
   console.log("time of the real tool / our time, medians of pairs that alternate, page cache warm");
   for (const row of rows) if (row.name.includes(filter)) print(row, measureRow(row, path, folder, Number(pairs)));
+  for (const row of nbdRows) {
+    if (!row.name.includes(filter)) continue;
+    warm(path("mixed.raw"));
+    print(row, await measureNbdRow(row, { coblock, image: path("mixed.raw"), folder, pairs: Number(pairs) }));
+  }
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

@@ -141,11 +141,8 @@ test(`damaged servers, ${CASES / 2} by seed: each request is answered once, and 
     const buffers = [100, 5000, 100_000, 100_000].map((length) => Buffer.alloc(length));
     const outcomes = await Promise.allSettled(buffers.map((buffer) => node.read(900, buffer)));
     for (const [index, { status }] of outcomes.entries()) if (status === "rejected") buffers[index]?.fill(0xee);
-    await node
-      .extents()
-      [Symbol.asyncIterator]()
-      .next()
-      .catch(() => failures++);
+    const walk = node.extents()[Symbol.asyncIterator]();
+    await walk.next().catch(() => failures++);
     await node[Symbol.asyncDispose]().catch(() => failures++);
     for (const [index, outcome] of outcomes.entries()) {
       if (outcome.status === "fulfilled") continue;
