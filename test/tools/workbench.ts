@@ -1,7 +1,7 @@
 /** Runs the same words with the real tool and with ours, in a scratch folder. */
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { main } from "@coblock/cli";
@@ -31,6 +31,24 @@ export class Workbench implements Disposable {
       encoding: "utf8",
     });
     if (status !== 0 || /error|failed/i.test(stdout + stderr)) throw new Error(`qemu-io ${image}: ${stdout}${stderr}`);
+  }
+
+  /** What changed by a bitmap of a qcow2 image, as QEMU serves it to whoever makes backups: from a copy, for the server ends when it likes to. */
+  dirty(image: string, bitmap: string): readonly { readonly offset: number; readonly length: number }[] {
+    const folder = mkdtempSync(join(this.folder, "served-"));
+    const [served, socket] = [join(folder, "image"), join(folder, "socket")];
+    copyFileSync(this.path(image), served);
+    const disk = JSON.stringify({
+      driver: "qcow2",
+      backing: null,
+      file: { driver: "file", filename: served },
+    });
+    execFileSync("qemu-nbd", ["--fork", "-r", "-B", bitmap, `--socket=${socket}`, `json:${disk}`], { stdio: ["ignore", "ignore", "pipe"] });
+    const options = `driver=nbd,server.type=unix,server.path=${socket},x-dirty-bitmap=qemu:dirty-bitmap:${bitmap}`;
+    const map = execFileSync("qemu-img", ["map", "--output=json", "--image-opts", options], { encoding: "utf8" });
+    rmSync(served);
+    const runs = JSON.parse(map) as { readonly start: number; readonly length: number; readonly data: boolean }[];
+    return runs.flatMap(({ start, length, data }) => (data ? [] : [{ offset: start, length }]));
   }
 
   theirs(words: readonly string[]): Outcome {

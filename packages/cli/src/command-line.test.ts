@@ -30,7 +30,7 @@ describe("parseCommandLine", () => {
       compress: [],
       rate: [],
     };
-    expect(parse("")).toEqual({ options: unset, operands: [], objects: [], wantsHelp: false });
+    expect(parse("")).toEqual({ options: unset, given: [], operands: [], objects: [], wantsHelp: false });
   });
 
   it.each(["-O qcow2 a b", "-Oqcow2 a b", "a -O qcow2 b", "a b -O qcow2", "-O raw a -Oqcow2 b"])("reads %s", (line) => {
@@ -47,6 +47,15 @@ describe("parseCommandLine", () => {
 
   it("gathers what may be given more than once", () => {
     expect(parse("-o a=1 --options b=2 -oc=3").options.lists).toEqual(["a=1", "b=2", "c=3"]);
+  });
+
+  it("tells what was given in its order, without what all commands share", () => {
+    const given = [
+      { name: "lists", text: "a" },
+      { name: "progress", text: undefined },
+      { name: "lists", text: "b" },
+    ];
+    expect(parse("-o a --object x -p disk -ob").given).toEqual(given);
   });
 
   it("takes a value that looks like an option, and no option after --", () => {

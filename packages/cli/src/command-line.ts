@@ -16,8 +16,16 @@ type ValueOf<Spec extends OptionSpec> = Spec["kind"] extends "flag"
   : Spec["kind"] extends "value"
     ? string | undefined
     : readonly string[];
+/** One option as it was typed. */
+interface GivenOption<Name> {
+  readonly name: Name;
+  /** Its value; absent for a flag. */
+  readonly text: string | undefined;
+}
 export interface CommandLine<Table extends OptionTable> {
   readonly options: { readonly [Name in keyof Table]: ValueOf<Table[Name]> };
+  /** The command's own options in their order, where that counts. */
+  readonly given: readonly GivenOption<keyof Table>[];
   readonly operands: readonly string[];
   /** What `--object` was given. */
   readonly objects: readonly string[];
@@ -65,6 +73,7 @@ export function parseCommandLine<const Table extends OptionTable>(
   });
   const found: Record<string, unknown> = {};
   for (const [key, spec] of Object.entries(table)) found[key] = spec.kind === "flag" ? false : spec.kind === "value" ? undefined : [];
+  const given: GivenOption<keyof Table>[] = [];
   const operands: string[] = [];
   const shared = { object: [] as string[] };
   let wantsHelp = false;
@@ -74,10 +83,14 @@ export function parseCommandLine<const Table extends OptionTable>(
     const entry = Object.entries(specs).find(([, spec]) => token.rawName === `-${spec.short}` || token.rawName === `--${spec.long}`);
     if (entry === undefined) throw new UsageFailure(command, `unrecognized option '${token.rawName}'`);
     const [key, spec] = entry;
-    if (key === "help") wantsHelp = true;
-    else store(command, key === "object" ? shared : found, { key, spec, rawName: token.rawName, text: token.value });
+    if (key === "help") {
+      wantsHelp = true;
+      continue;
+    }
+    store(command, key === "object" ? shared : found, { key, spec, rawName: token.rawName, text: token.value });
+    if (key in table) given.push({ name: key, text: token.value });
   }
-  return { options: found as CommandLine<Table>["options"], operands, objects: shared.object, wantsHelp };
+  return { options: found as CommandLine<Table>["options"], given, operands, objects: shared.object, wantsHelp };
 }
 
 interface Occurrence {

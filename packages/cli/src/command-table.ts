@@ -16,6 +16,13 @@ export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, Comma
     "bench",
     { summary: "send many reads or writes to an image and tell the time", load: async () => (await import("./commands/bench.ts")).command },
   ],
+  [
+    "bitmap",
+    {
+      summary: "make, change and remove the dirty bitmaps inside an image",
+      load: async () => (await import("./commands/bitmap.ts")).command,
+    },
+  ],
   ["check", { summary: "look for damage in an image, and repair it", load: async () => (await import("./commands/check.ts")).command }],
   [
     "commit",
@@ -56,4 +63,4 @@ export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, Comma
 ]);
 
 /** Commands of qemu-img 7.2 that are refused by name. */
-export const NOT_THERE_YET: readonly string[] = ["bitmap", "dd"];
+export const NOT_THERE_YET: readonly string[] = ["dd"];

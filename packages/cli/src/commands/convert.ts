@@ -1,8 +1,17 @@
 /** `coblock convert`: copies images into a new one. */
 
-import { BlockError, copyDisk, type BlockGraph, type BlockNode, type JobControl, type SnapshotSelector } from "@coblock/core";
+import {
+  BlockError,
+  copyDisk,
+  type BlockGraph,
+  type BlockNode,
+  type DirtyBitmap,
+  type JobControl,
+  type SnapshotSelector,
+} from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
 import { absent, flag, value, values, type CommandLine } from "../command-line.ts";
+import { bitmapsToCopy, copyBitmaps } from "../convert-bitmaps.ts";
 import { makeTarget, openTarget, sharedDepthOf, type TargetWords } from "../convert-target.ts";
 import { asksForHelp, describeCreationOptions, parseCreationOptions } from "../creation-options.ts";
 import { CommandFailure } from "../failure.ts";
@@ -35,14 +44,15 @@ const OPTIONS = {
   copyOffloading: absent("C"),
   snapshot: value("l"),
   rateLimit: value("r", "rate-limit"),
-  bitmaps: absent(undefined, "bitmaps"),
-  skipBrokenBitmaps: absent(undefined, "skip-broken-bitmaps"),
+  bitmaps: flag(undefined, "bitmaps"),
+  skipBrokenBitmaps: flag(undefined, "skip-broken-bitmaps"),
 } as const;
 type Words = CommandLine<typeof OPTIONS>["options"];
 
 const HELP = `
 usage: coblock convert [-c] [-f fmt] [-O output_fmt] [-o options] [-B backing_file -F backing_fmt] [-S sparse_size] [-m num] [-W] [-n [--target-is-zero]]
-         [-r rate_limit] [--salvage] [-t cache] [-T src_cache] [-p] [-q] [--image-opts] [--target-image-opts] [-U] [-l snapshot] filename [filename2 ...] output_filename
+         [-r rate_limit] [--salvage] [-t cache] [-T src_cache] [-p] [-q] [--image-opts] [--target-image-opts] [-U] [-l snapshot]
+         [--bitmaps [--skip-broken-bitmaps]] filename [filename2 ...] output_filename
 Several images are put one behind the other.
   -O, -o       format (default raw) and options of the new image; -o help lists them
   -B, -F       the new image holds only what differs from that file, which must have the content of the source's backing file
@@ -53,6 +63,7 @@ Several images are put one behind the other.
   -r rate      at most that many bytes a second
   -n           the target is there already
   -t mode      "unsafe" (default): the copy is in the host's page cache when it is done; "writeback" and the others: on the disk
+  --bitmaps    copy the dirty bitmaps that the image keeps; --skip-broken-bitmaps: but for inconsistent ones, with a warning
   --salvage    what cannot be read becomes zeros, with a warning
   -p           print how far it is`;
 
@@ -77,7 +88,9 @@ export const command: Command = defineCommand({
     const settings = checkWords(options, names.length);
     await using sources = new Sources();
     for (const name of names) sources.nodes.push(await openImage(graph, { name, ...sourceWords(options) }, session));
-    await convert({ graph, sources: sources.nodes, targetName, options, settings }, session);
+    const [source] = sources.nodes;
+    const bitmaps = options.bitmaps && source !== undefined ? await bitmapsToCopy(source, options) : [];
+    await convert({ graph, sources: sources.nodes, bitmaps, targetName, options, settings }, session);
     return 0;
   },
 });
@@ -115,6 +128,8 @@ function checkWords(options: Words, sourceCount: number): Settings {
   if (options.noCreate && options.creation.length > 0) throw new CommandFailure("-o has no effect when skipping image creation");
   if (options.targetIsZero && !options.noCreate) throw new CommandFailure("--target-is-zero requires use of -n flag");
   if (options.targetImageOptions && !options.noCreate) throw new CommandFailure("--target-image-opts requires use of -n flag");
+  if (options.skipBrokenBitmaps && !options.bitmaps) throw new CommandFailure("Use of --skip-broken-bitmaps requires --bitmaps");
+  if (options.bitmaps && sourceCount > 1) throw new CommandFailure("Copying bitmaps only possible with single source");
   if (options.snapshot !== undefined && sourceCount > 1) throw new CommandFailure("No support for concatenating multiple snapshot");
   if (options.backingFile !== undefined && sourceCount > 1) {
     throw new CommandFailure("Having a backing file for the target makes no sense when concatenating multiple input images");
@@ -137,9 +152,10 @@ interface Conversion {
   readonly targetName: string;
   readonly options: Words;
   readonly settings: Settings;
+  readonly bitmaps: readonly DirtyBitmap[];
 }
 
-async function convert({ graph, sources, targetName, options, settings }: Conversion, session: Session): Promise<void> {
+async function convert({ graph, sources, targetName, options, settings, bitmaps }: Conversion, session: Session): Promise<void> {
   const driver = await loadFormat(graph, options.targetFormat ?? "raw");
   const given = parseCreationOptions(driver, options.creation);
   const creation = {
@@ -161,6 +177,7 @@ async function convert({ graph, sources, targetName, options, settings }: Conver
   await using target = await openTarget(words, creation.values, session);
   if (target.size < sources.reduce((sum, source) => sum + source.size, 0))
     throw new CommandFailure("output file is smaller than input file");
+  if (options.bitmaps && !target.bitmaps.canKeep) throw new CommandFailure(`Format driver '${target.driver}' does not support bitmaps`);
   const targetIsZero = options.noCreate ? options.targetIsZero : await isFreshZero(target, hasBacking);
   const sharedDepth = hasBacking && sources[0] !== undefined ? { sharedDepth: sharedDepthOf(sources[0], target) } : {};
   const progress = session.startProgress({
@@ -177,6 +194,7 @@ async function convert({ graph, sources, targetName, options, settings }: Conver
   } finally {
     progress.end();
   }
+  await copyBitmaps(bitmaps, target, session);
 }
 
 /** New files are zeros, but for devices, which keep what was on them: their status tells. */

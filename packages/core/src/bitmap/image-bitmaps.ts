@@ -8,6 +8,8 @@ import type { DirtyBitmap } from "./dirty-bitmap.ts";
  * exclusive mode, with the image prepared for writing and all else on stable storage.
  */
 export interface ImageBitmaps {
+  /** Whether this image can keep bitmaps: not all versions of a format do. */
+  readonly canKeep: boolean;
   /** Those that the image keeps, with what they hold. Called once, before the first change; all later calls are about these objects. */
   load(): Promise<readonly DirtyBitmap[]>;
   /** Another one to keep; nothing of it is on disk before `store`. Throws where the image cannot keep it, and then does not. */

@@ -48,6 +48,11 @@ export class NodeBitmaps {
     this.#take(parts.loaded);
   }
 
+  /** Whether the image can keep bitmaps, were it writable. */
+  get canKeep(): boolean {
+    return this.#parts.bitmaps?.canKeep ?? false;
+  }
+
   /** All that are known: the image's own are not, in a read-only node, before they are asked for. */
   get loaded(): readonly DirtyBitmap[] {
     return [...this.#bitmaps.values()];

@@ -244,6 +244,7 @@ export class MappingEngine implements BlockImage {
       return change();
     };
     return {
+      canKeep: bitmaps.canKeep,
       load: () => bitmaps.load(),
       add: (bitmap) => settled(() => bitmaps.add(bitmap)),
       change: (bitmap) => settled(() => bitmaps.change(bitmap)),

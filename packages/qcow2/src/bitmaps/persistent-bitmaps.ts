@@ -30,6 +30,11 @@ export class PersistentBitmaps implements ImageBitmaps {
     this.#owner = owner;
   }
 
+  /** Version 2 has no autoclear bits, by which a program without bitmaps makes them void. qcow2 spec, "Bitmaps extension". */
+  get canKeep(): boolean {
+    return this.#owner.geometry.version >= 3;
+  }
+
   async load(): Promise<readonly DirtyBitmap[]> {
     const { description, size, state } = this.#owner;
     using guard = await state.lock({ who: "bitmaps" });
@@ -153,7 +158,7 @@ export class PersistentBitmaps implements ImageBitmaps {
       (sum, other) => sum + directoryEntryLength(other),
       bitmaps.length > 0 ? (extensions.bitmaps?.directoryLength ?? 0) : 0,
     );
-    if (this.#owner.geometry.version < 3) refuse("UNSUPPORTED_FEATURE", "Cannot store dirty bitmaps in qcow2 v2 files");
+    if (!this.canKeep) refuse("UNSUPPORTED_FEATURE", "Cannot store dirty bitmaps in qcow2 v2 files");
     if (granularity > MAX_GRANULARITY) refuse("INVALID_OPTION", `Granularity exceeds maximum (${MAX_GRANULARITY} bytes)`);
     if (granularity < MIN_GRANULARITY) refuse("INVALID_OPTION", `Granularity is under minimum (${MIN_GRANULARITY} bytes)`);
     if (nameBytes > MAX_NAME_BYTES) refuse("INVALID_OPTION", `Name length exceeds maximum (${MAX_NAME_BYTES} characters)`);
