@@ -29,8 +29,8 @@ console.log(`serving ${server.uri("disk")}`);
 
 const byNbdcopy = await promisify(execFile)("nbdcopy", [server.uri("disk"), "copy.raw"]).then(
   () => true,
-  (error: NodeJS.ErrnoException) => {
-    if (error.code !== "ENOENT") throw error;
+  (error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     return false;
   },
 );

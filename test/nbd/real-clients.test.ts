@@ -45,6 +45,23 @@ describe("nbdinfo", () => {
     await peers.end(theirs);
   });
 
+  it("maps a dirty bitmap of the image as it does for qemu-nbd", async () => {
+    const image = peers.path("bitmap.qcow2");
+    await peers.succeed("qemu-img", ["create", "-f", "qcow2", image, "16M"]);
+    await peers.succeed("qemu-img", ["bitmap", "--add", "-g", "65536", image, "b 1"]);
+    await peers.succeed("qemu-io", ["-f", "qcow2", "-c", "write 1M 100k", "-c", "write 5M 1M", image]);
+    const theirs = await peers.serve("qemu-nbd", ["-r", "-t", "-B", "b 1", "-k", peers.path("b.sock"), "-f", "qcow2", image], "b.sock");
+    const expected = await peers.succeed("nbdinfo", ["--map=qemu:dirty-bitmap:b 1", peers.socketUri("b.sock")]);
+    await peers.end(theirs);
+    const node = await peers.graph.open(image, { readOnly: true });
+    const exports = [{ name: "", node, bitmaps: ["b 1"] }];
+    const ours = await NbdServer.start({ listen: { path: peers.path("b2.sock") }, exports });
+    expect(await peers.succeed("nbdinfo", ["--map=qemu:dirty-bitmap:b 1", peers.socketUri("b2.sock")])).toBe(expected);
+    expect(expected.match(/dirty/g)?.length).toBe(2);
+    await ours.close();
+    await node[Symbol.asyncDispose]();
+  });
+
   it("lists the exports, and tells what each can do", async () => {
     const { exports } = JSON.parse(await peers.succeed("nbdinfo", ["--list", "--json", uri("")])) as {
       exports: readonly Record<string, unknown>[];
@@ -73,6 +90,24 @@ describe("copies", () => {
   it("of a disk of odd size end with its last byte", async () => {
     await peers.succeed("nbdcopy", [uri("odd"), peers.path("odd-copy.raw")]);
     expect(readFileSync(peers.path("odd-copy.raw")).equals(readFileSync(peers.path("odd.raw")))).toBe(true);
+  });
+
+  it("over TCP by nbdcopy, and with simple replies by nbdsh", async () => {
+    const chain = await peers.graph.open(peers.path("top.qcow2"), { readOnly: true });
+    const tcp = await NbdServer.start({ listen: { port: 0 }, exports: [{ name: "", node: chain }] });
+    await peers.succeed("nbdcopy", [tcp.uri(), peers.path("tcp.raw")]);
+    expect(readFileSync(peers.path("tcp.raw")).equals(readFileSync(peers.path("top.raw")))).toBe(true);
+    const script = `
+h.set_request_structured_replies(False)
+h.set_opt_mode(False)
+h.connect_uri("${tcp.uri()}")
+assert not h.get_structured_replies_negotiated()
+open("${peers.path("simple.raw")}", "wb").write(h.pread(h.get_size(), 0))
+`;
+    await peers.succeed("nbdsh", ["-c", script]);
+    expect(readFileSync(peers.path("simple.raw")).equals(readFileSync(peers.path("top.raw")))).toBe(true);
+    await tcp.close();
+    await chain[Symbol.asyncDispose]();
   });
 
   it("by qemu-img compare equal", async () => {

@@ -29,6 +29,13 @@ const URI_PARAMETERS = ["socket", "tls-certificates", "tls-psk-file", "tls-usern
 
 /** Throws INVALID_OPTION for what names no server, and for credentials that cannot be read. */
 export async function resolveTarget(options: NbdOptions): Promise<NbdTarget> {
+  // Options that came as JSON may be of any type.
+  const texts: Readonly<Record<string, unknown>> = { ...options };
+  for (const name of ["filename", "path", "host", "export", "tlsHostname"])
+    if (texts[name] !== undefined && typeof texts[name] !== "string")
+      throw refused(`option '${name}' cannot be ${JSON.stringify(texts[name])}`);
+  if (options.server !== undefined && (typeof options.server !== "object" || options.server === null))
+    throw refused("option 'server' is no object");
   const words = options.filename === undefined ? fromOptions(options) : fromFileName(options.filename, options);
   const { address, exportName } = words;
   if (!words.secure && words.folder === undefined) return { address, exportName, tls: undefined };
@@ -41,8 +48,9 @@ export async function resolveTarget(options: NbdOptions): Promise<NbdTarget> {
 
 async function credentialsOf({ folder }: Words): Promise<TlsCredentials> {
   if (folder === undefined) throw refused("TLS needs credentials (tls-creds, or tls-certificates in the URI)");
-  if ("kind" in folder) return folder;
-  if (typeof folder !== "object" || typeof folder.dir !== "string") throw refused("option 'tls-creds' has no folder in 'dir'");
+  const isObject = typeof folder === "object" && folder !== null;
+  if (isObject && "kind" in folder) return folder;
+  if (!isObject || typeof folder.dir !== "string") throw refused("option 'tls-creds' has no folder in 'dir'");
   if (folder.username === undefined) return loadCertificates(folder.dir, "client");
   return loadPreSharedKeys(join(folder.dir, "keys.psk"), folder.username);
 }

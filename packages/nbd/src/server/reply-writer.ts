@@ -39,8 +39,8 @@ export class ReplyWriter {
       return;
     }
     const start = HEADROOM - DATA_PREFIX_LENGTH - CHUNK_HEADER_LENGTH[this.#style];
-    const chunk = { type: CHUNK.data, flags: isLast ? CHUNK_DONE : 0, length: length + DATA_PREFIX_LENGTH };
-    writeWide(buffer, start + this.#header(buffer, start, request, chunk), offset);
+    const at = start + this.#header(buffer, start, request, CHUNK.data, isLast, length + DATA_PREFIX_LENGTH);
+    writeWide(buffer, at, offset);
     this.#outbox.push(buffer.subarray(start, HEADROOM + length), written);
   }
 
@@ -75,13 +75,14 @@ export class ReplyWriter {
 
   #chunk(request: RequestHeader, type: number, payload: Buffer, isLast: boolean): void {
     const bytes = Buffer.allocUnsafe(CHUNK_HEADER_LENGTH[this.#style === "extended" ? "extended" : "structured"] + payload.length);
-    const at = this.#header(bytes, 0, request, { type, flags: isLast ? CHUNK_DONE : 0, length: payload.length });
+    const at = this.#header(bytes, 0, request, type, isLast, payload.length);
     payload.copy(bytes, at);
     this.#outbox.push(bytes);
   }
 
-  #header(into: Buffer, at: number, request: RequestHeader, chunk: { type: number; flags: number; length: number }): number {
-    const { cookieHigh, cookieLow, offset: requestOffset } = request;
-    return writeChunkHeader(into, at, { ...chunk, cookieHigh, cookieLow, requestOffset }, this.#style === "extended");
+  #header(into: Buffer, at: number, request: RequestHeader, type: number, isLast: boolean, length: number): number {
+    const { cookieHigh, cookieLow, offset } = request;
+    const chunk = { type, flags: isLast ? CHUNK_DONE : 0, length, cookieHigh, cookieLow, requestOffset: offset };
+    return writeChunkHeader(into, at, chunk, this.#style === "extended");
   }
 }

@@ -80,36 +80,39 @@ export class RequestServer {
   /** Throws what the protocol has to say of requests that do not fit. proto.md, "Request types" and "Error values". */
   #check({ command, flags, offset, length }: RequestHeader, payload: Buffer | undefined): void {
     const { served, style, contexts } = this.#agreement;
-    const name = nameOfCode(COMMAND, command);
     const known = COMMAND_FLAGS[command];
-    if (known === undefined) throw new Refused(ERRNO.invalid, `request ${name} is not known here`);
+    if (known === undefined) throw new Refused(ERRNO.invalid, `request ${nameOfCode(COMMAND, command)} is not known here`);
     const allowed = known + (style === "extended" && PAYLOAD_COMMANDS.includes(command) ? COMMAND_FLAG.payload : 0);
-    if ((flags & ~allowed) !== 0) throw new Refused(ERRNO.invalid, `request ${name} has flags 0x${flags.toString(16)}`);
+    if ((flags & ~allowed) !== 0)
+      throw new Refused(ERRNO.invalid, `request ${nameOfCode(COMMAND, command)} has flags 0x${flags.toString(16)}`);
     const isChange = CHANGES.includes(command);
     if (isChange && !served.writable) throw new Refused(ERRNO.notPermitted, `export '${served.name}' is read-only`);
     if (command === COMMAND.write && style === "extended" && (flags & COMMAND_FLAG.payload) === 0)
-      throw new Refused(ERRNO.invalid, `request ${name} does not say the length of its payload`);
+      throw new Refused(ERRNO.invalid, `request ${nameOfCode(COMMAND, command)} does not say the length of its payload`);
     if (command === COMMAND.flush) return;
     if (command === COMMAND.blockStatus && contexts.length === 0) throw new Refused(ERRNO.invalid, "no metadata context was selected");
     if (command === COMMAND.blockStatus && payload !== undefined) return;
-    this.#checkRange(name, offset, length, command === COMMAND.write || command === COMMAND.writeZeroes);
+    this.#checkRange(command, offset, length);
     if (command === COMMAND.read && length > served.blockSizes.maximum)
-      throw new Refused(ERRNO.overflow, `request ${name} of ${length} bytes is longer than ${served.blockSizes.maximum}`);
+      throw new Refused(
+        ERRNO.overflow,
+        `request ${nameOfCode(COMMAND, command)} of ${length} bytes is longer than ${served.blockSizes.maximum}`,
+      );
   }
 
-  #checkRange(name: string, offset: number, length: number, isWrite: boolean): void {
+  #checkRange(command: number, offset: number, length: number): void {
     const { served } = this.#agreement;
     const { size, blockSizes } = served;
     if (offset > size || length > size - offset)
       throw new Refused(
-        isWrite ? ERRNO.noSpace : ERRNO.invalid,
-        `request ${name} of ${length} bytes at offset ${offset} goes past the end at ${size}`,
+        command === COMMAND.write || command === COMMAND.writeZeroes ? ERRNO.noSpace : ERRNO.invalid,
+        `request ${nameOfCode(COMMAND, command)} of ${length} bytes at offset ${offset} goes past the end at ${size}`,
       );
-    if (length === 0) throw new Refused(ERRNO.invalid, `request ${name} has length 0`);
+    if (length === 0) throw new Refused(ERRNO.invalid, `request ${nameOfCode(COMMAND, command)} has length 0`);
     if (offset % blockSizes.minimum !== 0 || length % blockSizes.minimum !== 0)
       throw new Refused(
         ERRNO.invalid,
-        `request ${name} of ${length} bytes at offset ${offset} is not of whole ${blockSizes.minimum}-byte blocks`,
+        `request ${nameOfCode(COMMAND, command)} of ${length} bytes at offset ${offset} is not of whole ${blockSizes.minimum}-byte blocks`,
       );
   }
 
@@ -184,7 +187,7 @@ export class RequestServer {
   async #blockStatus(request: RequestHeader, payload: Buffer | undefined): Promise<void> {
     const { contexts, served } = this.#agreement;
     const { length, chosen } = payload === undefined ? { length: request.length, chosen: undefined } : statusPayload(payload);
-    this.#checkRange("BLOCK_STATUS", request.offset, length, false);
+    this.#checkRange(request.command, request.offset, length);
     if (chosen?.some((id, index) => id < 1 || id > contexts.length || chosen.indexOf(id) !== index) === true)
       throw new Refused(ERRNO.invalid, "BLOCK_STATUS names contexts that were not selected, or one twice");
     const maxCount = (request.flags & COMMAND_FLAG.requestOne) === 0 ? MAX_RUNS : 1;

@@ -1,0 +1,67 @@
+import { describe, expect, test } from "vitest";
+import type { NbdOptions } from "../entry.ts";
+import { resolveTarget } from "./target.ts";
+
+describe("names", () => {
+  test.each([
+    ["nbd://example.org", { host: "example.org", port: 10_809 }, ""],
+    ["nbd://example.org:99/disk", { host: "example.org", port: 99 }, "disk"],
+    ["nbd+tcp://[::1]:99/a%20b/c", { host: "::1", port: 99 }, "a b/c"],
+    ["nbd:///x", { host: "localhost", port: 10_809 }, "x"],
+    ["nbd+unix:///?socket=/tmp/s", { path: "/tmp/s" }, ""],
+    ["nbd+unix:///%C3%A9//x?socket=/tmp/a%20b", { path: "/tmp/a b" }, "é//x"],
+    ["nbd:localhost:99", { host: "localhost", port: 99 }, ""],
+    ["nbd:[::1]:99:exportname=a:b", { host: "::1", port: 99 }, "a:b"],
+    ["nbd:unix:/tmp/s:exportname=x", { path: "/tmp/s" }, "x"],
+  ])("%s", async (filename, address, exportName) => {
+    expect(await resolveTarget({ filename })).toEqual({ address, exportName, tls: undefined });
+  });
+
+  test.each([
+    ["nbd+unix:///x", /names no socket/],
+    ["nbd://host/x?socket=/tmp/s", /not of nbd\+unix/],
+    ["nbd+unix://host/x?socket=/tmp/s", /names a host and a socket/],
+    ["nbd://host/x?sokcet=/tmp/s", /unknown parameter 'sokcet'/],
+    ["nbd://host:99999/", /no URI/],
+    ["nbd:host", /neither a URI/],
+    ["nbds://host/", /TLS needs credentials/],
+    ["ssh://host/", /no scheme of NBD/],
+  ])("%s is refused", async (filename, message) => {
+    await expect(resolveTarget({ filename })).rejects.toMatchObject({
+      code: "INVALID_OPTION",
+      message: expect.stringMatching(message) as unknown,
+    });
+  });
+});
+
+describe("options", () => {
+  const resolve = (options: unknown): ReturnType<typeof resolveTarget> => resolveTarget(options as NbdOptions);
+
+  test("as blockdev-add has them; ports may be text", async () => {
+    const unix = await resolve({ server: { type: "unix", path: "/tmp/s" }, export: "x" });
+    expect(unix).toEqual({ address: { path: "/tmp/s" }, exportName: "x", tls: undefined });
+    const inet = await resolve({ server: { type: "inet", host: "h", port: "99" } });
+    expect(inet.address).toEqual({ host: "h", port: 99 });
+  });
+
+  test.each([
+    [{}, /must tell the server/],
+    [{ path: "/tmp/s", host: "h" }, /must tell the server/],
+    [{ filename: "nbd://h/", export: "x" }, /'export' and a file name exclude/],
+    [{ server: { type: "fd", str: "3" } }, /server type 'fd'/],
+    [{ path: 7 }, /option 'path' cannot be 7/],
+    [{ server: "h:10809" }, /'server' is no object/],
+    [{ host: "h", port: 0 }, /'0' is no port/],
+    [{ host: "h", tlsCreds: "tls0" }, /no folder/],
+    [{ host: "h", tlsCreds: { dir: "/nowhere" } }, /Could not read the TLS credentials in '\/nowhere\/ca-cert.pem'/],
+  ])("%j is refused", async (options, message) => {
+    await expect(resolve(options)).rejects.toThrow(message);
+  });
+
+  test("on a Unix socket the name in the certificate must be told", async () => {
+    const tlsCreds = { kind: "certificates", authority: Buffer.alloc(0) } as const;
+    await expect(resolveTarget({ path: "/tmp/s", tlsCreds })).rejects.toThrow(/name in the server's certificate/);
+    expect((await resolveTarget({ path: "/tmp/s", tlsCreds, tlsHostname: "h" })).tls?.hostName).toBe("h");
+    expect((await resolveTarget({ host: "example.org", tlsCreds })).tls?.hostName).toBe("example.org");
+  });
+});
