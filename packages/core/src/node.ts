@@ -234,6 +234,7 @@ export class BlockNode implements AsyncDisposable {
     this.requests.checkWritable();
     checkAmendment(this.#parts.driver, values, this);
     await this.exclusive(async () => {
+      if (typeof values["size"] === "number") this.bitmaps.checkResize(values["size"]);
       await image.amend?.(values, options);
       this.bitmaps.resized();
     });
