@@ -48,6 +48,7 @@ function measureRow(row, path, folder, pairs) {
     for (let turn = 0; turn < candidates.length; turn++) {
       const index = (pair + turn) % candidates.length;
       if (output !== undefined) rmSync(output, { force: true });
+      row.prepare?.(output);
       seconds[index].push(measure(row, candidates[index].command, candidates[index].args, startUps[index]));
     }
   }

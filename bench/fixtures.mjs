@@ -42,7 +42,7 @@ function logText(seed) {
   return Buffer.from(lines.join("")).subarray(0, MIB);
 }
 
-function qemuImg(...args) {
+export function qemuImg(...args) {
   execFileSync("qemu-img", args, { stdio: "ignore" });
 }
 

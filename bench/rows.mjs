@@ -1,8 +1,9 @@
 /** What is measured: the same words to both tools, by row. `against` are qemu-img's modes: its default first, then its best. */
 
-import { SECRET } from "./fixtures.mjs";
+import { qemuImg, SECRET } from "./fixtures.mjs";
 
 const READ_COUNT = 75_000;
+const STEP = 1028 * 1024;
 
 /** Seconds that a `bench` command says it took. */
 export function printedSeconds(output) {
@@ -11,8 +12,8 @@ export function printedSeconds(output) {
   return Number(match[1]);
 }
 
-function reads(name, file, format, { depth, length, step, target, count = READ_COUNT, image = file }) {
-  const args = ["bench", "-f", format, "-c", String(count), "-d", String(depth), "-s", String(length), "-S", String(step)];
+function reads(name, file, format, { depth, length, step, target, count = READ_COUNT, image = file, words = [] }) {
+  const args = ["bench", ...words, "-f", format, "-c", String(count), "-d", String(depth), "-s", String(length), "-S", String(step)];
   return {
     name,
     files: [file],
@@ -22,6 +23,31 @@ function reads(name, file, format, { depth, length, step, target, count = READ_C
     against: [
       { mode: "threads", args: (path) => [...args, path(image)] },
       { mode: "io_uring", args: (path) => [...args.slice(0, 1), "-i", "io_uring", ...args.slice(1), path(image)] },
+    ],
+  };
+}
+
+/** 4 KiB into space that is there. */
+function writes(name, depth, target) {
+  return reads(name, "read.qcow2", "qcow2", { depth, length: 4096, step: STEP, target, words: ["-w"] });
+}
+
+/** 64 KiB each, one after the other, into a new image for every run. */
+function allocates(name, target) {
+  const count = 6000;
+  const args = ["bench", "-w", "-f", "qcow2", "-c", String(count), "-d", "16", "-s", "65536"];
+  const modes = [[], [], ["-i", "io_uring"]].map((flags) => (_path, output) => [args[0], ...flags, ...args.slice(1), output]);
+  return {
+    name,
+    files: [],
+    target,
+    seconds: "printed",
+    output: "out.qcow2",
+    prepare: (output) => qemuImg("create", "-q", "-f", "qcow2", output, String(count * 65536)),
+    ours: modes[0],
+    against: [
+      { mode: "threads", args: modes[1] },
+      { mode: "io_uring", args: modes[2] },
     ],
   };
 }
@@ -82,8 +108,6 @@ function checks(file) {
   return (path) => ["check", "-f", "qcow2", path(file)];
 }
 
-const STEP = 1028 * 1024;
-
 export const rows = [
   reads("read-d1 raw", "read.raw", "raw", { depth: 1, length: 4096, step: STEP, target: "8 / 1" }),
   reads("read-d1 qcow2", "read.qcow2", "qcow2", { depth: 1, length: 4096, step: STEP, target: "8 / 1" }),
@@ -91,6 +115,9 @@ export const rows = [
   reads("read-d64 qcow2", "read.qcow2", "qcow2", { depth: 64, length: 4096, step: STEP, target: "3 / 1" }),
   reads("read-chain", "chain.qcow2", "qcow2", { depth: 1, length: 4096, step: STEP, target: "5" }),
   reads("read-64k", "read.qcow2", "qcow2", { depth: 16, length: 65536, step: 1088 * 1024, target: "1.3 / 1", count: 40_000 }),
+  writes("write-d1", 1, "8"),
+  writes("write-d64", 64, "2.5"),
+  allocates("alloc", "1.2"),
   converts("conv-raw", "mixed.raw", "raw", "raw", "1.6 / 0.95"),
   converts("conv-qcow2 to raw", "mixed.qcow2", "qcow2", "raw", "1.6 / 0.95"),
   converts("conv-qcow2 from raw", "mixed.raw", "raw", "qcow2", "1.6 / 0.95"),
