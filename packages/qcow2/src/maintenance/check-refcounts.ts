@@ -109,6 +109,20 @@ export class RefcountComparison {
     return kept;
   }
 
+  /** Makes every refcount of a cluster behind the end of the file zero, so that a file which grows over it finds it free. Nothing may lead there. */
+  async clearPastEnd(): Promise<void> {
+    const { refcountsPerBlock } = this.#file.geometry;
+    const end = this.#counts.length;
+    for (let index = Math.floor(end / refcountsPerBlock); index < this.#table.entries; index++) {
+      if (this.#table.blockOffset(index) === 0 || !(await this.#load(index))) continue;
+      const first = Math.max(0, end - index * refcountsPerBlock);
+      if (this.#codec.findUsed(this.#block, first, refcountsPerBlock) === refcountsPerBlock) continue;
+      for (let at = first; at < refcountsPerBlock; at++) this.#codec.set(this.#block, at, 0);
+      await this.#file.write(this.#table.blockOffset(index), new Uint8Array(this.#block.buffer));
+      this.#loaded = -1;
+    }
+  }
+
   /** Refcount on disk as text, exact; `undefined` where it cannot be read. */
   async stored(cluster: number): Promise<string | undefined> {
     const { refcountsPerBlock } = this.#file.geometry;

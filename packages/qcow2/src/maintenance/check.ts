@@ -174,19 +174,26 @@ class ImageCheck {
     );
   }
 
-  /** In an image that is sound otherwise: space is allocated for the new table. The old one is given up, so it must be one. */
-  async #repairSnapshots({ counts }: KnownRefcounts): Promise<void> {
+  /**
+   * In an image that is sound otherwise: space is allocated for the new table. The old one is given up, so it must be one. The file may grow,
+   * and refcounts that were of no cluster before would then be leaks.
+   */
+  async #repairSnapshots(refcounts: KnownRefcounts): Promise<void> {
     const { file, inventory, snapshots, log, options } = this.#work;
     const { snapshotsOffset } = inventory.image.header;
     if (snapshots.problems === 0) return;
     const isSound = options.repair === "all" && log.errors + log.corruptions === 0;
-    const owners = isSound ? await TableOwners.count(file, inventory, counts) : undefined;
+    const owners = isSound ? await TableOwners.count(file, inventory, refcounts.counts) : undefined;
     if (owners?.isAlone(snapshotsOffset, snapshots.table.length) !== true) {
       if (isSound) log.kept("The table of snapshots stays as it is: something else leads there too", snapshotsOffset);
       log.corruptions += snapshots.problems;
       return;
     }
-    if (options.dryRun !== true) await rewriteSnapshots(this.#parts, snapshots.table);
+    if (options.dryRun !== true) {
+      await refcounts.clearPastEnd();
+      await file.flush();
+      await rewriteSnapshots(this.#parts, snapshots.table);
+    }
     log.corruptionsFixed += snapshots.problems;
   }
 

@@ -18,6 +18,11 @@ export class KnownRefcounts {
     return this.#disk?.differs ?? true;
   }
 
+  /** See `RefcountComparison`; refcounts that were written anew have none there. */
+  async clearPastEnd(): Promise<void> {
+    await this.#disk?.clearPastEnd();
+  }
+
   /** As text, exact; `undefined` where it cannot be read. */
   stored(cluster: number): Promise<string | undefined> {
     const known = this.counts.get(cluster);

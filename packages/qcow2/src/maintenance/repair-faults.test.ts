@@ -21,13 +21,15 @@ const DAMAGES: readonly [name: string, damage: Damage][] = [
   ["a cluster that is used twice", (bytes, { l2 }) => bytes.writeBigUInt64BE(bytes.readBigUInt64BE(l2), l2 + 8)],
   ["space for zeros between clusters", (bytes, { l2 }) => bytes.writeBigUInt64BE(bytes.readBigUInt64BE(l2 + 24 * 8) ^ 512n, l2 + 24 * 8)],
   [
-    "a snapshot table without sizes, and leaks",
+    "a snapshot table without sizes, leaks, and refcounts behind the end of the file",
     (bytes, { l2 }) => {
       const at = Number(bytes.readBigUInt64BE(64));
       const extra = bytes.readUInt32BE(at + 36);
       bytes.copyWithin(at + 40, at + 40 + extra, at + 40 + extra + bytes.readUInt16BE(at + 12) + bytes.readUInt16BE(at + 14));
       bytes.writeUInt32BE(0, at + 36);
-      bytes.writeUInt16BE(3, places(bytes).refcountBlock + (Number(bytes.readBigUInt64BE(l2) % 2n ** 56n) / 1024) * 2);
+      const { refcountBlock } = places(bytes);
+      bytes.writeUInt16BE(3, refcountBlock + (Number(bytes.readBigUInt64BE(l2) % 2n ** 56n) / 1024) * 2);
+      bytes.writeUInt16BE(2, refcountBlock + Math.ceil(bytes.length / 1024) * 2);
     },
   ],
 ];
