@@ -1,6 +1,6 @@
 /** Another directory of bitmaps: written whole to new space with all that is new in it, then switched to in the header. */
 
-import { assert, BlockError } from "@coblock/core";
+import { assert, BlockError, SparseSet } from "@coblock/core";
 import { type Bitmap, encodeBitmapDirectory } from "../format/bitmap-directory.ts";
 import { bitmapsSteps, type HeaderChange } from "../format/bitmaps-extension.ts";
 import { clusterOf, clustersFor } from "../format/geometry.ts";
@@ -96,20 +96,32 @@ function oldDirectory({ owner, metadata }: BitmapsChange): readonly ClusterRun[]
   return [{ first: clusterOf(metadata.geometry, directoryOffset), count: clustersFor(metadata.geometry, directoryLength) }];
 }
 
-/** All clusters of bitmaps that are about to go. Damaged ones own nothing that could be given up without doubt: they leave leaks. */
+/**
+ * All clusters of bitmaps that are about to go. Damaged ones, and those that claim what another bitmap does, own nothing that could be
+ * given up without doubt: they leave leaks.
+ */
 async function clustersOf(change: BitmapsChange, bitmaps: readonly Bitmap[]): Promise<readonly ClusterRun[]> {
+  if (bitmaps.length === 0) return [];
+  const claimed = new SparseSet();
+  for (const kept of change.owner.description.bitmaps) {
+    if (bitmaps.includes(kept)) continue;
+    for (const { first, count } of await clustersOfOne(change.metadata, kept))
+      for (let cluster = first; cluster < first + count; cluster++) claimed.add(cluster);
+  }
   const runs: ClusterRun[] = [];
   for (const bitmap of bitmaps) {
     const own = await clustersOfOne(change.metadata, bitmap);
-    if (await isSound(change, own)) runs.push(...own);
+    if (await isSound(change, own, claimed)) runs.push(...own);
   }
   return runs;
 }
 
+/** None where it is damaged. */
 async function clustersOfOne(metadata: Metadata, bitmap: Bitmap): Promise<readonly ClusterRun[]> {
   const { geometry } = metadata;
   try {
     const table = await readBitmapTable(metadata, bitmap);
+    if (table.some((cluster) => typeof cluster === "number" && cluster >= metadata.file.size)) return [];
     const data = table.flatMap((cluster) => (typeof cluster === "number" ? [{ first: clusterOf(geometry, cluster), count: 1 }] : []));
     return [{ first: clusterOf(geometry, bitmap.tableOffset), count: clustersFor(geometry, bitmap.tableEntries * 8) }, ...data];
   } catch (error) {
@@ -118,16 +130,13 @@ async function clustersOfOne(metadata: Metadata, bitmap: Bitmap): Promise<readon
   }
 }
 
-/** Whether each cluster is named once, is no other metadata, and has one reference, which is the bitmap's. */
-async function isSound({ metadata, writable }: BitmapsChange, runs: readonly ClusterRun[]): Promise<boolean> {
+/** Whether each cluster is no other metadata, has one reference, which is the bitmap's, and is not `claimed`; from now on it is. */
+async function isSound({ metadata, writable }: BitmapsChange, runs: readonly ClusterRun[], claimed: SparseSet): Promise<boolean> {
   const { clusterSize } = metadata.geometry;
-  const seen = new Set<number>();
   for (const { first, count } of runs) {
-    if (writable.map.find(first * clusterSize, count * clusterSize) !== undefined) return false;
-    for (let cluster = first; cluster < first + count; cluster++) {
-      if (seen.has(cluster) || (await writable.refcounts.get(cluster)) !== 1) return false;
-      seen.add(cluster);
-    }
+    if (writable.map.findAny(first * clusterSize, count * clusterSize) !== undefined) return false;
+    for (let cluster = first; cluster < first + count; cluster++)
+      if (!claimed.add(cluster) || (await writable.refcounts.get(cluster)) !== 1) return false;
   }
   return true;
 }

@@ -88,23 +88,33 @@ export class MetadataMap {
     this.#refcountBlocks.delete(clusterOf(this.#geometry, offset));
   }
 
-  /** The metadata that [offset, offset + length) touches, if any; `own` is what the bytes are themselves. */
+  /** The metadata that [offset, offset + length) touches, if any, of the kinds that are checked; `own` is what the bytes are themselves. */
   find(offset: number, length: number, own?: MetadataKind): MetadataKind | undefined {
+    return this.#find(offset, length, own, this.#checked);
+  }
+
+  /** The same for all kinds, whatever is checked: for what must hold in any case. L2 tables of snapshots are known only where they are checked. */
+  findAny(offset: number, length: number): MetadataKind | undefined {
+    return this.#find(offset, length, undefined, undefined);
+  }
+
+  #find(
+    offset: number,
+    length: number,
+    own: MetadataKind | undefined,
+    kinds: ReadonlySet<MetadataKind> | undefined,
+  ): MetadataKind | undefined {
     const end = offset + length;
-    for (const { kind, start, end: rangeEnd } of this.#single) if (offset < rangeEnd && start < end && this.#tells(kind, own)) return kind;
-    if (this.#inactiveL1.length > 0 && this.#touchesInactiveL1(offset, end) && this.#tells("inactive L1 table", own))
+    for (const { kind, start, end: rangeEnd } of this.#single) if (offset < rangeEnd && start < end && tells(kind, own, kinds)) return kind;
+    if (this.#inactiveL1.length > 0 && this.#touchesInactiveL1(offset, end) && tells("inactive L1 table", own, kinds))
       return "inactive L1 table";
     const last = clusterOf(this.#geometry, end - 1);
     for (let cluster = clusterOf(this.#geometry, offset); cluster <= last; cluster++) {
-      if (this.#l2Tables.has(cluster) && this.#tells("active L2 table", own)) return "active L2 table";
-      if (this.#refcountBlocks.has(cluster) && this.#tells("refcount block", own)) return "refcount block";
-      if (this.#inactiveL2.has(cluster) && this.#tells("inactive L2 table", own)) return "inactive L2 table";
+      if (this.#l2Tables.has(cluster) && tells("active L2 table", own, kinds)) return "active L2 table";
+      if (this.#refcountBlocks.has(cluster) && tells("refcount block", own, kinds)) return "refcount block";
+      if (this.#inactiveL2.has(cluster) && tells("inactive L2 table", own, kinds)) return "inactive L2 table";
     }
     return undefined;
-  }
-
-  #tells(kind: MetadataKind, own: MetadataKind | undefined): boolean {
-    return kind !== own && this.#checked.has(kind);
   }
 
   /** The first range that ends after `offset` is the only one that can touch, or a later one that starts even later. */
@@ -118,4 +128,8 @@ export class MetadataMap {
     }
     return (this.#inactiveL1[low]?.start ?? Number.POSITIVE_INFINITY) < end;
   }
+}
+
+function tells(kind: MetadataKind, own: MetadataKind | undefined, kinds: ReadonlySet<MetadataKind> | undefined): boolean {
+  return kind !== own && (kinds === undefined || kinds.has(kind));
 }
