@@ -2,9 +2,9 @@
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
-import { BlockGraph, fileDriver, memoryDriver, rawDriver } from "@coblock/core";
+import { BlockGraph, type DirtyExtent, fileDriver, memoryDriver, rawDriver } from "@coblock/core";
 import { qcow2Driver } from "../index.ts";
-import { qemuImg } from "./images.ts";
+import { qemuImg, servedDirty } from "./images.ts";
 
 const PASSPHRASE = "correct horse";
 /** Words of qemu-img that make an encrypted image quickly. */
@@ -50,6 +50,11 @@ export function derivingQemuImg(...words: string[]): string {
     if (status === 0) return stdout;
     if (!stderr.includes("Unable to get accurate CPU usage")) throw new Error(stderr);
   }
+}
+
+/** What changed by a bitmap of an encrypted image. */
+export function secretQemuDirty(file: string, bitmap: string): DirtyExtent[] {
+  return servedDirty(file, bitmap, (served) => [...SECRET, "--image-opts", imageWords(`@${served}`)]);
 }
 
 /** Runs commands of `qemu-io`. */

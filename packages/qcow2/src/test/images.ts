@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BlockGraph, type BlockNode, fileDriver, memoryDriver, rawDriver } from "@coblock/core";
+import { BlockGraph, type BlockNode, type DirtyExtent, fileDriver, memoryDriver, rawDriver } from "@coblock/core";
 import { qcow2Driver } from "../index.ts";
 
 /** Files and qcow2 on the host, and in memory. */
@@ -51,11 +51,16 @@ export function qemuCreate(file: string, size: number | string, options = ""): s
 }
 
 /** What changed by a bitmap of the image, as QEMU serves it to whoever makes backups: a copy, for the server ends when it likes to. */
-export function qemuDirty(file: string, bitmap: string): { readonly offset: number; readonly length: number }[] {
+export function qemuDirty(file: string, bitmap: string): DirtyExtent[] {
+  return servedDirty(file, bitmap, (served) => ["-f", "qcow2", served]);
+}
+
+/** The same with the words of `qemu-nbd` that open the copy. */
+export function servedDirty(file: string, bitmap: string, openingWords: (served: string) => readonly string[]): DirtyExtent[] {
   const served = join(mkdtempSync(`${file}.served-`), "image");
   const socket = `${served}.socket`;
   copyFileSync(file, served);
-  execFileSync("qemu-nbd", ["--fork", "-r", "-f", "qcow2", "-B", bitmap, `--socket=${socket}`, served], { stdio: "ignore" });
+  execFileSync("qemu-nbd", ["--fork", "-r", "-B", bitmap, `--socket=${socket}`, ...openingWords(served)], { stdio: "ignore" });
   const options = `driver=nbd,server.type=unix,server.path=${socket},x-dirty-bitmap=qemu:dirty-bitmap:${bitmap}`;
   const runs = JSON.parse(qemuImg("map", "--output=json", "--image-opts", options)) as { start: number; length: number; data: boolean }[];
   rmSync(served);
