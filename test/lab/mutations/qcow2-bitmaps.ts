@@ -60,8 +60,8 @@ export const QCOW2_BITMAP_MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: CHANGE,
-        find: "  for (const { first, count } of unused) {",
-        replace: "  for (const { first, count } of unused.slice(0, 0)) {",
+        find: "  for (const { first, count } of unused) writable",
+        replace: "  for (const { first, count } of unused.slice(0, 0)) writable",
       },
     ],
     found: /Leaked cluster/u,

@@ -46,9 +46,7 @@ export async function changeDirectory(
   const { bitmaps, extension, header } = await orUndo(prepare, [() => tables.giveBack()]);
   await file.changeHeader(header.steps, header.autoclear);
   writable.map.place("bitmap directory", extension?.directoryOffset ?? 0, extension?.directoryLength ?? 0);
-  for (const { first, count } of unused) {
-    owner.context.retire({ child: file.child, childOffset: first * geometry.clusterSize, length: count * geometry.clusterSize });
-  }
+  for (const { first, count } of unused) writable.freed.retire(first * geometry.clusterSize, count * geometry.clusterSize, "other");
   const { bitmaps: _old, ...others } = owner.description.extensions;
   const { autoclear, backingOffset } = header;
   owner.changed(

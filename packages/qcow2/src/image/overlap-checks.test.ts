@@ -5,7 +5,18 @@ import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { assert, BlockError } from "@coblock/core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type OverlapChecks, type OverlapTemplate, type Qcow2Options } from "../index.ts";
-import { contentOf, expectClean, hostGraph, places, qemuContent, qemuCreate, qemuImg, qemuIo, TemporaryDirectory } from "../test/images.ts";
+import {
+  contentOf,
+  expectClean,
+  hostGraph,
+  patch,
+  places,
+  qemuContent,
+  qemuCreate,
+  qemuImg,
+  qemuIo,
+  TemporaryDirectory,
+} from "../test/images.ts";
 
 const CLUSTER = 65_536;
 const COPIED = 2n ** 63n;
@@ -59,15 +70,15 @@ function mappedOver(path: string, find: Find): string {
   return path;
 }
 
-function qemuRefuses(path: string, words: string): boolean {
+function qemuRefuses(path: string, words: string, offset: number = CLUSTER): boolean {
   const { stdout } = spawnSync(
     "qemu-io",
-    ["--image-opts", `driver=qcow2,${words}file.filename=${path}`, "-c", `write -P 3 ${CLUSTER} 512`],
+    ["--image-opts", `driver=qcow2,${words}file.filename=${path}`, "-c", `write -P 3 ${offset} 512`, "-c", "flush"],
     {
       encoding: "utf8",
     },
   );
-  const refused = stdout.includes("write failed");
+  const refused = /write failed|Input\/output error/.test(stdout);
   expect(refused || stdout.includes("wrote 512/512 bytes")).toBe(true);
   return refused;
 }
@@ -113,6 +124,48 @@ describe.each(KINDS)("%s", (name, qemuName, kind, find) => {
     await disk.reopen({ overlapCheck: { template: "none", [name]: true } });
     await expect(disk.write(CLUSTER, Buffer.alloc(512, 3))).rejects.toThrow(`over the ${kind}`);
     await expect(disk[Symbol.asyncDispose]()).rejects.toThrow(`over the ${kind}`);
+  });
+});
+
+/** A disk whose second L2 table is not there yet, and a snapshot that is said to have the active L1 table for its own. */
+function snapshotOverActiveL1(path: string): string {
+  qemuCreate(path, 600 * 2 ** 20);
+  qemuImg("snapshot", "-c", "before", path);
+  patch(path, (bytes) => void bytes.writeBigUInt64BE(BigInt(places(bytes).l1), snapshotTable(bytes)));
+  return path;
+}
+
+const activeL1 = (bytes: Buffer): Buffer => bytes.subarray(places(bytes).l1, places(bytes).l1 + 16);
+
+describe("an L1 table that is about to be written where a snapshot's is", () => {
+  const offset = 560 * 2 ** 20;
+
+  test.each<[words: string, option: Qcow2Options["overlapCheck"]]>([
+    ["", undefined],
+    ["overlap-check=constant,", "constant"],
+    ["overlap-check.inactive-l1=off,", { inactiveL1: false }],
+    ["overlap-check.template=none,overlap-check.inactive-l1=on,", { template: "none", inactiveL1: true }],
+  ])("'%s' as in QEMU", async (words, overlapCheck) => {
+    const theirs = qemuRefuses(snapshotOverActiveL1(folder.file("theirs")), words, offset);
+    const path = snapshotOverActiveL1(folder.file("ours"));
+    await using graph = hostGraph();
+    const disk = await graph.open({ driver: "qcow2", file: path, overlapCheck });
+    const before = activeL1(readFileSync(path));
+    await disk.write(offset, Buffer.alloc(512, 3));
+    const ours = await disk.flush().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    expect(ours !== undefined).toBe(theirs);
+    if (ours === undefined) return await disk[Symbol.asyncDispose]();
+    assert(ours instanceof BlockError, "flushes fail with errors of ours");
+    expect(ours.code).toBe("CORRUPT_IMAGE");
+    expect(ours.message).toContain("an active L1 table at offset 0x30000 lies over the inactive L1 table");
+    await expect(disk.write(0, Buffer.alloc(512))).rejects.toBe(ours);
+    await expect(disk[Symbol.asyncDispose]()).rejects.toBe(ours);
+    const bytes = readFileSync(path);
+    expect(bytes.readUInt8(79)).toBe(2);
+    expect(activeL1(bytes)).toEqual(before);
   });
 });
 

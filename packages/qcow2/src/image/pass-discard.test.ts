@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { BlockGraph, type BlockNode, rawDriver } from "@coblock/core";
 import { afterAll, describe, expect, test } from "vitest";
 import { qcow2Driver, type Qcow2Options } from "../index.ts";
-import { qemuCreate, TemporaryDirectory } from "../test/images.ts";
+import { qemuCreate, qemuImg, TemporaryDirectory } from "../test/images.ts";
 import { RecordedFile } from "../test/recorded-file.ts";
 
 const CLUSTER = 65_536;
@@ -18,7 +18,9 @@ interface Opened {
 }
 
 async function open(options: Partial<Qcow2Options>, discard?: "ignore" | "unmap"): Promise<Opened> {
-  const file = new RecordedFile(readFileSync(qemuCreate(folder.file("new"), "4M")));
+  const path = qemuCreate(folder.file("new"), "4M");
+  qemuImg("bitmap", "--add", path, "changes");
+  const file = new RecordedFile(readFileSync(path));
   const graph = new BlockGraph({ drivers: [file.driver, rawDriver, qcow2Driver] });
   const disk = await graph.open({ driver: "qcow2", file: { driver: "memory" }, ...options, ...(discard === undefined ? {} : { discard }) });
   await disk.write(0, Buffer.alloc(8 * CLUSTER, 1));
@@ -71,6 +73,12 @@ describe.each<
   test(`what moved: ${other}`, async () => {
     const { disk, discarded } = await open(options, discard);
     expect(await discarded(() => replace(disk))).toBe(other ? 1 : 0);
+  });
+
+  test(`a bitmap that goes: ${other}`, async () => {
+    const { disk, discarded } = await open(options, discard);
+    // Its table and its directory.
+    expect(await discarded(() => disk.bitmaps.remove("changes"))).toBe(other ? 2 : 0);
   });
 });
 
