@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 
 const DIGEST_LENGTHS = { md5: 16, sha1: 20, sha224: 28, sha256: 32, sha384: 48, sha512: 64, ripemd160: 20 } as const;
 
+/** A hash that key derivation and IVs can be made with. */
 export type HashName = keyof typeof DIGEST_LENGTHS;
 
 /** In QEMU's order. */

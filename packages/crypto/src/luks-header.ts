@@ -26,6 +26,7 @@ const MAX_KEY_LENGTH = 64;
 /** Rounds of one derivation: some minutes of a fast processor, and no more. */
 const MAX_ITERATIONS = 2 ** 29;
 
+/** One key slot of the header: active or not, and where its key material lies. */
 export interface LuksSlot {
   readonly active: boolean;
   /** Rounds; 0 where the slot is not in use. */

@@ -21,6 +21,7 @@ const MIN_ITERATIONS = 1000;
 /** The share of the time that goes into knowing the master key again, as with QEMU. */
 const DIGEST_SHARE = 1 / 8;
 
+/** What a new LUKS header is made of. */
 export interface NewLuks {
   readonly spec: CipherSpec;
   /** Of key derivation and of the anti-forensic splitter. */

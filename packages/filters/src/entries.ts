@@ -27,11 +27,17 @@ export const blkverifyDriver: DriverEntry = {
   load: async () => (await import("./blkverify/blkverify-driver.ts")).driver,
 };
 
+/** What is read from the backing file is written into the image above it. */
 export const copyOnReadDriver: DriverEntry = filter("copy-on-read", async () => (await import("./copy-on-read-driver.ts")).driver);
+/** Writes are stored compressed where the format below can. */
 export const compressDriver: DriverEntry = filter("compress", async () => (await import("./compress-driver.ts")).driver);
+/** The file below grows in large steps. */
 export const preallocateDriver: DriverEntry = filter("preallocate", async () => (await import("./preallocate-driver.ts")).driver);
+/** Several images that hold the same bytes: reads are a vote, writes go to all. */
 export const quorumDriver: DriverEntry = filter("quorum", async () => (await import("./quorum/quorum-driver.ts")).driver);
+/** Reads as zeros or as nothing, and forgets what is written. */
 export const nullCoDriver: DriverEntry = nothing("null-co");
+/** `null-co` under QEMU's other name. */
 export const nullAioDriver: DriverEntry = nothing("null-aio");
 
 /** All that need nothing but options. */

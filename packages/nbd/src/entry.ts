@@ -9,6 +9,7 @@ export interface TlsFolder {
   readonly username?: string;
 }
 
+/** What an `nbd` node is opened with: a server and one of its exports. */
 export interface NbdOptions {
   /** A URI (`nbd://host:port/export`, `nbd+unix:///export?socket=/path`, `nbds://…`), or QEMU's `nbd:host:port:exportname=…`. */
   readonly filename?: string;

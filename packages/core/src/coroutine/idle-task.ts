@@ -3,6 +3,7 @@
 import type { Clock } from "./clock.ts";
 import { CoSleep } from "./sleep.ts";
 
+/** What is done after quiet, and when it is worth doing. */
 export interface IdleTaskOptions {
   readonly clock: Clock;
   /** From the last `postpone`. */

@@ -2,6 +2,7 @@
 
 import { randomFillSync } from "node:crypto";
 
+/** Where random bytes come from. */
 export interface Entropy {
   /** Fresh ones at each call. */
   bytes(length: number): Uint8Array;

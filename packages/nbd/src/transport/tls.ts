@@ -24,6 +24,7 @@ export interface TlsPreSharedKeys {
   readonly username: string;
 }
 
+/** How one side of a TLS connection proves who it is. */
 export type TlsCredentials = TlsCertificates | TlsPreSharedKeys;
 
 /** Suites that prove who is who by the key alone, or with a fresh secret on top. */
