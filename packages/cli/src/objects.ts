@@ -5,7 +5,6 @@ import { limitsOf, ThrottleGroup } from "@coblock/filters";
 import { CommandFailure } from "./failure.ts";
 import { secretOf } from "./secret-objects.ts";
 import { parseKeyValues } from "./text/key-values.ts";
-import { parseSize } from "./text/size.ts";
 
 /** What options can name. */
 export interface Objects {
@@ -32,9 +31,10 @@ export async function makeObjects(texts: readonly string[], clock: Clock): Promi
 }
 
 function throttleGroupOf(id: string, words: Words, clock: Clock): ThrottleGroup {
-  const options = [...words].map(([name, value]) => [name, /^\d/.test(value) ? parseSize(value, name) : value] as const);
+  for (const [name, value] of words)
+    if (/^x-[bi]/.test(name) && !/^\d+$/.test(value)) throw new CommandFailure(`Parameter '${name}' expects integer`);
   try {
-    return new ThrottleGroup(id, limitsOf(new Map<string, unknown>(options)), clock);
+    return new ThrottleGroup(id, limitsOf(words), clock);
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     throw new CommandFailure(error.message, 1, { cause: error });

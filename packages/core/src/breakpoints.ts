@@ -6,7 +6,7 @@ import type { WaitOptions } from "./coroutine/held.ts";
 export interface Breakpoints {
   /** The next request that reaches `event` is held back. False: there is no such event. */
   set(event: string, tag: string): boolean;
-  /** What is held back by `tag` goes on, and nothing is held back by it any more. False: neither was there. */
+  /** What is held back by `tag` goes on, and nothing more is held back by it. False: nothing would have been. */
   remove(tag: string): boolean;
   /** One request of that tag goes on. False: there is none. */
   resume(tag: string): boolean;

@@ -31,7 +31,7 @@ export const driver: BlockDriver<"compress"> = Object.freeze({
     const child = await context.child("file", "filtered", file);
     const unit = child.node.compressionUnit;
     if (unit === undefined)
-      throw new BlockError("UNSUPPORTED_FEATURE", `Compression is not supported for file format '${child.node.driver}'`);
+      throw new BlockError("UNSUPPORTED_FEATURE", `Compression is not supported for underlying format: ${child.node.driver}`);
     return new CompressedImage(child, unit);
   },
 });

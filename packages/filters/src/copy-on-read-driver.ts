@@ -1,6 +1,7 @@
 /** Keeps what is read from backing files in the image above them: `copy-on-read`. */
 
 import {
+  BlockError,
   CoRwLock,
   isZero,
   type BlockChild,
@@ -30,9 +31,8 @@ export const driver: BlockDriver<"copy-on-read"> = Object.freeze({
   optionNames: ["file"],
   open: async ({ file }: CopyOnReadOptions, context: OpenContext): Promise<BlockImage> => {
     const child = await context.child("file", "filtered", file);
-    return context.readOnly
-      ? new FilteredImage(child)
-      : new CopyOnReadImage(child, new CoRwLock(`${context.nodeName} copies`, context.clock));
+    if (context.readOnly) throw new BlockError("READ_ONLY", "Block node is read-only", { node: context.nodeName });
+    return new CopyOnReadImage(child, new CoRwLock(`${context.nodeName} copies`, context.clock));
   },
 });
 

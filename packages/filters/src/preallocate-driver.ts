@@ -46,11 +46,8 @@ export const driver: BlockDriver<"preallocate"> = Object.freeze({
 async function open(options: PreallocateOptions, context: OpenContext): Promise<BlockImage> {
   const align = wholeNumber(options.preallocAlign, "prealloc-align", 1) ?? MIB;
   const step = wholeNumber(options.preallocSize, "prealloc-size", 1) ?? 128 * MIB;
-  if (align % SECTOR_LENGTH !== 0 || !isPowerOfTwo(align))
-    throw new BlockError(
-      "INVALID_OPTION",
-      `prealloc-align parameter of preallocate filter is not a power of two of at least ${SECTOR_LENGTH}`,
-    );
+  const wrong = align % SECTOR_LENGTH !== 0 ? `aligned to ${SECTOR_LENGTH}` : isPowerOfTwo(align) ? undefined : "a power of two";
+  if (wrong !== undefined) throw new BlockError("INVALID_OPTION", `prealloc-align parameter of preallocate filter is not ${wrong}`);
   const child = await context.child("file", "filtered", options.file);
   if (context.readOnly) return new FilteredImage(child);
   return new PreallocatingImage(child, { align, step, growing: new CoMutex(`${context.nodeName} growth`, context.clock) });

@@ -32,7 +32,7 @@ export interface ImageRequest {
 export const PLAIN_FLAGS: ImageFlags = {
   readOnly: false,
   forceShare: false,
-  discard: "ignore",
+  discard: "unmap",
   writeThrough: false,
   noFlush: false,
   snapshot: false,
@@ -126,9 +126,10 @@ export class OpenedImage implements AsyncDisposable {
 }
 
 async function openShown(graph: BlockGraph, session: Session, request: ImageRequest): Promise<BlockNode> {
-  const { snapshot, readOnly, forceShare, discard, noFlush } = request.flags;
+  const { snapshot, readOnly, copyOnRead, forceShare, discard, noFlush } = request.flags;
   const opening: OpenOptions = { signal: session.signal, readOnly: readOnly || snapshot, forceShare, discard, cache: { noFlush } };
   if (forceShare && !readOnly) throw new CommandFailure("force-share=on can only be used with read-only images");
+  if (copyOnRead && readOnly) throw new CommandFailure("Can't use copy-on-read on read-only device");
   const described = describe(request);
   const named = typeof described === "string" && request.format !== undefined ? { driver: request.format } : {};
   const node = await graph.open(described, { ...opening, ...named });

@@ -6,6 +6,8 @@ import type { Shell } from "./shell.ts";
 /** Bytes: QEMU's longest request. */
 const MAX_REQUEST = 2_147_483_136;
 
+const SECTOR_LENGTH = 512;
+
 /** Bytes. */
 export interface Range {
   readonly offset: number;
@@ -22,6 +24,12 @@ export function parseRange(
   const length = shell.number(lengthWord);
   if (limited && length > MAX_REQUEST) throw new IoFailure(`length cannot exceed ${MAX_REQUEST}${how}, given ${lengthWord}`);
   return { offset, length };
+}
+
+/** Throws IoFailure for a range that is not of whole sectors; the words are shown. */
+export function checkSectors([offsetWord = "", lengthWord = ""]: readonly string[], { offset, length }: Range): void {
+  if (offset % SECTOR_LENGTH !== 0) throw new IoFailure(`${offsetWord} is not a sector-aligned value for 'offset'`);
+  if (length % SECTOR_LENGTH !== 0) throw new IoFailure(`${lengthWord} is not a sector-aligned value for 'count'`);
 }
 
 /** The sum of the lengths of several buffers. Throws IoFailure. */

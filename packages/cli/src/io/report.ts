@@ -36,10 +36,14 @@ export function dumpBytes(bytes: Uint8Array, offset: number): string {
   for (let at = 0; at < bytes.length; at += 16) {
     const row = [...bytes.subarray(at, at + 16)];
     const digits = row.map((byte) => `${byte.toString(16).padStart(2, "0")} `).join("");
-    const characters = row.map((byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : ".")).join("");
+    const characters = row.map((byte) => (isLetterOrDigit(byte) ? String.fromCharCode(byte) : ".")).join("");
     text += `${(offset + at).toString(16).padStart(8, "0")}:  ${digits} ${characters}\n`;
   }
   return text;
+}
+
+function isLetterOrDigit(byte: number): boolean {
+  return /[0-9A-Za-z]/.test(String.fromCharCode(byte));
 }
 
 function duration(seconds: number): string {

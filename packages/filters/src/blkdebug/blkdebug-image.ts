@@ -20,6 +20,8 @@ export class BlkdebugImage extends FilteredImage {
   override readonly limits: ImageLimits;
   readonly breakpoints: Breakpoints;
   readonly #rules: RuleEngine;
+  /** Something was written since the last flush: one with nothing to do cannot fail. */
+  #dirty = false;
 
   constructor(child: BlockChild, rules: RuleEngine, limits: ImageLimits) {
     super(child);
@@ -39,11 +41,13 @@ export class BlkdebugImage extends FilteredImage {
 
   override async write(offset: number, from: Uint8Array, options?: IoOptions): Promise<void> {
     await this.#check("write", offset, from.length);
+    this.#dirty = true;
     await super.write(offset, from, options);
   }
 
   override async writeCompressed(offset: number, from: Uint8Array, options?: IoOptions): Promise<void> {
     await this.#check("write", offset, from.length);
+    this.#dirty = true;
     await super.writeCompressed(offset, from, options);
   }
 
@@ -56,17 +60,20 @@ export class BlkdebugImage extends FilteredImage {
     if (stop <= start) return this.write(offset, new Uint8Array(length), options);
     if (start > offset) await this.write(offset, new Uint8Array(start - offset), options);
     await this.#check("write-zeroes", start, stop - start);
+    this.#dirty = true;
     await super.writeZeroes(start, stop - start, options);
     if (end > stop) await this.write(stop, new Uint8Array(end - stop), options);
   }
 
   override async discard(offset: number, length: number, options?: IoOptions): Promise<void> {
     await this.#check("discard", offset, length);
+    this.#dirty = true;
     await super.discard(offset, length, options);
   }
 
   override async flush(options?: IoOptions): Promise<void> {
-    await this.#check("flush", 0, 0);
+    if (this.#dirty) await this.#check("flush", 0, 0);
+    this.#dirty = false;
     await super.flush(options);
   }
 

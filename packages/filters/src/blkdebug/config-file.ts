@@ -26,7 +26,7 @@ export async function readRules(path: string): Promise<Rule[]> {
 }
 
 /** Throws INVALID_OPTION. */
-function parseRules(text: string): Rule[] {
+export function parseRules(text: string): Rule[] {
   const sections = parseSections(text);
   const of = (name: string): object[] => sections.filter((section) => section.name === name).map(({ options }) => options);
   return rulesOf(of("inject-error"), of("set-state"));

@@ -35,9 +35,8 @@ export class SuspendedRequests implements Breakpoints {
     const points = this.#points.filter((point) => point.tag !== tag);
     const removed = points.length < this.#points.length;
     this.#points = points;
-    let found = removed;
-    while (this.resume(tag)) found = true;
-    return found;
+    while (this.resume(tag)) continue;
+    return removed;
   }
 
   resume(tag: string): boolean {

@@ -40,8 +40,7 @@ async function open(options: QuorumOptions, context: OpenContext): Promise<Block
   if (described.length === 0) throw new BlockError("INVALID_OPTION", "Number of provided children must be 1 or more");
   if (readPattern !== "quorum" && readPattern !== "fifo")
     throw new BlockError("INVALID_OPTION", "Please set read-pattern as fifo or quorum");
-  if (threshold === undefined || threshold < 1)
-    throw new BlockError("INVALID_OPTION", "Parameter 'vote-threshold' expects a value greater than 0");
+  if (threshold === undefined || threshold < 1) throw new BlockError("INVALID_OPTION", "Parameter 'vote-threshold' expects a value >= 1");
   if (threshold > described.length) throw new BlockError("INVALID_OPTION", "threshold may not exceed children count");
   if (verifies && (described.length !== 2 || threshold !== 2))
     throw new BlockError("INVALID_OPTION", "blkverify=on can only be set if there are exactly two files and vote-threshold is 2");

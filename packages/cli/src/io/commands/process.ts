@@ -54,7 +54,7 @@ export const help: IoCommand = {
       return shell.print("\nUse 'help commandname' for extended help.\n");
     }
     const command = findCommand(name);
-    if (command === undefined) return shell.print(`command ${name} not found\n`);
+    if (command === undefined) throw new IoFailure(`command ${name} not found`);
     return shell.print(usageLine(command) + (command.explanation === undefined ? "" : `${command.explanation}\n`));
   },
 };
@@ -63,7 +63,6 @@ export const quit: IoCommand = {
   name: "quit",
   alias: "q",
   minimum: 0,
-  maximum: 0,
   synopsis: "",
   summary: "end the program",
   needs: "nothing",

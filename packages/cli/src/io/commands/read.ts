@@ -5,7 +5,7 @@ import { IoFailure, IoUsage, systemWords } from "../failure.ts";
 import { parsePattern } from "../number.ts";
 import { describeRequest, dumpBytes } from "../report.ts";
 import type { Shell } from "../shell.ts";
-import { parseLengths, parseRange } from "../ranges.ts";
+import { checkSectors, parseLengths, parseRange } from "../ranges.ts";
 
 /** What buffers hold before they are read into. */
 const UNREAD = 0xab;
@@ -35,7 +35,7 @@ export const read: IoCommand = {
   alias: "r",
   minimum: 2,
   letters: "bCl:pP:qs:v",
-  synopsis: "[-bCqv] [-P pattern [-s off] [-l len]] off len",
+  synopsis: "[-abCqv] [-P pattern [-s off] [-l len]] off len",
   summary: "read a range of bytes",
   explanation: `
  Example: 'read -v 512 1k' reads 1024 bytes at offset 512 and prints them.
@@ -59,6 +59,7 @@ export const read: IoCommand = {
     if (pattern === undefined && (length !== undefined || call.has("s"))) throw new IoUsage();
     const checked = length ?? range.length - start;
     if (checked < 0 || start + checked > range.length) throw new IoFailure("pattern verification range exceeds end of read data");
+    if (call.has("b")) checkSectors(operands, range);
     if (call.has("b")) throw new IoFailure("read failed: Operation not supported");
     const expected = pattern === undefined ? undefined : { pattern, start, length: checked };
     await perform(shell, { ...range, ...printing(call), expected, called: "read" });

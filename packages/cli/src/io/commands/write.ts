@@ -5,13 +5,12 @@ import { readFileSync } from "node:fs";
 import type { IoCall, IoCommand } from "../command.ts";
 import { IoFailure, IoUsage, systemWords } from "../failure.ts";
 import { parsePattern } from "../number.ts";
-import { parseLengths, parseRange } from "../ranges.ts";
+import { checkSectors, parseLengths, parseRange } from "../ranges.ts";
 import { describeRequest } from "../report.ts";
 import type { Shell } from "../shell.ts";
 
 /** What is written unless something else is asked for. */
 const DEFAULT_PATTERN = 0xcd;
-const SECTOR_LENGTH = 512;
 
 /** What is to be written, and what is to be printed of it. */
 export interface Writing {
@@ -133,7 +132,7 @@ function writingOf(call: IoCall): Writing {
   checkFlags(call);
   const limit = { how: " without -n", limited: !call.has("n") };
   const { offset, length } = parseRange(shell, operands, limit);
-  if (call.has("b") || call.has("c")) checkSectors(operands, offset, length);
+  if (call.has("b") || call.has("c")) checkSectors(operands, { offset, length });
   if (call.has("b")) throw new IoFailure("write failed: Operation not supported");
   const source = call.value("s");
   const filled = (): Uint8Array =>
@@ -148,11 +147,6 @@ function checkFlags(call: IoCall): void {
   if (has("n") && !has("z")) throw new IoFailure("-n requires -z to be specified");
   if (has("u") && !has("z")) throw new IoFailure("-u requires -z to be specified");
   if (["z", "P", "s"].filter(has).length > 1) throw new IoFailure("Only one of -z, -P, and -s can be specified at the same time");
-}
-
-function checkSectors([offsetWord = "", lengthWord = ""]: readonly string[], offset: number, length: number): void {
-  if (offset % SECTOR_LENGTH !== 0) throw new IoFailure(`${offsetWord} is not a sector-aligned value for 'offset'`);
-  if (length % SECTOR_LENGTH !== 0) throw new IoFailure(`${lengthWord} is not a sector-aligned value for 'count'`);
 }
 
 /** The bytes of a file, again and again. */

@@ -1,0 +1,41 @@
+import type { DescribedNode } from "@coblock/core";
+import { filterDrivers, limitsOf, throttleDriver, ThrottleGroup } from "@coblock/filters";
+import { SimulatedClock } from "@coblock/core";
+import { driverSuite, type DriverSubject } from "@coblock/testing";
+import { describe, it } from "vitest";
+import { DRIVERS, qcow2Subject, rawSubject } from "./subjects.ts";
+
+const unlimited = new ThrottleGroup("free", limitsOf(new Map()), new SimulatedClock());
+const drivers = [...DRIVERS, ...filterDrivers, throttleDriver(new Map([["free", unlimited]]))];
+
+/** `below` as it is through a filter, whose options `wrap` gives. */
+function filtered(
+  name: string,
+  below: DriverSubject,
+  wrap: (image: DescribedNode) => object,
+  changes: Partial<DriverSubject> = {},
+): DriverSubject {
+  return { ...below, name, drivers, describe: (site) => wrap(below.describe(site)) as DescribedNode, ...changes };
+}
+
+const raw = rawSubject("raw");
+const qcow2 = qcow2Subject("qcow2");
+
+const SUBJECTS = [
+  filtered("blkdebug over raw", raw, (image) => ({ driver: "blkdebug", image })),
+  filtered("blkdebug with limits", raw, (image) => ({
+    driver: "blkdebug",
+    image,
+    align: 512,
+    maxTransfer: 4096,
+    optWriteZero: 1024,
+    maxWriteZero: 8192,
+  })),
+  filtered("blkdebug over qcow2", qcow2, (image) => ({ driver: "blkdebug", image })),
+  filtered("throttle over qcow2", qcow2, (file) => ({ driver: "throttle", throttleGroup: "free", file })),
+  filtered("copy-on-read over qcow2", qcow2, (file) => ({ driver: "copy-on-read", file })),
+];
+
+describe("conformance of filters", () => {
+  for (const { name, run } of SUBJECTS.flatMap(driverSuite)) it(name, run);
+});
