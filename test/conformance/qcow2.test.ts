@@ -12,6 +12,12 @@ const SUBJECTS = [
   qcow2Subject("qcow2 with refcounts of 64 bits", { values: { refcount_bits: 64 } }),
   qcow2Subject("qcow2 with preallocated metadata", { values: { preallocation: "metadata" } }),
   qcow2Subject("qcow2 with a data file", { dataFile: true }),
+  qcow2Subject("qcow2, encrypted", { encrypted: true }),
+  qcow2Subject("qcow2, encrypted, with subclusters and a data file", {
+    encrypted: true,
+    values: { extended_l2: true, cluster_size: 16_384 },
+    dataFile: true,
+  }),
   qcow2Subject("qcow2 with large clusters", { values: { cluster_size: 65_536 } }),
   qcow2Subject("qcow2 with large clusters, in small slices and with a busy cleaner", {
     values: { cluster_size: 16_384 },

@@ -52,10 +52,23 @@ export interface Qcow2Variant {
   readonly options?: Omit<Qcow2Options, "file" | "backing" | "dataFile">;
   /** Guest data is in a second file. */
   readonly dataFile?: boolean;
+  /** LUKS, with the shortest keys: opening it is most of what its cases take. */
+  readonly encrypted?: boolean;
 }
 
+const QUICK_LUKS = {
+  "encrypt.format": "luks",
+  "encrypt.key-secret": "sec0",
+  "encrypt.cipher-alg": "aes-128",
+  "encrypt.cipher-mode": "ctr",
+  "encrypt.iter-time": 0,
+};
+
 /** qcow2 with clusters of 512 bytes where nothing else is said: one L2 table covers 32 KiB of the disk, one refcount block 128 KiB of the file. */
-export function qcow2Subject(name: string, { values = {}, options = {}, dataFile = false }: Qcow2Variant = {}): DriverSubject {
+export function qcow2Subject(
+  name: string,
+  { values = {}, options = {}, dataFile = false, encrypted = false }: Qcow2Variant = {},
+): DriverSubject {
   const clusterSize = Number(values["cluster_size"] ?? 512);
   return {
     name,
@@ -65,19 +78,26 @@ export function qcow2Subject(name: string, { values = {}, options = {}, dataFile
     sizeUnit: 512,
     // Metadata that is preallocated hides a backing file.
     backing: !dataFile && values["preallocation"] === undefined,
-    compresses: !dataFile,
+    compresses: !dataFile && !encrypted,
+    ...(encrypted ? { secrets: { sec0: "correct horse" }, opensSlowly: true } : {}),
     resizes: "grow",
     create: ({ graph, size, fileName }) =>
       graph.create({
         driver: "qcow2",
         filename: fileName(),
         size,
-        values: { cluster_size: clusterSize, ...(dataFile ? { data_file: fileName("data") } : {}), ...values },
+        values: {
+          cluster_size: clusterSize,
+          ...(dataFile ? { data_file: fileName("data") } : {}),
+          ...(encrypted ? QUICK_LUKS : {}),
+          ...values,
+        },
       }),
     describe: ({ fileName, backing }) => ({
       driver: "qcow2",
       file: fileName(),
       ...(dataFile ? { dataFile: fileName("data") } : {}),
+      ...(encrypted ? { encrypt: { keySecret: "sec0" } } : {}),
       backing: backing ?? null,
       ...options,
     }),

@@ -1,6 +1,6 @@
 /** 64 workers on one qcow2 image, with snapshots, growth, discards and changes of its caches among their requests; and what must be true of it. */
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,6 +26,8 @@ export interface StressOutcome {
 }
 
 const WORKERS = 64;
+const PASSPHRASE = "correct horse";
+const SECRET = ["--object", `secret,id=sec0,data=${PASSPHRASE}`] as const;
 /** Two clusters of any size up to 8 KiB have owners in turn; larger ones have several owners. */
 const STRIPE = 3 * 512;
 const PRIVATE = 192 * 1024;
@@ -65,7 +67,11 @@ class Stress {
   async run(): Promise<StressOutcome> {
     this.#create();
     {
-      await using graph = new BlockGraph({ drivers: [fileDriver, rawDriver, qcow2Driver], implicitOpen: "allow" });
+      await using graph = new BlockGraph({
+        drivers: [fileDriver, rawDriver, qcow2Driver],
+        secrets: { sec0: PASSPHRASE },
+        implicitOpen: "allow",
+      });
       const disk = await graph.open(this.#described());
       const workers = Array.from({ length: WORKERS }, (_, worker) => this.#work(disk, worker));
       const controller = this.#options.configuration.snapshots ? this.#control(disk) : this.#controlCaches(disk);
@@ -86,22 +92,21 @@ class Stress {
       this.#model.fill(77, 0, SIZE / 2);
     }
     const over = backing === undefined ? [] : ["-b", base, "-F", backing];
-    execFileSync("qemu-img", [
-      "create",
-      "-q",
-      "-f",
-      "qcow2",
-      ...(options === "" ? [] : ["-o", options]),
-      ...over,
-      this.#file,
-      String(SIZE),
-    ]);
+    const chosen = options === "" ? [] : ["-o", options];
+    const words = ["create", "-q", ...SECRET, "-f", "qcow2", ...chosen, ...over, this.#file, String(SIZE)];
+    for (;;) {
+      const { status, stderr } = spawnSync("qemu-img", words, { encoding: "utf8" });
+      if (status === 0) return;
+      // It gives up now and then when it cannot measure how fast it derives keys.
+      if (!stderr.includes("Unable to get accurate CPU usage")) throw new Error(stderr);
+    }
   }
 
   #described(): DescribedNode {
-    const { l2CacheSize, l2CacheEntrySize, cacheCleanInterval } = this.#options.configuration;
+    const { l2CacheSize, l2CacheEntrySize, cacheCleanInterval, encrypted = false } = this.#options.configuration;
     const caches = { l2CacheSize, l2CacheEntrySize, cacheCleanInterval };
-    return { driver: "qcow2", file: this.#file, ...Object.fromEntries(Object.entries(caches).filter(([, value]) => value !== undefined)) };
+    const given = Object.fromEntries(Object.entries(caches).filter(([, value]) => value !== undefined));
+    return { driver: "qcow2", file: this.#file, ...(encrypted ? { encrypt: { keySecret: "sec0" } } : {}), ...given };
   }
 
   /** Requests in places that are this worker's own, in clusters that are not. */
@@ -256,14 +261,19 @@ class Stress {
 
   /** The image was closed with whatever was retired: QEMU finds nothing wrong, no leak, and the same bytes. */
   #judge(): void {
-    execFileSync("qemu-img", ["check", "-q", "-f", "qcow2", this.#file]);
+    execFileSync("qemu-img", ["check", "-q", ...this.#imageWords()]);
     this.#compareWithQemu([], this.#model);
     for (const [name, content] of this.#kept) this.#compareWithQemu(["-l", `snapshot.name=${name}`], content);
   }
 
+  #imageWords(): readonly string[] {
+    if (this.#options.configuration.encrypted !== true) return ["-f", "qcow2", this.#file];
+    return [...SECRET, "--image-opts", `driver=qcow2,file.filename=${this.#file},encrypt.key-secret=sec0`];
+  }
+
   #compareWithQemu(words: readonly string[], expected: Buffer): void {
     const raw = join(this.#folder, "content");
-    execFileSync("qemu-img", ["convert", "-f", "qcow2", ...words, "-O", "raw", this.#file, raw]);
+    execFileSync("qemu-img", ["convert", ...words, "-O", "raw", ...this.#imageWords(), raw]);
     // A snapshot is shown by QEMU with today's size.
     const found = readFileSync(raw);
     if (!found.subarray(0, expected.length).equals(expected)) throw new Error(`QEMU reads other bytes (${words.join(" ") || "the disk"})`);

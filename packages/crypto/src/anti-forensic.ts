@@ -17,24 +17,28 @@ export function mergeKey(hash: HashName, material: Uint8Array, keyLength: number
 }
 
 function foldStripes(hash: HashName, stripes: Uint8Array, keyLength: number): Uint8Array {
-  let folded = new Uint8Array(keyLength);
-  for (let at = 0; at < stripes.length; at += keyLength) folded = diffuse(hash, combine(folded, stripes.subarray(at, at + keyLength)));
+  const folded = new Uint8Array(keyLength);
+  const step = digestLength(hash);
+  const numbered = new Uint8Array(4 + step);
+  for (let at = 0; at < stripes.length; at += keyLength) {
+    combine(folded, stripes.subarray(at, at + keyLength));
+    diffuse(hash, folded, step, numbered);
+  }
   return folded;
 }
 
-function combine(one: Uint8Array, other: Uint8Array): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(one, (byte, index) => byte ^ (other[index] ?? 0));
+/** Into the first. */
+function combine(bytes: Uint8Array, other: Uint8Array): Uint8Array {
+  for (let index = 0; index < bytes.length; index++) bytes[index] = (bytes[index] ?? 0) ^ (other[index] ?? 0);
+  return bytes;
 }
 
-/** Each piece as long as a digest becomes the hash of its number and itself, the last one cut off. */
-function diffuse(hash: HashName, bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const step = digestLength(hash);
-  const diffused = new Uint8Array(bytes.length);
-  const number = new Uint8Array(4);
+/** Each piece as long as a digest becomes the hash of its number and itself, the last one cut off. `numbered` has room for both. */
+function diffuse(hash: HashName, bytes: Uint8Array, step: number, numbered: Uint8Array): void {
   for (let at = 0, index = 0; at < bytes.length; at += step, index++) {
-    number[3] = index;
-    const piece = bytes.subarray(at, at + step);
-    diffused.set(digestOf(hash, number, piece).subarray(0, piece.length), at);
+    const length = Math.min(step, bytes.length - at);
+    numbered[3] = index;
+    numbered.set(bytes.subarray(at, at + length), 4);
+    bytes.set(digestOf(hash, numbered.subarray(0, 4 + length)).subarray(0, length), at);
   }
-  return diffused;
 }

@@ -20,9 +20,6 @@ export function digestLength(hash: HashName): number {
   return DIGEST_LENGTHS[hash];
 }
 
-/** Of all parts, one behind the other. */
-export function digestOf(hash: HashName, ...parts: readonly Uint8Array[]): Uint8Array {
-  const digest = createHash(hash);
-  for (const part of parts) digest.update(part);
-  return digest.digest();
+export function digestOf(hash: HashName, bytes: Uint8Array): Uint8Array {
+  return createHash(hash).update(bytes).digest();
 }

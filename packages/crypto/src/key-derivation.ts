@@ -41,6 +41,7 @@ export async function iterationsFor(
   length: number,
   timeMs: number,
 ): Promise<number> {
+  if (timeMs === 0) return 0;
   const blank = new Uint8Array(32);
   for (let iterations = FIRST_MEASURED; ; iterations *= 2) {
     const start = context.clock.now();

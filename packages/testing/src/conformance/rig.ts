@@ -177,7 +177,8 @@ export class Rig {
 }
 
 function makeGraph(subject: DriverSubject, storage: TestStorage): BlockGraph {
-  return new BlockGraph({ drivers: [...subject.drivers.filter(({ name }) => name !== "test"), storage.driver], implicitOpen: "allow" });
+  const drivers = [...subject.drivers.filter(({ name }) => name !== "test"), storage.driver];
+  return new BlockGraph({ drivers, secrets: subject.secrets ?? {}, implicitOpen: "allow" });
 }
 
 /** Rejects with a `BlockError` of this code, or one of these. */

@@ -1,6 +1,6 @@
 /** What the conformance suite is told of a driver. */
 
-import type { BlockGraph, DescribedNode, DriverEntry } from "@coblock/core";
+import type { BlockGraph, DescribedNode, DriverEntry, Secrets } from "@coblock/core";
 
 /** Named files in memory that a case has made for itself. */
 export interface SiteStorage {
@@ -36,6 +36,8 @@ export interface DriverSubject {
   readonly name: string;
   /** What the graph needs besides the driver `test`. */
   readonly drivers: readonly DriverEntry[];
+  /** Passphrases and keys by their IDs, for images that are encrypted. Default: none. */
+  readonly secrets?: Secrets;
   /** Bytes: a few clusters and, where that is possible, tables; best no multiple of a cluster. */
   readonly diskSize: number;
   /** Where behaviour changes: bytes of a cluster or block. */
@@ -62,6 +64,8 @@ export interface DriverSubject {
   readonly backing?: boolean;
   /** Default false. */
   readonly compresses?: boolean;
+  /** Opening takes long, as where keys are derived: the lab, which opens it again and again, tries less. Default false. */
+  readonly opensSlowly?: boolean;
   /** Default "none". */
   readonly resizes?: "none" | "grow" | "grow and shrink";
   /** Default "zero or same". */

@@ -6,8 +6,10 @@ import {
   type CreateOptions,
   type DescribedNode,
   type DriverEntry,
+  type Entropy,
   type NodeOptions,
   type OpenOptions,
+  type Secrets,
 } from "@coblock/core";
 import { Actor, type ActorSurroundings } from "./actor.ts";
 import type { Journal } from "./journal.ts";
@@ -19,12 +21,14 @@ import type { Scheduler } from "./scheduler.ts";
 import { simAbortController } from "./sim-abort.ts";
 import { SimClock } from "./sim-clock.ts";
 import { SimOffload } from "./sim-offload.ts";
+import { SeededRandom } from "../seeded-random.ts";
 import { SimStorage, type SimStorageOptions } from "./sim-storage.ts";
 
 export interface LabOptions {
   readonly scheduler: Scheduler;
   readonly journal: Journal;
   readonly drivers: readonly DriverEntry[];
+  readonly secrets?: Secrets | undefined;
   readonly storage: SimStorageOptions;
   /** Files made by `file`, kept from run to run. */
   readonly files: Map<string, Uint8Array>;
@@ -35,6 +39,7 @@ const FIRST_WRITTEN = 1;
 const FIRST_MADE: number = 2 ** 31;
 /** Odd: other numbers stay other numbers (modulo 2^32). */
 const SPREAD = 0x9e3779b1;
+const ENTROPY_SEED = 1;
 
 /** One for each run. */
 export class Lab {
@@ -44,6 +49,8 @@ export class Lab {
   /** The scenario's own graph. */
   readonly graph: BlockGraph;
   readonly #options: LabOptions;
+  /** The same keys in every run, so that a replay is a replay. */
+  readonly #entropy: Entropy = new SeededRandom(ENTROPY_SEED);
   readonly #disks: LabDisk[] = [];
   readonly #watchedLocks: Inspected[] = [];
   readonly #judges: (() => (graph: BlockGraph) => Promise<void>)[] = [];
@@ -105,7 +112,8 @@ export class Lab {
       (file, start, end) => this.storage.inFlightOn(file, start, end),
     );
     const drivers = [this.storage.driver, ...this.#options.drivers.map((entry) => ownership.watch(entry))];
-    return new BlockGraph({ drivers, clock: this.clock, offload: this.offload, implicitOpen: "allow" });
+    const { secrets = {} } = this.#options;
+    return new BlockGraph({ drivers, secrets, clock: this.clock, offload: this.offload, entropy: this.#entropy, implicitOpen: "allow" });
   }
 
   /** Puts a file there that `make` answers with the first time it is asked for. */

@@ -114,7 +114,8 @@ class PowerCutting {
   async #judge(moment: Moment, files: FilesAfterCut): Promise<RunFailure | undefined> {
     const journal = new Journal({ keep: false });
     const scheduler = new Scheduler({ choices: new ScriptedChoices([]), journal, maxSteps: 1, watched: false });
-    const lab = new Lab({ scheduler, journal, drivers: this.#scenario.drivers, storage: this.#scenario.storage ?? {}, files: new Map() });
+    const { drivers, secrets, storage = {} } = this.#scenario;
+    const lab = new Lab({ scheduler, journal, drivers, secrets, storage, files: new Map() });
     for (const [name, bytes] of files) lab.storage.put(name, bytes);
     try {
       for (const [disk, expected] of moment.expected)

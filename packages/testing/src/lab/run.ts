@@ -49,7 +49,14 @@ export async function runOnce(options: RunOptions): Promise<RunResult> {
     maxSteps: options.maxSteps ?? DEFAULT_MAX_STEPS,
     watched: options.watched === true,
   });
-  const lab: Lab = new Lab({ scheduler, journal, drivers: scenario.drivers, storage: scenario.storage ?? {}, files: options.files });
+  const lab: Lab = new Lab({
+    scheduler,
+    journal,
+    drivers: scenario.drivers,
+    secrets: scenario.secrets,
+    storage: scenario.storage ?? {},
+    files: options.files,
+  });
   const run = new Run(options, lab, scheduler, journal);
   let failure: RunFailure | undefined;
   let complete = true;

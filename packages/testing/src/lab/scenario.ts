@@ -1,6 +1,6 @@
 /** What is run again and again, in another order each time. */
 
-import type { DriverEntry } from "@coblock/core";
+import type { DriverEntry, Secrets } from "@coblock/core";
 import type { Actor } from "./actor.ts";
 import type { Lab } from "./lab.ts";
 import type { SimStorageOptions } from "./sim-storage.ts";
@@ -13,6 +13,8 @@ export interface Scenario {
   readonly about: string;
   /** Formats and filters that it opens, beside the simulated disk. */
   readonly drivers: readonly DriverEntry[];
+  /** Passphrases and keys by their IDs. Default: none. */
+  readonly secrets?: Secrets;
   readonly storage?: SimStorageOptions;
   /** What the image's own check may find, beside leaks, after a power cut or where a fault has struck: told as an error, and none for the data. */
   readonly harmless?: RegExp;
