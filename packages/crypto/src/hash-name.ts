@@ -20,6 +20,7 @@ export function digestLength(hash: HashName): number {
   return DIGEST_LENGTHS[hash];
 }
 
+/** Its digest, `digestLength` bytes. */
 export function digestOf(hash: HashName, bytes: Uint8Array): Uint8Array {
   return createHash(hash).update(bytes).digest();
 }
