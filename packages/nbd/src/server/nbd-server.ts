@@ -22,6 +22,7 @@ export interface ServerTls {
   readonly verifyPeer?: boolean;
 }
 
+/** What a server serves, where, and how much of it one client may take. */
 export interface NbdServerOptions {
   readonly listen: NbdAddress;
   readonly exports: readonly NbdExport[];
