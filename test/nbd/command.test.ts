@@ -83,16 +83,14 @@ it("a server that is killed and started again in the middle of a copy: with a de
 });
 
 it("without a delay the copy fails, with one line", async () => {
-  const server = await peers.serve(
-    "nbdkit",
-    ["-f", "-U", peers.path("d.sock"), "file", peers.path("top.raw"), "--filter=delay", "rdelay=300ms"],
-    "d.sock",
-  );
-  const copy = coblock("convert", "-O", "raw", peers.socketUri("d.sock"), peers.path("never.raw"));
-  await peers.succeed("nbdinfo", ["--size", peers.socketUri("d.sock")]);
-  await peers.end(server, "SIGKILL");
-  expect(await copy).toMatchObject({
-    exitCode: 1,
-    stderr: expect.stringMatching(/^coblock: [^\n]*(?:lost the connection|closed the connection|Could not connect)[^\n]*\n$/) as unknown,
-  });
+  const words = ["-f", "-U", peers.path("d.sock"), "file", peers.path("top.raw"), "--filter=delay", "rdelay=300ms"];
+  const server = await peers.serve("nbdkit", words, "d.sock");
+  const source = await peers.graph.open({ driver: "nbd", path: peers.path("d.sock") }, { readOnly: true });
+  const target = await peers.graph.open({ driver: "memory", size: source.size });
+  let killed: Promise<void> | undefined;
+  const onProgress = (): void => void (killed ??= peers.end(server, "SIGKILL"));
+  const failure = await copyDisk({ source, target, parallel: 1, onProgress }).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ code: "IO", message: expect.stringMatching(/^lost the connection to [^\n]*$/) as unknown });
+  await killed;
+  await source[Symbol.asyncDispose]();
 });
