@@ -69,6 +69,8 @@ export class DamagedImage {
 export type Damage = (image: DamagedImage) => void;
 
 const NOWHERE = 2n ** 40n;
+/** Past the end of every image, and near enough for qemu-img, which makes the file that long and walks through it. */
+const BEYOND = 2n ** 30n;
 
 /** Fit for every image with refcounts of 16 bits, whose first clusters hold data. */
 export const PLAIN_DAMAGES: Readonly<Record<string, Damage>> = {
@@ -109,8 +111,8 @@ export const PLAIN_DAMAGES: Readonly<Record<string, Damage>> = {
   "l1-zero": (image) => image.set(image.l1, 0n),
   "l1-twice": (image) => image.set(image.l1 + 8, image.get(image.l1)),
   "l1-to-refcount-block": (image) => image.set(image.l1 + 8, COPIED | BigInt(image.block)),
-  "table-past-end": (image) => image.set(image.table, NOWHERE),
-  "table-second-past-end": (image) => image.set(image.table + 8, NOWHERE),
+  "table-past-end": (image) => image.set(image.table, BEYOND),
+  "table-second-past-end": (image) => image.set(image.table + 8, BEYOND),
   "table-just-past-end": (image) => image.set(image.table + 8, (BigInt(image.bytes.length) / image.clusterSize + 2n) * image.clusterSize),
   "table-unaligned": (image) => image.flip(image.table, 512n),
   "table-reserved": (image) => image.flip(image.table, 4n),
