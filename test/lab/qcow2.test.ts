@@ -27,6 +27,7 @@ const SEEDS: Readonly<Record<string, number>> = {
   "qcow2-snapshot-beside": 60,
   "qcow2-snapshot-storm": 40,
   "qcow2-cleaner-evict": 100,
+  "qcow2-bitmap-requests": 100,
   "qcow2-cleaner-storm": 50,
 };
 
@@ -56,6 +57,7 @@ const CUT_SEEDS: Readonly<Record<string, number>> = {
   "qcow2-snapshot-storm": 0,
   "qcow2-cleaner-storm": 0,
   "qcow2-bitmap-life": 0,
+  "qcow2-bitmap-requests": 0,
 };
 
 /** Disks that are built at each moment. The command tries more. */

@@ -66,4 +66,18 @@ export const QCOW2_BITMAP_MUTATIONS: readonly Mutation[] = [
     ],
     found: /Leaked cluster/u,
   },
+  {
+    name: "qcow2-bitmap-enabled-unfollowed",
+    about: "a bitmap that is enabled while requests run does not follow them",
+    scenario: "qcow2-bitmap-requests",
+    by: "random",
+    edits: [
+      {
+        file: "core/src/bitmap/node-bitmaps.ts",
+        find: "      bitmap.setEnabled(enabled);\n      this.#follow();\n",
+        replace: "      bitmap.setEnabled(enabled);\n",
+      },
+    ],
+    found: /says that nothing has changed|never followed/u,
+  },
 ];

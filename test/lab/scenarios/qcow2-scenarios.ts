@@ -2,6 +2,7 @@
 
 import type { Scenario } from "@coblock/testing";
 import { QCOW2_BITMAP_SCENARIOS } from "./qcow2-bitmaps.ts";
+import { qcow2BitmapRequests } from "./qcow2-bitmap-requests.ts";
 import { QCOW2_CLEANER } from "./qcow2-cleaner.ts";
 import { qcow2Lazy, qcow2NewTables, qcow2Reserved, qcow2SlowData } from "./qcow2-order.ts";
 import {
@@ -84,5 +85,6 @@ export const QCOW2_SCENARIOS: readonly Scenario[] = [
   qcow2EachShort,
   ...QCOW2_SNAPSHOT_SCENARIOS,
   ...QCOW2_BITMAP_SCENARIOS,
+  qcow2BitmapRequests,
   ...QCOW2_CLEANER,
 ];
