@@ -2,6 +2,7 @@
 
 import { fileDriver, memoryDriver, nullDriver, rawDriver, type DriverEntry } from "@coblock/core";
 import { filterDrivers } from "@coblock/filters";
+import { httpDriver, httpsDriver } from "@coblock/http";
 import { nbdDriver } from "@coblock/nbd";
 import { qcow2Driver } from "@coblock/qcow2";
 import { qedDriver } from "@coblock/qed";
@@ -11,6 +12,8 @@ export const DRIVERS: readonly DriverEntry[] = [
   memoryDriver,
   nullDriver,
   rawDriver,
+  httpDriver,
+  httpsDriver,
   nbdDriver,
   qcow2Driver,
   qedDriver,

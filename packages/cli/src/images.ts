@@ -130,7 +130,10 @@ export function imageOptionsOf(text: string): string | DescribedNode {
   return named;
 }
 
-const TEXT_OPTIONS = "driver filename node-name discard locking snapshot format key-secret throttle-group config event iotype".split(" ");
+const TEXT_OPTIONS = (
+  "driver filename node-name discard locking snapshot format key-secret throttle-group config event iotype " +
+  "url username password-secret cookie cookie-secret"
+).split(" ");
 /** Options that have members and are no nodes. */
 const GROUPS = ["snapshot", "encrypt", "overlapCheck", "cache", "injectError", "setState"];
 

@@ -65,6 +65,8 @@ export interface ImageBasics extends AsyncDisposable {
   readonly limits: ImageLimits;
   /** A write past the end makes it larger (protocols, and filters over them). */
   readonly growable?: boolean;
+  /** For protocols: the file's name, for messages and as what relative names in images start from, where the option `filename` is absent. */
+  readonly fileName?: string;
   /** Names the storage itself (device and inode), so that loops in a chain are seen. */
   readonly identity?: string;
   /** Bytes that it takes on the host, where that is known. */

@@ -137,7 +137,7 @@ export class NodeFactory {
     const node = new BlockNode({
       name,
       driver,
-      fileName: context.childFileName ?? ownFileName(parts.options) ?? name,
+      fileName: context.childFileName ?? ownFileName(parts.options) ?? image.fileName ?? name,
       readOnly: place.readOnly,
       forCheck: place.forCheck,
       discard: place.discard,
