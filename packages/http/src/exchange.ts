@@ -41,7 +41,7 @@ export class Connections {
   }
 }
 
-/** From the head of an answer on; disposing cuts the connection unless the body was read to its end. */
+/** From the head of an answer on; disposing cuts the connection unless the answer has come to its end. */
 export class Exchange implements Disposable {
   readonly #request: ClientRequest;
   readonly #clock: Clock;
@@ -124,7 +124,9 @@ export class Exchange implements Disposable {
 
   [Symbol.dispose](): void {
     this.#stop();
-    if (this.#response?.complete !== true) this.#request.destroy();
+    // What has come whole is let out, so that the connection is free for the next request.
+    if (this.#response?.complete === true) this.#response.resume();
+    else this.#request.destroy();
   }
 
   async #head(): Promise<void> {
