@@ -1,6 +1,7 @@
 /** Real NBD programs beside ours: started in a scratch folder, waited for, and ended by their IDs. */
 
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -81,6 +82,18 @@ export class Peers implements AsyncDisposable {
       await sleep(25);
     }
     throw new Error(`${program} did not come up: ${stderr}`);
+  }
+
+  /** Starts a server that prints one line when it is ready. */
+  async talk(program: string, words: readonly string[]): Promise<{ readonly line: string } & AsyncDisposable> {
+    const child = this.#spawn(program, words);
+    let stdout = "";
+    while (!stdout.includes("\n")) {
+      const [text] = (await Promise.race([once(child.stdout ?? child, "data"), once(child, "exit")])) as [Buffer | number | null];
+      if (!(text instanceof Buffer)) throw new Error(`${program} ended with ${String(text)}`);
+      stdout += text.toString();
+    }
+    return { line: stdout.trim(), [Symbol.asyncDispose]: () => this.end(child) };
   }
 
   async end(child: ChildProcess, signal: NodeJS.Signals = "SIGTERM"): Promise<void> {

@@ -11,8 +11,18 @@ test.each([
 });
 
 test.each([
-  ...[undefined, "", "bytes", "bytes 1-0/5", "bytes 0-5/5", "bytes 0-5/3", "bytes -5/10", "octets 0-1/2", "bytes 0-1/2, 3-4/5"],
-  ...["bytes 0-9007199254740992/9007199254740993", "bytes 0x0-1/2", "bytes 0-1"],
+  undefined,
+  "",
+  "bytes",
+  "bytes 1-0/5",
+  "bytes 0-5/5",
+  "bytes 0-5/3",
+  "bytes -5/10",
+  "octets 0-1/2",
+  "bytes 0-1/2, 3-4/5",
+  "bytes 0-9007199254740992/9007199254740993",
+  "bytes 0x0-1/2",
+  "bytes 0-1",
 ])("%s is none", (field) => {
   expect(parseContentRange(field)).toBeUndefined();
 });
