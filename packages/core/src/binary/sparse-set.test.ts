@@ -5,8 +5,10 @@ import { SparseSet } from "./sparse-set.ts";
 test("a number is new once", () => {
   const map = new SparseSet();
   for (const cluster of [0, 7, 8, 31, 32, 32767, 32768, 2 ** 40 + 3]) {
+    expect(map.has(cluster)).toBe(false);
     expect(map.add(cluster)).toBe(true);
     expect(map.add(cluster)).toBe(false);
+    expect(map.has(cluster)).toBe(true);
   }
 });
 

@@ -18,6 +18,11 @@ export class SparseSet {
     return chunk[index] !== before;
   }
 
+  has(number: number): boolean {
+    const byte = this.#chunks.get(Math.floor(number / CHUNK))?.[Math.floor((number % CHUNK) / 8)] ?? 0;
+    return (byte & (1 << (number % 8))) !== 0;
+  }
+
   /** What is missing in [start, end), as runs in order. */
   *gaps(start: number, end: number): Generator<{ readonly start: number; readonly end: number }> {
     let gap = start;

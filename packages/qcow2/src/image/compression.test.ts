@@ -162,6 +162,8 @@ describe("zstd", () => {
     ["that ends early", (stored: Uint8Array) => stored.subarray(0, stored.length - 6)],
     ["that is no frame", (stored: Uint8Array) => new Uint8Array(stored.length).fill(0x77)],
     ["that is empty", () => new Uint8Array(0)],
+    ["that wants a window of 2 TiB", () => Buffer.from("28b52ffd00f8", "hex")],
+    ["that says it holds 2^60 bytes", () => Buffer.from("28b52ffde00000000000000010", "hex")],
   ])("refuses a frame %s", async (_, damage) => {
     const stored = (await codec.encode(unit)) ?? unit;
     await expect(codec.decode(damage(stored), Buffer.alloc(unit.length), 0x200)).rejects.toMatchObject({

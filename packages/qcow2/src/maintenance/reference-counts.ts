@@ -1,7 +1,7 @@
 /** References to host clusters, counted while the tables are walked. */
 
 import { endianness } from "node:os";
-import { BlockError } from "@coblock/core";
+import { BlockError, SparseSet } from "@coblock/core";
 import type { Geometry } from "../format/geometry.ts";
 import type { CheckLog } from "./check-log.ts";
 
@@ -24,13 +24,14 @@ export class ReferenceCounts {
   readonly #pageMask: number;
   readonly #pages: (Counts | undefined)[] = [];
   readonly #log: CheckLog;
+  readonly #overflowed = new SparseSet();
   #length: number;
   /** Some cluster has more than one reference. */
   shared = false;
-  /** The lowest offset that something leads to behind the end of the file; bytes. */
-  firstPastEnd: number = Number.POSITIVE_INFINITY;
   /** Some cluster has more references than can be counted. */
   overflowed = false;
+  /** The lowest offset that something leads to behind the end of the file; bytes. */
+  firstPastEnd: number = Number.POSITIVE_INFINITY;
 
   /** Throws OUT_OF_RANGE where the file has too many clusters. */
   constructor(geometry: Geometry, fileSize: number, log: CheckLog) {
@@ -68,6 +69,11 @@ export class ReferenceCounts {
   set(cluster: number, value: number): void {
     if (cluster >= this.#length) this.#length = cluster + 1;
     this.#page(cluster)[cluster & this.#pageMask] = Math.min(value, this.#max);
+  }
+
+  /** A cluster has more references than can be counted. */
+  isOverflowed(cluster: number): boolean {
+    return this.#overflowed.has(cluster);
   }
 
   /** The number is the whole truth, not the most that can be counted here. */
@@ -122,6 +128,7 @@ export class ReferenceCounts {
   #count(cluster: number): void {
     const count = this.get(cluster) + 1;
     if (count > this.#max) {
+      this.#overflowed.add(cluster);
       this.overflowed = true;
       const offset = cluster * this.#geometry.clusterSize;
       const advice =

@@ -33,17 +33,17 @@ export class TableOwners {
   /** Nothing but entries of L1 tables leads to what is at `offset`. */
   isL2Table(offset: number): boolean {
     const { clusterSize } = this.#file.geometry;
-    if (this.#counts.overflowed || offset % clusterSize !== 0 || !this.#file.holds(offset)) return false;
+    if (offset % clusterSize !== 0 || !this.#file.holds(offset)) return false;
     const cluster = clusterOf(this.#file.geometry, offset);
-    return this.#counts.get(cluster) === this.#fromL1.get(cluster);
+    return !this.#counts.isOverflowed(cluster) && this.#counts.get(cluster) === this.#fromL1.get(cluster);
   }
 
   /** The clusters of [offset, offset + length) have one owner. */
   isAlone(offset: number, length: number): boolean {
     const { geometry } = this.#file;
-    if (this.#counts.overflowed) return false;
     const last = clusterOf(geometry, offset + length - 1);
-    for (let cluster = clusterOf(geometry, offset); cluster <= last; cluster++) if (this.#counts.get(cluster) !== 1) return false;
+    for (let cluster = clusterOf(geometry, offset); cluster <= last; cluster++)
+      if (this.#counts.get(cluster) !== 1 || this.#counts.isOverflowed(cluster)) return false;
     return true;
   }
 }
