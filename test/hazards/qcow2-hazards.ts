@@ -1,7 +1,7 @@
 /** What went wrong elsewhere with qcow2, by the number that it has in this project, and what shows that it does not here. */
 
 /** A test by the file that it is in and its title, or the name of one of its cases. */
-export interface TestPlace {
+interface TestPlace {
   readonly file: string;
   readonly titles: readonly string[];
 }
