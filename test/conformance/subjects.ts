@@ -1,11 +1,12 @@
 /** The drivers of Coblock as subjects of the conformance suite, and how they are stacked. */
 
 import { type DriverEntry, memoryDriver, nullDriver, rawDriver } from "@coblock/core";
+import { luksDriver } from "@coblock/luks";
 import { qcow2Driver, type Qcow2Options } from "@coblock/qcow2";
 import { qedDriver } from "@coblock/qed";
 import { type DriverSubject, testFormatDriver } from "@coblock/testing";
 
-export const DRIVERS: readonly DriverEntry[] = [memoryDriver, nullDriver, rawDriver, qedDriver, qcow2Driver, testFormatDriver];
+export const DRIVERS: readonly DriverEntry[] = [memoryDriver, nullDriver, rawDriver, qedDriver, qcow2Driver, luksDriver, testFormatDriver];
 
 /** Raw over the suite's storage. */
 export function rawSubject(name: string, window: { readonly offset?: number; readonly size?: number } = {}): DriverSubject {
@@ -54,6 +55,30 @@ export interface Qcow2Variant {
   readonly dataFile?: boolean;
   /** LUKS, with the shortest keys: opening it is most of what its cases take. */
   readonly encrypted?: boolean;
+}
+
+/** LUKS as a format of its own. What is new on such a disk may read as anything: it is made to read as zeros first. */
+export function luksSubject(name: string): DriverSubject {
+  const secrets = { sec0: "correct horse" };
+  const describe: DriverSubject["describe"] = ({ fileName }) => ({ driver: "luks", file: fileName(), keySecret: "sec0" });
+  return {
+    name,
+    drivers: DRIVERS,
+    secrets,
+    opensSlowly: true,
+    resizes: "to anything",
+    diskSize: 20_480,
+    clusterSize: 4096,
+    sizeUnit: 512,
+    create: async (site) => {
+      const { graph, size, fileName } = site;
+      const values = { "key-secret": "sec0", "cipher-alg": "aes-128", "cipher-mode": "ctr", "iter-time": 0 };
+      await graph.create({ driver: "luks", filename: fileName(), size, values });
+      await using disk = await graph.open(describe(site));
+      await disk.writeZeroes(0, size);
+    },
+    describe,
+  };
 }
 
 const QUICK_LUKS = {

@@ -7,7 +7,7 @@ import { CODE, isTest, PRODUCT, type SourceFile } from "./source-tree.ts";
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   core: [],
   crypto: ["core"],
-  cli: ["core", "filters", "http", "nbd", "qcow2", "qed"],
+  cli: ["core", "filters", "http", "luks", "nbd", "qcow2", "qed"],
   http: ["core"],
   nbd: ["core"],
 };

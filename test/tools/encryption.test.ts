@@ -7,6 +7,7 @@ import { type Outcome, wordsOf, Workbench } from "./workbench.ts";
 const bench = new Workbench();
 const SECRET = "--object secret,id=sec0,data=open";
 const opened = (name: string): string => `driver=qcow2,file.filename=@${name},encrypt.key-secret=sec0`;
+const whole = (name: string): string => `driver=luks,file.filename=@${name},key-secret=sec0`;
 const QUICK = "encrypt.format=luks,encrypt.key-secret=sec0,encrypt.iter-time=1";
 
 beforeAll(() => {
@@ -19,6 +20,8 @@ beforeAll(() => {
   create("essiv.qcow2", `${QUICK},encrypt.cipher-mode=cbc,encrypt.ivgen-alg=essiv,encrypt.hash-alg=sha1,compat=0.10`);
   create("aes.qcow2", "encrypt.format=aes,encrypt.key-secret=sec0");
   made("create -q -f qcow2 @plain.qcow2 4M");
+  made(`create -q ${SECRET} -f luks -o key-secret=sec0,iter-time=10 @disk.luks 1M`);
+  made(`create -q ${SECRET} -f luks -o key-secret=sec0,iter-time=10,cipher-mode=cbc,ivgen-alg=essiv @essiv.luks 1M`);
   made(`convert ${SECRET} -n -f raw @content --target-image-opts ${opened("luks.qcow2")}`);
 });
 afterAll(() => bench[Symbol.dispose]());
@@ -51,6 +54,14 @@ describe("the same words tell the same", () => {
     `map --output=json --object {"qom-type":"secret","id":"sec0","data":"open"} --image-opts ${opened("luks.qcow2")}`,
     `map --output=json ${SECRET} --image-opts ${opened("plain.qcow2")}`,
     `check ${SECRET} --image-opts ${opened("luks.qcow2")}`,
+    "info @disk.luks",
+    "info --output=json @disk.luks",
+    "info --output=json @essiv.luks",
+    `map --output=json ${SECRET} --image-opts ${whole("disk.luks")}`,
+    `measure ${SECRET} -O luks --size 1G -o key-secret=sec0`,
+    `measure ${SECRET} -O luks --size 12345 -o key-secret=sec0,cipher-alg=aes-128`,
+    `resize ${SECRET} --image-opts ${whole("disk.luks")} 2M`,
+    `create ${SECRET} -f luks -o iter-time=10,key-secret=sec0 @new.luks 1M`,
     `compare ${SECRET} --image-opts ${opened("luks.qcow2")} ${opened("luks.qcow2")}`,
     `measure ${SECRET} -O qcow2 --size 1G -o ${QUICK},encrypt.cipher-alg=aes-128,cluster_size=4k`,
   ])("%s", async (line) => {
@@ -70,6 +81,15 @@ describe("what is wrong is said in qemu-img's words", () => {
     `map ${SECRET} --image-opts ${opened("luks.qcow2")},encrypt.format=aes`,
     `map ${SECRET} --image-opts ${opened("plain.qcow2")},encrypt.format=luks`,
     "resize @luks.qcow2 8M",
+    "resize @disk.luks 8M",
+    "check @disk.luks",
+    "convert -O raw @disk.luks @none",
+    `check ${SECRET} --image-opts ${whole("disk.luks")}`,
+    `map ${SECRET} --image-opts ${whole("disk.luks")}`,
+    `map --object secret,id=sec0,data=wrong --output=json --image-opts ${whole("disk.luks")}`,
+    `create -q -f luks -o iter-time=10 @none 1M`,
+    `create -q ${SECRET} -f luks -b @content -F raw -o key-secret=sec0,iter-time=0 @none 1M`,
+    "measure -O luks --size 1G",
     "snapshot -c one @luks.qcow2",
     `create ${SECRET} -q -f qcow2 -o encrypt.format=luks @none 1M`,
     "create -q -f qcow2 -o encrypt.format=luks,encrypt.key-secret=sec0 @none 1M",
@@ -116,6 +136,17 @@ describe("a copy", () => {
     expect(await bench.ours(wordsOf(out))).toMatchObject({ exitCode: 0 });
     made(`convert ${SECRET} --image-opts ${opened("luks.qcow2")} -O raw @theirs`);
     expect(readFileSync(bench.path("ours")).equals(readFileSync(bench.path("theirs")))).toBe(true);
+  });
+
+  it("into a LUKS disk has zeros where the source has them, and out of it again", async () => {
+    const line = `convert ${SECRET} -f raw -O luks -o key-secret=sec0,iter-time=10 @sparse @copy.luks`;
+    writeFileSync(bench.path("sparse"), Buffer.concat([Buffer.alloc(200_704), readFileSync(bench.path("content")), Buffer.alloc(99_328)]));
+    expect(await bench.ours(wordsOf(line))).toEqual({ exitCode: 0, stdout: "", stderr: "" });
+    made(`convert ${SECRET} --image-opts ${whole("copy.luks")} -O raw @back`);
+    const source = readFileSync(bench.path("sparse"));
+    expect(readFileSync(bench.path("back")).subarray(0, source.length).equals(source)).toBe(true);
+    expect(await bench.ours(wordsOf(`convert ${SECRET} --image-opts ${whole("copy.luks")} -O raw @ours`))).toMatchObject({ exitCode: 0 });
+    expect(readFileSync(bench.path("ours")).equals(readFileSync(bench.path("back")))).toBe(true);
   });
 
   it("is not compressed and encrypted at a time", async () => {

@@ -93,6 +93,7 @@ const FORMATTING_ORDER: Readonly<Record<string, readonly string[]>> = {
     "lazy_refcounts",
     "refcount_bits",
   ],
+  luks: ["size", "key-secret", "cipher-alg", "cipher-mode", "ivgen-alg", "ivgen-hash-alg", "hash-alg", "iter-time", "preallocation"],
   qed: ["size", "backing_file", "backing_fmt", "cluster_size", "table_size"],
   raw: ["size", "preallocation"],
 };

@@ -3,6 +3,7 @@
 import { fileDriver, memoryDriver, nullDriver, rawDriver, type DriverEntry } from "@coblock/core";
 import { filterDrivers } from "@coblock/filters";
 import { httpDriver, httpsDriver } from "@coblock/http";
+import { luksDriver } from "@coblock/luks";
 import { nbdDriver } from "@coblock/nbd";
 import { qcow2Driver } from "@coblock/qcow2";
 import { qedDriver } from "@coblock/qed";
@@ -17,6 +18,7 @@ export const DRIVERS: readonly DriverEntry[] = [
   nbdDriver,
   qcow2Driver,
   qedDriver,
+  luksDriver,
   ...filterDrivers,
 ];
 

@@ -28,6 +28,17 @@ export function identityOf(node: BlockNode): string | undefined {
   return node.requests.image.identity ?? storageOf(node)?.identity;
 }
 
+/** What was never written reads as zeros, in a new image and in one that has grown; not so on a disk that is encrypted as a whole. */
+export function newSpaceReadsZero(node: BlockNode): boolean {
+  const { image } = node.requests;
+  return image.newSpaceReads === undefined && ("lookup" in image || readsZeroBelow(node));
+}
+
+function readsZeroBelow(node: BlockNode): boolean {
+  const storage = storageOf(node);
+  return storage === undefined || newSpaceReadsZero(storage);
+}
+
 /** See `BlockNode.breakpoints`. */
 export function breakpointsOf(node: BlockNode): Breakpoints | undefined {
   return node.requests.image.breakpoints ?? storageOf(node)?.breakpoints;

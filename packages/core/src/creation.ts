@@ -1,4 +1,4 @@
-/** What drivers are told that make new images, and that foretell their size. */
+/** What drivers are told that make new images, foretell their size, or change how they were made. */
 
 import type { BlockChild } from "./child.ts";
 import type { Clock } from "./coroutine/clock.ts";
@@ -56,4 +56,12 @@ export interface MeasuredContent {
 export interface Measurement {
   readonly required: number;
   readonly fullyAllocated: number;
+}
+
+/** How an image is amended. */
+export interface AmendOptions {
+  /** Called at each step of the work; the first call tells how much there is. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Stops the work at the next step; what was changed until then stays. */
+  readonly signal?: AbortSignal | undefined;
 }

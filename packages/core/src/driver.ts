@@ -4,7 +4,7 @@ import type { ImageBitmaps } from "./bitmap/image-bitmaps.ts";
 import type { BlockEvent } from "./block-event.ts";
 import type { Breakpoints } from "./breakpoints.ts";
 import type { BlockChild } from "./child.ts";
-import type { CreateContext, CreateOption, CreateValue, ImageCreation, MeasuredContent, Measurement } from "./creation.ts";
+import type { AmendOptions, CreateContext, CreateOption, CreateValue, ImageCreation, MeasuredContent, Measurement } from "./creation.ts";
 import type { Clock } from "./coroutine/clock.ts";
 import type { Guarded } from "./coroutine/guarded.ts";
 import type { WaitOptions } from "./coroutine/held.ts";
@@ -67,6 +67,8 @@ export interface ImageBasics extends AsyncDisposable {
   readonly growable?: boolean;
   /** For protocols: the file's name, for messages and as what relative names in images start from, where the option `filename` is absent. */
   readonly fileName?: string;
+  /** What was never written, in a new image or in one that has grown. Absent: zeros, or what the backing file shows. */
+  readonly newSpaceReads?: "anything";
   /** Names the storage itself (device and inode), so that loops in a chain are seen. */
   readonly identity?: string;
   /** Bytes that it takes on the host, where that is known. */
@@ -103,14 +105,6 @@ export interface ImageBasics extends AsyncDisposable {
   readonly breakpoints?: Breakpoints;
   /** Counters and state for `graph.inspect()`. */
   inspect?(): object;
-}
-
-/** How an image is amended. */
-export interface AmendOptions {
-  /** Called at each step of the work; the first call tells how much there is. */
-  readonly onProgress?: (done: number, total: number) => void;
-  /** Stops the work at the next step; what was changed until then stays. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** What requests must look like for an image; all in bytes. */

@@ -16,6 +16,7 @@ export { nestOptions, parseFileName, resolveBeside, type ParsedName } from "./gr
 export type { ImplicitOpen, ImplicitOpenRule } from "./graph/graph-parts.ts";
 export { BlockNode } from "./node.ts";
 export type { DrainedNode } from "./drained-node.ts";
+export { newSpaceReadsZero } from "./below.ts";
 export { chainOf, type NewBacking } from "./chain.ts";
 export type { CommonOptions, DescribedNode, DriverOptions, NodeOptions } from "./options.ts";
 export type { NodeChange, PreparedReopen, ReopenOptions } from "./reopen.ts";

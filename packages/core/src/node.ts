@@ -10,9 +10,8 @@ import type { LockReport, WaitOptions } from "./coroutine/held.ts";
 import type { Clock } from "./coroutine/clock.ts";
 import { touch } from "./coroutine/witness.ts";
 import { checkAmendment } from "./amend.ts";
-import type { CreateValue } from "./creation.ts";
+import type { AmendOptions, CreateValue } from "./creation.ts";
 import type {
-  AmendOptions,
   BlockDriver,
   BlockImage,
   CheckOptions,

@@ -4,6 +4,7 @@ export { type CipherMode, type CipherSpec, cipherSpecOf, type IvGenerator, modeW
 export { HASH_NAMES, type HashName } from "./hash-name.ts";
 export { legacyAesCipher } from "./legacy-aes.ts";
 export { decodeLuksHeader, LUKS_HEADER_LENGTH, type LuksHeader, type LuksSlot, STRIPES } from "./luks-header.ts";
+export { describeLuks } from "./luks-info.ts";
 export { unlockLuks, type UnlockContext } from "./luks-keys.ts";
-export { createLuks, luksAreaLength, type NewLuks } from "./new-luks.ts";
+export { type LuksChoice, luksChoiceOf, luksCreateOptions, makeLuks } from "./luks-options.ts";
 export { createSectorCipher, SECTOR_LENGTH, type SectorCipher } from "./sector-cipher.ts";

@@ -9,7 +9,8 @@ import {
   isPowerOfTwo,
   type Preallocation,
 } from "@coblock/core";
-import { ENCRYPTION_OPTIONS, type EncryptionChoice, encryptionOf } from "./encryption/create-encryption.ts";
+import { ENCRYPTION_OPTIONS, encryptionOf } from "./encryption/create-encryption.ts";
+import type { LuksChoice } from "@coblock/crypto";
 import { MAX_BACKING_FORMAT_BYTES, MAX_NAME_BYTES } from "./format/limits.ts";
 
 export const CREATE_OPTIONS: readonly CreateOption[] = [
@@ -54,7 +55,7 @@ export interface CreateChoices {
   readonly dataFile: string | undefined;
   readonly rawDataFile: boolean;
   readonly backing: { readonly filename: string; readonly format: string | undefined } | undefined;
-  readonly encryption: EncryptionChoice | undefined;
+  readonly encryption: LuksChoice | undefined;
 }
 
 const SECTOR = 512;

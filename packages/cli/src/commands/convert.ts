@@ -3,6 +3,7 @@
 import {
   BlockError,
   copyDisk,
+  newSpaceReadsZero,
   type BlockGraph,
   type BlockNode,
   type DirtyBitmap,
@@ -197,8 +198,9 @@ async function convert({ graph, sources, targetName, options, settings, bitmaps 
   await copyBitmaps(bitmaps, target, session);
 }
 
-/** New files are zeros, but for devices, which keep what was on them: their status tells. */
+/** New images are zeros, but for encrypted ones and devices, which keep what was on them: their status tells. */
 async function isFreshZero(target: BlockNode, hasBacking: boolean): Promise<boolean> {
+  if (!newSpaceReadsZero(target)) return false;
   return (await target.allocatedSize()) !== undefined || (!hasBacking && (await target.readsAsZero(0, target.size)));
 }
 

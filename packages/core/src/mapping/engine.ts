@@ -4,7 +4,6 @@ import type { BlockChild } from "../child.ts";
 import { touch } from "../coroutine/witness.ts";
 import { assert } from "../errors.ts";
 import type {
-  AmendOptions,
   BlockImage,
   CheckOptions,
   CheckResult,
@@ -21,7 +20,7 @@ import type {
   RunStatus,
   ZeroOptions,
 } from "../driver.ts";
-import type { CreateValue } from "../creation.ts";
+import type { AmendOptions, CreateValue } from "../creation.ts";
 import type { ImageBitmaps } from "../bitmap/image-bitmaps.ts";
 import { Failures } from "../failures.ts";
 import type { PreparedReopen } from "../reopen.ts";

@@ -29,7 +29,7 @@ export const resizeCases: readonly CaseSpec[] = [
 ];
 
 function grows(subject: DriverSubject): boolean {
-  return storesWrites(subject) && (subject.resizes ?? "none") !== "none";
+  return storesWrites(subject) && (subject.resizes === "grow" || subject.resizes === "grow and shrink");
 }
 
 function sizesAbove({ diskSize, clusterSize, sizeUnit = 1 }: DriverSubject): number[] {

@@ -66,8 +66,8 @@ export interface DriverSubject {
   readonly compresses?: boolean;
   /** Opening takes long, as where keys are derived: the lab, which opens it again and again, tries less. Default false. */
   readonly opensSlowly?: boolean;
-  /** Default "none". */
-  readonly resizes?: "none" | "grow" | "grow and shrink";
+  /** "to anything": new bytes are not zeros, and the driver has tests of its own. Default "none". */
+  readonly resizes?: "none" | "to anything" | "grow" | "grow and shrink";
   /** Default "zero or same". */
   readonly discardReads?: DiscardReads;
 }

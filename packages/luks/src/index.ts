@@ -1,0 +1,3 @@
+/** Disks that are encrypted with LUKS. */
+
+export { luksDriver, type LuksOptions } from "./entry.ts";
