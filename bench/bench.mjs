@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fixtures, warm } from "./fixtures.mjs";
+import { httpRows, measureHttpRow } from "./http-rows.mjs";
 import { measureNbdRow, nbdRows } from "./nbd-rows.mjs";
 import { printedSeconds, rows } from "./rows.mjs";
 
@@ -85,6 +86,11 @@ try {
     if (!row.name.includes(filter)) continue;
     warm(path("mixed.raw"));
     print(row, await measureNbdRow(row, { coblock, image: path("mixed.raw"), folder, pairs: Number(pairs) }));
+  }
+  for (const row of httpRows) {
+    if (!row.name.includes(filter)) continue;
+    warm(path(row.file));
+    print(row, await measureHttpRow(row, { coblock, image: path(row.file), folder, pairs: Number(pairs) }));
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });

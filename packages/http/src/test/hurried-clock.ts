@@ -2,15 +2,14 @@
 
 import { type Clock, SystemClock, type TimerOptions } from "@coblock/core";
 
-/** How many times faster than real ones its timers are. */
-const HURRY = 100;
-
 export class HurriedClock extends SystemClock implements Clock {
+  /** How many times faster than real ones its timers are. */
+  hurry = 100;
   /** What was asked for, milliseconds. */
   readonly pausesMs: number[] = [];
 
   override schedule(durationMs: number, run: () => void, options?: TimerOptions): Disposable {
     this.pausesMs.push(durationMs);
-    return super.schedule(durationMs / HURRY, run, options);
+    return super.schedule(durationMs / this.hurry, run, options);
   }
 }
