@@ -1,9 +1,10 @@
-/** A scenario whose drivers are in memory: loading a module takes time that the lab does not rule. */
+/** A scenario whose drivers and codecs are in memory: loading a module takes time that the lab does not rule. */
 
-import type { DriverEntry } from "@coblock/core";
+import { type DriverEntry, loadHostCodecs } from "@coblock/core";
 import type { Scenario } from "./scenario.ts";
 
 export async function loaded(scenario: Scenario): Promise<Scenario> {
+  await loadHostCodecs();
   const drivers: DriverEntry[] = [];
   for (const entry of scenario.drivers) {
     const driver = await entry.load();
