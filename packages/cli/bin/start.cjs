@@ -4,7 +4,7 @@
 const { basename } = require("node:path");
 const { findBundle, loadBundle } = require("./bundle.cjs");
 
-/** @param {"coblock" | "qemu-img" | "qemu-io"} kind */
+/** @param {"coblock" | "qemu-img" | "qemu-io" | "qemu-nbd"} kind */
 exports.start = async function start(kind) {
   const folder = findBundle();
   const { main } = folder === undefined ? await import("../dist/main.js") : loadBundle(folder).exports;

@@ -29,5 +29,6 @@ Not there yet: ${NOT_THERE_YET.join(", ")}
 /** One line for `coblock`; the tools of QEMU print a second one, and programs look for the version that they stand for. */
 export function versionText({ kind, name }: Program): string {
   if (kind === "coblock") return `coblock version ${VERSION}\n`;
+  if (kind === "qemu-nbd") return `${name} ${QEMU_VERSION} (Coblock ${VERSION})\nCopyright (c) 2026 the Coblock authors\n`;
   return `${name} version ${QEMU_VERSION} (Coblock ${VERSION})\nCopyright (c) 2026 the Coblock authors\n`;
 }

@@ -13,7 +13,7 @@ export interface Host {
   off?(signal: SignalName, listener: () => void): unknown;
 }
 
-export type SignalName = "SIGINT" | "SIGTERM" | "SIGUSR1" | "SIGUSR2";
+export type SignalName = "SIGHUP" | "SIGINT" | "SIGTERM" | "SIGUSR1" | "SIGUSR2";
 
 export interface TextStream {
   /** `done` is called when the text was taken by the system, or could not be; streams without events need not call it. */

@@ -68,7 +68,8 @@ export async function openImage(graph: BlockGraph, words: ImageWords, session: S
   return node;
 }
 
-async function describeSnapshot(
+/** The image as one of its snapshots has it. Throws CommandFailure for a format that has none. */
+export async function describeSnapshot(
   graph: BlockGraph,
   options: string | DescribedNode,
   format: string | undefined,

@@ -21,6 +21,7 @@ export async function main(argv: readonly string[], host: Host, calledAs: Progra
 async function run(argv: readonly string[], session: Session): Promise<number> {
   const [name, ...words] = argv;
   if (session.program.kind === "qemu-io") return (await import("./io/program.ts")).runIo(argv, session);
+  if (session.program.kind === "qemu-nbd") return (await import("./nbd/program.ts")).runNbd(argv, session);
   if (name === undefined) throw new UsageFailure(undefined, "Not enough arguments (see coblock --help)", "Not enough arguments");
   if (name.startsWith("-")) return runGlobalOption(name, session);
   const entry = COMMANDS.get(name);

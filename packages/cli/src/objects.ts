@@ -5,29 +5,34 @@ import { limitsOf, ThrottleGroup } from "@coblock/filters";
 import { CommandFailure } from "./failure.ts";
 import { secretOf } from "./secret-objects.ts";
 import { parseKeyValues } from "./text/key-values.ts";
+import { TLS_TYPES, tlsObjectOf, type TlsObject } from "./tls-objects.ts";
 
 /** What options can name. */
 export interface Objects {
   readonly secrets: Secrets;
   readonly throttleGroups: ReadonlyMap<string, ThrottleGroup>;
+  readonly tlsCredentials: ReadonlyMap<string, TlsObject>;
 }
 
-const TYPES = ["secret", "throttle-group"];
+const TYPES = ["secret", "throttle-group", ...TLS_TYPES];
 const IDENTIFIER = /^[A-Za-z][A-Za-z0-9._-]*$/;
 
 /** One for each `--object`. Throws CommandFailure, which shows nothing of a secret. */
 export async function makeObjects(texts: readonly string[], clock: Clock): Promise<Objects> {
   const secrets = new Map<string, Uint8Array>();
   const throttleGroups = new Map<string, ThrottleGroup>();
+  const tlsCredentials = new Map<string, TlsObject>();
   for (const words of texts.map(parseObject)) {
     const id = idOf(words);
-    if (secrets.has(id) || throttleGroups.has(id))
+    if (secrets.has(id) || throttleGroups.has(id) || tlsCredentials.has(id))
       throw new CommandFailure(`attempt to add duplicate property '${id}' to object (type 'container')`);
     const own = new Map([...words].filter(([name]) => name !== "qom-type" && name !== "id"));
-    if (words.get("qom-type") === "secret") secrets.set(id, await secretOf(id, own));
+    const type = words.get("qom-type") ?? "";
+    if (TLS_TYPES.includes(type)) tlsCredentials.set(id, await tlsObjectOf(type, own));
+    else if (type === "secret") secrets.set(id, await secretOf(id, own));
     else throttleGroups.set(id, throttleGroupOf(id, own, clock));
   }
-  return { secrets: Object.fromEntries(secrets), throttleGroups };
+  return { secrets: Object.fromEntries(secrets), throttleGroups, tlsCredentials };
 }
 
 function throttleGroupOf(id: string, words: Words, clock: Clock): ThrottleGroup {

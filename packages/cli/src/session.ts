@@ -9,11 +9,12 @@ import type { Objects } from "./objects.ts";
 import { Output } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { COBLOCK, type Program } from "./program.ts";
+import type { TlsObject } from "./tls-objects.ts";
 import { formatJson, type JsonValue } from "./text/json.ts";
 
 /** What a shell shows for a program that a signal ended. */
 const SIGNAL_EXIT_BASE = 128;
-const SIGNAL_NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
+const SIGNAL_NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
 export class Session implements Disposable {
   readonly program: Program;
@@ -24,7 +25,7 @@ export class Session implements Disposable {
   readonly #listening: Array<readonly [SignalName, () => void]> = [];
   #graph: BlockGraph | undefined;
   #progress: Progress | undefined;
-  #objects: Objects = { secrets: {}, throttleGroups: new Map() };
+  #objects: Objects = { secrets: {}, throttleGroups: new Map(), tlsCredentials: new Map() };
 
   constructor(host: Host, program: Program = COBLOCK) {
     this.program = program;
@@ -36,7 +37,7 @@ export class Session implements Disposable {
     this.#listen("SIGUSR2", () => host.stderr.write(`${this.inspection()}\n`));
   }
 
-  /** Aborts at SIGINT and SIGTERM, and when nobody reads the output any more; its reason is the failure to report. */
+  /** Aborts at SIGINT, SIGTERM and what `endOnHangup` says, and when nobody reads the output any more; its reason is the failure to report. */
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
@@ -44,6 +45,16 @@ export class Session implements Disposable {
   get isDebugging(): boolean {
     const level = this.#host.env?.["COBLOCK_DEBUG"];
     return level !== undefined && level !== "" && level !== "0";
+  }
+
+  /** The end of the terminal is one more signal to end in good order: for servers. */
+  endOnHangup(): void {
+    this.#listen("SIGHUP", () => this.#interrupted("SIGHUP"));
+  }
+
+  /** A variable of the environment. */
+  variable(name: string): string | undefined {
+    return this.#host.env?.[name];
   }
 
   /** The caller disposes it. */
@@ -57,6 +68,16 @@ export class Session implements Disposable {
   /** `--object`: for the options of images to name, in graphs that are created from now on. Throws CommandFailure. */
   async makeObjects(words: readonly string[]): Promise<void> {
     if (words.length > 0) this.#objects = await (await import("./objects.ts")).makeObjects(words, this.clock);
+  }
+
+  /** What `--object tls-creds-...` made. Throws CommandFailure. */
+  tlsCredentials(id: string): TlsObject {
+    const found = this.#objects.tlsCredentials.get(id);
+    if (found !== undefined) return found;
+    const { secrets, throttleGroups } = this.#objects;
+    const isOther = Object.hasOwn(secrets, id) || throttleGroups.has(id);
+    const why = isOther ? `Object with id '${id}' is not TLS credentials` : `No TLS credentials with id '${id}'`;
+    throw new CommandFailure(`Failed to get TLS creds: ${why}`);
   }
 
   /** `stepPercent`: the least step that `-p` prints. */
@@ -96,6 +117,11 @@ export class Session implements Disposable {
     this.#host.stderr.write(`${oneLine(message)}\n`);
   }
 
+  /** What another process has put in words, on standard error. */
+  relay(text: string): void {
+    this.#host.stderr.write(text);
+  }
+
   /** For COBLOCK_DEBUG: where an error came from, and what caused it. */
   trace(error: Error): void {
     for (let cause: unknown = error; cause instanceof Error; cause = cause.cause)
@@ -112,7 +138,7 @@ export class Session implements Disposable {
   }
 
   /** The first signal ends the work in good order; the same one again ends the process, as it would without us. */
-  #interrupted(signal: "SIGINT" | "SIGTERM"): void {
+  #interrupted(signal: keyof typeof SIGNAL_NUMBERS): void {
     this.#abort.abort(new CommandFailure(`interrupted by ${signal}`, SIGNAL_EXIT_BASE + SIGNAL_NUMBERS[signal]));
     for (const [name, listener] of this.#listening) if (name === signal) this.#host.off?.(name, listener);
   }

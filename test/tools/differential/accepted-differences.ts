@@ -2,7 +2,7 @@
 
 /** A line of a table that may differ, in what, and why. */
 export interface AcceptedDifference {
-  readonly program: "qemu-img" | "qemu-io";
+  readonly program: "qemu-img" | "qemu-io" | "qemu-nbd";
   readonly line: string;
   /** What differs; all else is the same. */
   readonly parts: readonly ("exitCode" | "stdout" | "stderr" | "files")[];
@@ -131,4 +131,12 @@ export const ACCEPTED_DIFFERENCES: readonly AcceptedDifference[] = [
     parts: ["exitCode", "stdout", "stderr", "files"],
     why: "behind the prefix stand the files themselves; the format of the one to test is said by options",
   },
+  { program: "qemu-nbd", line: "-b 127.0.0.1 -p 0 --image-opts driver=raw", parts: ["stderr"], why: NAMES },
+  { program: "qemu-nbd", line: "-b 127.0.0.1 -p 0 -f qcow2 disk.raw", parts: ["stderr"], why: NAMES },
+  { program: "qemu-nbd", line: "-b 127.0.0.1 -p 0 -f raw .", parts: ["stderr"], why: NAMES },
+  { program: "qemu-nbd", line: "-b 127.0.0.1 -p 0 -l nosnap disk.qcow2", parts: ["stderr"], why: NAMES },
+  { program: "qemu-nbd", line: "-b 127.0.0.1 -p 0 -l nosnap disk.raw", parts: ["stderr"], why: NAMES },
+  { program: "qemu-nbd", line: "-b 127.0.0.1 -p 0 -l snapshot.id=9 -f qcow2 disk.qcow2", parts: ["stderr"], why: NAMES },
+  { program: "qemu-nbd", line: "-b 127.0.0.1 -p 0 -l foo=9 -f qcow2 disk.qcow2", parts: ["stderr"], why: NAMES },
+  { program: "qemu-nbd", line: "-b 127.0.0.1 -p 0 -l snapshot.foo=1 disk.qcow2", parts: ["stderr"], why: NAMES },
 ];

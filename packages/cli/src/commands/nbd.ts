@@ -2,19 +2,12 @@
 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  listExports,
-  loadCertificates,
-  loadPreSharedKeys,
-  NbdServer,
-  type NbdAddress,
-  type NbdServerEvent,
-  type ServerTls,
-} from "@coblock/nbd";
+import { listExports, loadCertificates, loadPreSharedKeys, NbdServer, type NbdAddress, type ServerTls } from "@coblock/nbd";
 import { defineCommand, type Command } from "../command.ts";
 import { flag, value, values, type CommandLine } from "../command-line.ts";
 import { CommandFailure } from "../failure.ts";
 import { openImage } from "../images.ts";
+import { wordsOf } from "../nbd-events.ts";
 import type { Session } from "../session.ts";
 import { formatSize, parseCount } from "../text/size.ts";
 
@@ -112,21 +105,4 @@ async function tlsOf({ certificates, preSharedKeys }: Words): Promise<ServerTls 
     throw new CommandFailure("Certificates and pre-shared keys for TLS exclude each other");
   if (certificates !== undefined) return { credentials: await loadCertificates(certificates, "server") };
   return preSharedKeys === undefined ? undefined : { credentials: await loadPreSharedKeys(preSharedKeys, "") };
-}
-
-function wordsOf(event: NbdServerEvent): string {
-  switch (event.kind) {
-    case "connected":
-      return `${event.client} is here`;
-    case "chosen":
-      return `${event.client} uses export '${event.exportName}'${event.secure ? " over TLS" : ""}`;
-    case "left": {
-      const { requests, readBytes, writtenBytes } = event.traffic;
-      return `${event.client} has left: ${requests} requests, ${formatSize(readBytes)} read, ${formatSize(writtenBytes)} written`;
-    }
-    case "lost":
-    case "cut off":
-    case "refused":
-      return `${event.client} was ${event.kind}: ${event.reason}`;
-  }
 }

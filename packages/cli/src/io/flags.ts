@@ -1,7 +1,7 @@
 /** Words for how an image is opened, the same for the program and for `open`. */
 
 import { CommandFailure } from "../failure.ts";
-import type { ImageFlags } from "./opened-image.ts";
+import type { ImageFlags } from "../flagged-image.ts";
 
 /** With direct I/O or without is one to Coblock. */
 const CACHE_MODES: Readonly<Record<string, Pick<ImageFlags, "writeThrough" | "noFlush">>> = {

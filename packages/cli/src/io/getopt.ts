@@ -60,7 +60,7 @@ function takeLong(word: string, rest: string[], long: LongOptions, options: Foun
   const full = candidates.includes(typed) ? typed : candidates.length === 1 ? candidates[0] : undefined;
   if (full === undefined) {
     if (candidates.length === 0) return `unrecognized option '--${typed}'`;
-    return `option '--${typed}' is ambiguous; possibilities: ${candidates.map((name) => `'--${name}'`).join(" ")}`;
+    return `option '${word}' is ambiguous; possibilities: ${candidates.map((name) => `'--${name}'`).join(" ")}`;
   }
   const entry = long[full];
   if (entry?.takesArgument !== true) {

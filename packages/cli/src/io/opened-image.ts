@@ -1,43 +1,10 @@
 /** The image that qemu-io works on: opened as its flags say, and opened anew when they change. */
 
-import { BlockError, type BlockGraph, type BlockNode, type DescribedNode, type OpenOptions } from "@coblock/core";
+import { BlockError, type BlockGraph, type BlockNode } from "@coblock/core";
 import { CommandFailure } from "../failure.ts";
-import { imageOptionsOf } from "../images.ts";
+import { openFlagged, type ImageFlags, type ImageRequest } from "../flagged-image.ts";
 import type { Session } from "../session.ts";
 import { IoFailure } from "./failure.ts";
-
-/** How an image is opened, whatever it is. */
-export interface ImageFlags {
-  readonly readOnly: boolean;
-  readonly forceShare: boolean;
-  readonly discard: "ignore" | "unmap";
-  /** Each write is on stable storage when it ends. */
-  readonly writeThrough: boolean;
-  /** Flushes stop at the host's page cache. */
-  readonly noFlush: boolean;
-  /** Changes go into an overlay that is thrown away. */
-  readonly snapshot: boolean;
-  readonly copyOnRead: boolean;
-}
-
-export interface ImageRequest {
-  readonly filename: string | undefined;
-  readonly format?: string | undefined;
-  /** As `--image-opts` and `open -o` give them. */
-  readonly options?: string | undefined;
-  readonly flags: ImageFlags;
-}
-
-/** No flag given. */
-export const PLAIN_FLAGS: ImageFlags = {
-  readOnly: false,
-  forceShare: false,
-  discard: "unmap",
-  writeThrough: false,
-  noFlush: false,
-  snapshot: false,
-  copyOnRead: false,
-};
 
 /** Guest disks are counted in whole sectors. */
 const SECTOR_LENGTH = 512;
@@ -71,7 +38,7 @@ export class OpenedImage implements AsyncDisposable {
   static async open(session: Session, request: ImageRequest): Promise<OpenedImage> {
     const graph = session.createGraph();
     try {
-      const shown = await openShown(graph, session, request);
+      const shown = await openFlagged(graph, session, request);
       const node = request.flags.copyOnRead ? await addCopyOnRead(graph, shown) : shown;
       return new OpenedImage({ session, graph, request, shown, node });
     } catch (error) {
@@ -123,44 +90,6 @@ export class OpenedImage implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#graph[Symbol.asyncDispose]();
   }
-}
-
-async function openShown(graph: BlockGraph, session: Session, request: ImageRequest): Promise<BlockNode> {
-  const { snapshot, readOnly, copyOnRead, forceShare, discard, noFlush } = request.flags;
-  const opening: OpenOptions = { signal: session.signal, readOnly: readOnly || snapshot, forceShare, discard, cache: { noFlush } };
-  if (forceShare && !readOnly) throw new CommandFailure("force-share=on can only be used with read-only images");
-  if (copyOnRead && readOnly) throw new CommandFailure("Can't use copy-on-read on read-only device");
-  const described = describe(request);
-  const named = typeof described === "string" && request.format !== undefined ? { driver: request.format } : {};
-  const node = await graph.open(described, { ...opening, ...named });
-  warnOfGuess(session, request, node);
-  if (!snapshot) return node;
-  await using base = node;
-  return await openOverlay(graph, base, { ...opening, readOnly });
-}
-
-function describe({ filename, format, options }: ImageRequest): string | DescribedNode {
-  if (options === undefined) return filename ?? "";
-  if (filename === undefined) return imageOptionsOf(options);
-  const given = imageOptionsOf(
-    `${options},file.filename=${filename.replaceAll(",", ",,")}${format === undefined ? "" : `,driver=${format}`}`,
-  );
-  return given;
-}
-
-function warnOfGuess(session: Session, { filename, format, options, flags }: ImageRequest, node: BlockNode): void {
-  const guessed = filename !== undefined && format === undefined && options === undefined && !filename.startsWith("json:");
-  if (!guessed || node.driver !== "raw" || flags.readOnly) return;
-  session.note(`WARNING: Image format was not specified for '${filename}' and probing guessed raw.`);
-  session.note("         Automatically detecting the format is dangerous for raw images, write operations on block 0 will be restricted.");
-  session.note("         Specify the 'raw' format explicitly to remove the restrictions.");
-}
-
-/** Over `base`, in memory. */
-async function openOverlay(graph: BlockGraph, base: BlockNode, opening: OpenOptions): Promise<BlockNode> {
-  await using file = await graph.open({ driver: "memory" });
-  await graph.create({ driver: "qcow2", filename: "overlay", size: base.size, file });
-  return await graph.open({ driver: "qcow2", file, backing: base }, opening);
 }
 
 async function addCopyOnRead(graph: BlockGraph, below: BlockNode): Promise<BlockNode> {

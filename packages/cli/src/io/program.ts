@@ -1,13 +1,14 @@
 /** The program `qemu-io`: its options, and where its commands come from. */
 
-import { CommandFailure, oneLine } from "../failure.ts";
+import { CommandFailure } from "../failure.ts";
+import { PLAIN_FLAGS, type ImageFlags } from "../flagged-image.ts";
 import { versionText } from "../help.ts";
 import type { Session } from "../session.ts";
+import { warnOfTraces } from "../trace-words.ts";
 import { IoFailure } from "./failure.ts";
 import { cacheFlags, checkAioMode, discardOf } from "./flags.ts";
 import { parseWords, type FoundOption, type LongOptions } from "./getopt.ts";
 import { IO_HELP } from "./help.ts";
-import { PLAIN_FLAGS, type ImageFlags } from "./opened-image.ts";
 import { promptedLines } from "./prompt.ts";
 import { Shell } from "./shell.ts";
 
@@ -100,13 +101,4 @@ function invocationOf(options: readonly FoundOption[]): Invocation {
     traceEvents: values("T"),
     flags: { ...flags, readOnly: has("r"), snapshot: has("s"), copyOnRead: has("C"), forceShare: has("U") },
   };
-}
-
-/** There are no trace events by QEMU's names; a pattern may fit none. */
-function warnOfTraces(words: readonly string[], session: Session): void {
-  const parts = words.flatMap((list) => list.split(","));
-  for (const part of parts) {
-    const event = part.startsWith("enable=") ? part.slice("enable=".length) : part.includes("=") ? undefined : part;
-    if (event !== undefined && !event.includes("*")) session.complain(oneLine(`warning: trace event '${event}' does not exist`));
-  }
 }

@@ -8,7 +8,8 @@ import { findCommand } from "./command-table.ts";
 import { IoFailure, IoUsage } from "./failure.ts";
 import { parseWords } from "./getopt.ts";
 import { isHexWithSuffix, parseNumber } from "./number.ts";
-import { OpenedImage, type ImageFlags, type ImageRequest } from "./opened-image.ts";
+import type { ImageFlags, ImageRequest } from "../flagged-image.ts";
+import { OpenedImage } from "./opened-image.ts";
 
 export class Shell implements AsyncDisposable {
   readonly session: Session;

@@ -31,6 +31,13 @@ const WORDS: Readonly<Record<string, string>> = {
   EOPNOTSUPP: "Operation not supported",
   ESTALE: "Stale file handle",
   EDQUOT: "Disk quota exceeded",
+  EADDRINUSE: "Address already in use",
+  EADDRNOTAVAIL: "Cannot assign requested address",
+  ECONNREFUSED: "Connection refused",
+  ECONNRESET: "Connection reset by peer",
+  ETIMEDOUT: "Connection timed out",
+  EHOSTUNREACH: "No route to host",
+  ENETUNREACH: "Network is unreachable",
 };
 
 const NAMES: ReadonlyMap<number, string> = new Map(

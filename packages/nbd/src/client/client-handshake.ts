@@ -36,11 +36,27 @@ export interface ClientWishes {
 const MAX_REPLY_LENGTH = 64 * 1024;
 const MAX_REPLIES = 16 * 1024;
 
+interface OptionReply {
+  readonly type: number;
+  readonly data: Buffer;
+}
 type OptionResult =
-  | { readonly kind: "done"; readonly data: readonly { type: number; data: Buffer }[] }
+  | { readonly kind: "done"; readonly data: readonly OptionReply[] }
   | { readonly kind: "refused"; readonly error: number; readonly message: string };
 
-/** Asks for one export on one connection; `run` or `list`, once. */
+/** An export in a server's list, and what the server tells who asks for more. */
+export interface DescribedExport extends ListedExport {
+  /** Bytes. */
+  readonly size: number;
+  /** The transmission flags, as proto.md numbers them. */
+  readonly flags: number;
+  /** `undefined`: the server did not say. */
+  readonly blockSizes: BlockSizes | undefined;
+  /** Names of metadata contexts. */
+  readonly contexts: readonly string[];
+}
+
+/** Asks for one export on one connection; `run`, `list` or `describe`, once. */
 export class ClientHandshake {
   #channel: Channel;
   readonly #wishes: ClientWishes;
@@ -66,6 +82,30 @@ export class ClientHandshake {
     if (result.kind === "refused") throw this.#refused(OPTION.list, result.error, result.message);
     this.#channel.send(encodeOption(OPTION.abort));
     return result.data.filter(({ type }) => type === OPTION_REPLY.server).map(({ data }) => decodeListedExport(data));
+  }
+
+  /** The server's exports, and what it tells of each; ends the connection. Throws as `list` does. */
+  async describe(): Promise<readonly DescribedExport[]> {
+    if (!(await this.#greet())) throw this.#refused(OPTION.list, OPTION_ERROR.unsupported, "the server knows no options");
+    const hasContexts = (await this.#ask(OPTION.structuredReply)).kind === "done";
+    const listed = await this.#ask(OPTION.list);
+    if (listed.kind === "refused") throw this.#refused(OPTION.list, listed.error, listed.message);
+    const described: DescribedExport[] = [];
+    for (const { type, data } of listed.data)
+      if (type === OPTION_REPLY.server) described.push(await this.#describeOne(decodeListedExport(data), hasContexts));
+    this.#channel.send(encodeOption(OPTION.abort));
+    return described;
+  }
+
+  async #describeOne(listed: ListedExport, hasContexts: boolean): Promise<DescribedExport> {
+    const { name } = listed;
+    const info = await this.#ask(OPTION.info, encodeInfoRequest({ name, wanted: [INFO.blockSize] }));
+    if (info.kind === "refused") throw this.#refused(OPTION.info, info.error, info.message);
+    const told = this.#readInfo(info.data);
+    const query = encodeMetaContextRequest({ exportName: name, queries: [] });
+    const contexts = hasContexts ? await this.#ask(OPTION.listMetaContext, query) : undefined;
+    const replies = contexts?.kind === "done" ? contexts.data.filter(({ type }) => type === OPTION_REPLY.metaContext) : [];
+    return { ...listed, ...told, contexts: replies.map(({ data }) => decodeMetaContext(data).name) };
   }
 
   /** `false`: the server knows no options but EXPORT_NAME. */
@@ -105,16 +145,20 @@ export class ClientHandshake {
     if (result.kind === "refused" && result.error === OPTION_ERROR.unsupported && style !== "extended")
       return this.#exportName(style, allocationId);
     if (result.kind === "refused") throw this.#refused(OPTION.go, result.error, result.message);
+    return this.#agree({ ...this.#readInfo(result.data), style, allocationId });
+  }
+
+  #readInfo(replies: readonly OptionReply[]): Pick<ServerAgreement, "size" | "flags" | "blockSizes"> {
     let size: number | undefined;
     let flags = 0;
     let blockSizes: BlockSizes | undefined;
-    for (const { type, data } of result.data) {
+    for (const { type, data } of replies) {
       const info = type === OPTION_REPLY.info ? decodeExportInfo(data) : undefined;
       if (info?.kind === "export") ({ size, flags } = info);
       else if (info?.kind === "blockSize") blockSizes = info;
     }
     expectPeer(size !== undefined, "the server does not tell the size of the export");
-    return this.#agree({ size, flags, blockSizes, style, allocationId });
+    return { size, flags, blockSizes };
   }
 
   async #exportName(style: ReplyStyle, allocationId: number | undefined): Promise<ServerAgreement> {
@@ -137,7 +181,7 @@ export class ClientHandshake {
   /** All replies to one option. */
   async #ask(option: number, data?: Buffer): Promise<OptionResult> {
     this.#channel.send(encodeOption(option, data));
-    const replies: { type: number; data: Buffer }[] = [];
+    const replies: OptionReply[] = [];
     for (let count = 0; count < MAX_REPLIES; count++) {
       const header = decodeOptionReplyHeader(await this.#take(OPTION_REPLY_HEADER_LENGTH));
       expectPeer(header.option === option, `the server answers option ${header.option} where ${option} was asked`);

@@ -10,7 +10,7 @@ import { ConnectionLost } from "../transport/connection-lost.ts";
 import { describeAddress, dial } from "../transport/dial.ts";
 import { startClientTls } from "../transport/tls.ts";
 import { ClientConnection } from "./client-connection.ts";
-import { ClientHandshake } from "./client-handshake.ts";
+import { ClientHandshake, type DescribedExport } from "./client-handshake.ts";
 import { ClientLink, type Connect } from "./client-link.ts";
 import { NbdImage } from "./nbd-image.ts";
 import { type NbdTarget, resolveTarget } from "./target.ts";
@@ -60,6 +60,16 @@ export async function listExports(options: NbdOptions, clock: Clock): Promise<re
   const target = await resolveTarget(options);
   return handshaken(target, clock, undefined, async (handshake, channel) => {
     const found = await handshake.list();
+    channel.finish();
+    return found;
+  });
+}
+
+/** The exports that a server lists, with what it tells of each. Throws as opening does. */
+export async function describeExports(options: NbdOptions, clock: Clock): Promise<readonly DescribedExport[]> {
+  const target = await resolveTarget(options);
+  return handshaken(target, clock, undefined, async (handshake, channel) => {
+    const found = await handshake.describe();
     channel.finish();
     return found;
   });

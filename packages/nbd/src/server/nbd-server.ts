@@ -27,8 +27,10 @@ export interface NbdServerOptions {
   readonly listen: NbdAddress;
   readonly exports: readonly NbdExport[];
   readonly tls?: ServerTls | undefined;
-  /** Connections at one time; further ones are closed at once. Default 100. */
+  /** Connections at one time. Default 100. */
   readonly maxConnections?: number;
+  /** What becomes of further ones: they are closed at once, or wait for their turn, 100 of them at most. Default "refuse". */
+  readonly whenFull?: "refuse" | "wait";
   /** Requests in flight on one connection. Default 128. */
   readonly maxRequests?: number;
   /** Bytes of data in memory for one connection; one request may go beyond it alone. Default 64 MiB. */
@@ -44,6 +46,7 @@ export interface NbdServerOptions {
 }
 
 const DEFAULT_PORT = 10_809;
+const MAX_WAITING = 100;
 const LOOPBACK = "127.0.0.1";
 
 /** Nodes stay their owners'; disposing the server does not close them. */
@@ -53,6 +56,9 @@ export class NbdServer implements AsyncDisposable {
   readonly #connections: Map<ServerConnection, Promise<void>> = new Map();
   readonly #parts: ConnectionParts;
   readonly #closeTimeoutMs: number;
+  readonly #maxConnections: number;
+  /** Who waits for a turn, not greeted yet. */
+  readonly #waiting: Socket[] = [];
   #closing: Promise<void> | undefined;
   #count = 0;
 
@@ -69,8 +75,9 @@ export class NbdServer implements AsyncDisposable {
       clock,
       report: onEvent,
     };
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
-    this.#server.maxConnections = options.maxConnections ?? 100;
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#arrived(socket));
+    this.#maxConnections = options.maxConnections ?? 100;
+    this.#server.maxConnections = this.#maxConnections + (options.whenFull === "wait" ? MAX_WAITING : 0);
     this.#server.on("drop", () => onEvent({ kind: "refused", client: "a client", reason: "there are too many connections" }));
   }
 
@@ -139,18 +146,32 @@ export class NbdServer implements AsyncDisposable {
     });
   }
 
+  #arrived(socket: Socket): void {
+    if (this.#connections.size < this.#maxConnections || this.#closing !== undefined) return this.#accept(socket);
+    socket.on("error", () => {});
+    this.#waiting.push(socket);
+  }
+
+  #ended(connection: ServerConnection): void {
+    this.#connections.delete(connection);
+    const next = this.#waiting.find((socket) => !socket.destroyed);
+    this.#waiting.splice(0, next === undefined ? this.#waiting.length : this.#waiting.indexOf(next) + 1);
+    if (next !== undefined) this.#accept(next);
+  }
+
   #accept(socket: Socket): void {
     const client = `client ${++this.#count}${socket.remoteAddress === undefined ? "" : ` (${socket.remoteAddress}:${socket.remotePort})`}`;
     const connection = new ServerConnection(socket, client, this.#parts);
     if (this.#closing !== undefined) connection.stop();
     this.#connections.set(
       connection,
-      connection.run().finally(() => this.#connections.delete(connection)),
+      connection.run().finally(() => this.#ended(connection)),
     );
   }
 
   async #close(): Promise<void> {
     const stopped = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const socket of this.#waiting.splice(0)) socket.destroy();
     const connections = [...this.#connections.keys()];
     for (const connection of connections) connection.stop();
     {

@@ -1,6 +1,6 @@
 /** Does what a request asks for on the export's node, and has it answered. */
 
-import { BlockError } from "@coblock/core";
+import { BlockError, isZero } from "@coblock/core";
 import { COMMAND, COMMAND_FLAG, nameOfCode } from "../protocol/codes.ts";
 import { ERRNO, errnoOf } from "../protocol/error-number.ts";
 import type { RequestHeader } from "../protocol/request.ts";
@@ -117,8 +117,10 @@ export class RequestServer {
   }
 
   async #change({ command, flags, offset, length }: RequestHeader, payload: Buffer | undefined): Promise<void> {
-    const { node } = this.#agreement.served;
-    const forceUnitAccess = (flags & COMMAND_FLAG.forceUnitAccess) !== 0;
+    const { node, writeThrough, detectZeroes } = this.#agreement.served;
+    const forceUnitAccess = writeThrough || (flags & COMMAND_FLAG.forceUnitAccess) !== 0;
+    if (command === COMMAND.write && detectZeroes !== "off" && payload !== undefined && isZero(payload))
+      return node.writeZeroes(offset, payload.length, { mayUnmap: detectZeroes === "unmap", forceUnitAccess });
     switch (command) {
       case COMMAND.write:
         return node.write(offset, payload ?? Buffer.alloc(0), { forceUnitAccess });

@@ -20,6 +20,12 @@ export interface NbdExport {
   readonly bitmaps?: readonly string[];
   /** Whether clients may ask which layer of the chain holds what. Default false. */
   readonly allocationDepth?: boolean;
+  /** Each write is on stable storage when it has been answered, asked for or not. Default false. */
+  readonly writeThrough?: boolean;
+  /** Writes of nothing but zeros become zeros without data; with "unmap" their space is given back. Default "off". */
+  readonly detectZeroes?: "off" | "on" | "unmap";
+  /** Whether clients are told that they may come with several connections. Default true. */
+  readonly multiConnection?: boolean;
   /** Bytes; requests must be whole multiples of it. Power of two up to 65536 that divides the disk's size; default 1. */
   readonly minimumBlockSize?: number;
 }
@@ -30,6 +36,9 @@ export interface OpenExport {
   readonly node: BlockNode;
   readonly size: number;
   readonly writable: boolean;
+  readonly writeThrough: boolean;
+  readonly detectZeroes: "off" | "on" | "unmap";
+  readonly multiConnection: boolean;
   readonly contexts: readonly ServedContext[];
   readonly blockSizes: BlockSizes;
 }
@@ -77,6 +86,7 @@ export class ServedExport implements AsyncDisposable {
 
   async #open(): Promise<OpenExport> {
     const { node: given, writable = false, bitmaps = [], allocationDepth = false, minimumBlockSize = 1 } = this.#options;
+    const { writeThrough = false, detectZeroes = "off", multiConnection = true } = this.#options;
     const node = (this.#node ??= typeof given === "function" ? await given() : given.retain());
     const { name } = this;
     if (writable && node.readOnly)
@@ -93,7 +103,7 @@ export class ServedExport implements AsyncDisposable {
       contexts.push(bitmapContext(bitmap));
     }
     const blockSizes = { minimum: minimumBlockSize, preferred: Math.max(4096, minimumBlockSize), maximum: MAX_PAYLOAD_LENGTH };
-    return { name, node, size: node.size, writable, contexts, blockSizes };
+    return { name, node, size: node.size, writable, writeThrough, detectZeroes, multiConnection, contexts, blockSizes };
   }
 }
 
@@ -111,9 +121,9 @@ async function findBitmaps(node: BlockNode, names: readonly string[]): Promise<D
  * The transmission flags. All clients of a server go to one node, whose flush covers what completed before on any connection: that is
  * what MULTI_CONN promises.
  */
-export function exportFlags({ writable }: OpenExport, style: ReplyStyle): number {
+export function exportFlags({ writable, multiConnection: several }: OpenExport, style: ReplyStyle): number {
   const { hasFlags, flush, forceUnitAccess, cache, multiConnection } = EXPORT_FLAG;
-  let flags = hasFlags + flush + forceUnitAccess + cache + multiConnection;
+  let flags = hasFlags + flush + forceUnitAccess + cache + (several ? multiConnection : 0);
   flags += writable ? EXPORT_FLAG.trim + EXPORT_FLAG.writeZeroes + EXPORT_FLAG.fastZero : EXPORT_FLAG.readOnly;
   if (style !== "simple") flags += EXPORT_FLAG.dontFragment;
   if (style === "extended") flags += EXPORT_FLAG.blockStatusPayload;

@@ -5,7 +5,7 @@ import { parseKeyValues, parseFlag } from "../../text/key-values.ts";
 import { cacheFlags, checkAioMode, discardOf } from "../flags.ts";
 import type { IoCommand } from "../command.ts";
 import { IoFailure, IoUsage } from "../failure.ts";
-import { PLAIN_FLAGS, type ImageFlags } from "../opened-image.ts";
+import { PLAIN_FLAGS, type ImageFlags } from "../../flagged-image.ts";
 import type { Shell } from "../shell.ts";
 
 export const open: IoCommand = {

@@ -1,0 +1,55 @@
+/** Where qemu-nbd listens, and what it says of places where it cannot. */
+
+import { existsSync, lstatSync, unlinkSync } from "node:fs";
+import { dirname } from "node:path";
+import { BlockError, errnoWords } from "@coblock/core";
+import { NbdServer, type NbdAddress, type NbdServerOptions } from "@coblock/nbd";
+import { CommandFailure } from "../failure.ts";
+import type { Session } from "../session.ts";
+import type { Invocation } from "./words.ts";
+
+/** Bytes of a path that the kernel takes, with the zero byte behind it. */
+const MAX_PATH_LENGTH = 108;
+const DEFAULT_PORT = "10809";
+const DEFAULT_HOST = "0.0.0.0";
+
+/** `-k`, or `-p` and `-b`. Throws CommandFailure. */
+export function addressOf(invocation: Invocation, session: Session): NbdAddress {
+  const path = invocation.value("k");
+  if (path !== undefined) {
+    if (Buffer.byteLength(path) < MAX_PATH_LENGTH) return { path };
+    session.complain(`UNIX socket path '${path}' is too long`);
+    session.note(`Path must be less than ${MAX_PATH_LENGTH} bytes`);
+    throw new CommandFailure("");
+  }
+  const host = invocation.value("b") ?? DEFAULT_HOST;
+  const port = invocation.value("p") ?? DEFAULT_PORT;
+  if (!/^\d+$/.test(port) || Number(port) > 65_535)
+    throw new CommandFailure(`address resolution failed for ${host}:${port}: Servname not supported for ai_socktype`);
+  return { host, port: Number(port) };
+}
+
+/** A socket that an earlier server left is replaced; another file stays. Throws CommandFailure. */
+export async function listen(options: NbdServerOptions): Promise<NbdServer> {
+  const { listen: address } = options;
+  if ("path" in address && lstatSync(address.path, { throwIfNoEntry: false })?.isSocket() === true) unlinkSync(address.path);
+  try {
+    return await NbdServer.start(options);
+  } catch (error) {
+    const code = error instanceof BlockError && error.code === "IO" ? (error.cause as NodeJS.ErrnoException | undefined)?.code : undefined;
+    if (code === undefined) throw error;
+    throw new CommandFailure(problemOf(address, bindCode(address, code)), 1, { cause: error });
+  }
+}
+
+/** Node says EACCES where there is no such folder. */
+function bindCode(address: NbdAddress, code: string): string {
+  return code === "EACCES" && "path" in address && !existsSync(dirname(address.path)) ? "ENOENT" : code;
+}
+
+function problemOf(address: NbdAddress, code: string): string {
+  if ("path" in address) return `Failed to bind socket to ${address.path}: ${errnoWords(code)}`;
+  if (code === "ENOTFOUND" || code.startsWith("EAI_"))
+    return `address resolution failed for ${address.host}:${address.port}: Name or service not known`;
+  return `Failed to ${code === "EADDRINUSE" ? "find an available port" : "bind socket"}: ${errnoWords(code)}`;
+}

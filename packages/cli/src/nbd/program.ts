@@ -1,0 +1,90 @@
+/** The program `qemu-nbd`: its words, and what they ask for. */
+
+import { accessSync } from "node:fs";
+import { errnoWords } from "@coblock/core";
+import { CommandFailure } from "../failure.ts";
+import { versionText } from "../help.ts";
+import { parseWords } from "../io/getopt.ts";
+import type { Session } from "../session.ts";
+import { warnOfTraces } from "../trace-words.ts";
+import { isInBackground, serveInBackground } from "./background.ts";
+import { NBD_HELP } from "./help.ts";
+import { printList } from "./list.ts";
+import { serve } from "./serve.ts";
+import { type Invocation, invocationOf, LETTERS, LONG } from "./words.ts";
+
+/** Options that say what is served, and how. */
+const DEVICE_OPTIONS = ["c", "o", "f", "l", "n", "cache", "aio", "discard", "detect-zeroes", "x", "D", "A", "B"];
+const ABSENT = ["tls-authz", "selinux-label"];
+
+/** Answers the exit code. */
+export async function runNbd(argv: readonly string[], session: Session): Promise<number> {
+  const { options, operands, problem } = parseWords(argv, LETTERS, LONG);
+  const asked = options.findIndex(({ name }) => name === "h" || name === "V");
+  const invocation = invocationOf(asked < 0 ? options : options.slice(0, asked));
+  if (asked >= 0) {
+    session.output.print(options[asked]?.name === "h" ? NBD_HELP : versionText(session.program));
+    return 0;
+  }
+  const { name: program } = session.program;
+  if (problem !== undefined) {
+    session.complain(problem);
+    throw new CommandFailure(`Try \`${program} --help' for more information.`);
+  }
+  await session.makeObjects(invocation.values("object"));
+  if (invocation.has("L")) {
+    checkList(invocation, operands);
+    return printList(invocation, session);
+  }
+  const [image] = operands;
+  if (image === undefined || operands.length > 1) {
+    session.complain("Invalid number of arguments");
+    session.note(`Try \`${program} --help' for more information.`);
+    return 1;
+  }
+  if (invocation.has("d")) return refuseDevice("disconnect", image, `Cannot open ${image}`);
+  checkServing(invocation, session);
+  warnOfTraces(invocation.values("T"), session);
+  if (invocation.has("fork") && !isInBackground(session)) return serveInBackground(session);
+  return serve(image, invocation, session);
+}
+
+function checkList(invocation: Invocation, operands: readonly string[]): void {
+  if (operands.length > 0) throw new CommandFailure("List mode is incompatible with a file name");
+  if (DEVICE_OPTIONS.some((name) => invocation.has(name))) throw new CommandFailure("List mode is incompatible with per-device settings");
+  if (invocation.has("fork")) throw new CommandFailure("List mode is incompatible with forking");
+  checkAuthorization(invocation);
+  checkSocket(invocation);
+}
+
+function checkServing(invocation: Invocation, session: Session): void {
+  checkAuthorization(invocation);
+  if (invocation.has("tls-hostname")) throw new CommandFailure("option --tls-hostname is for --list");
+  checkSocket(invocation);
+  if (invocation.has("tls-creds") && invocation.has("c")) throw new CommandFailure("TLS is not supported with a host device");
+  const credentials = invocation.value("tls-creds");
+  if (credentials !== undefined) session.tlsCredentials(credentials);
+  for (const name of ABSENT) if (invocation.has(name)) throw new CommandFailure(`option --${name} is not there yet`);
+  const device = invocation.value("c");
+  if (device !== undefined) refuseDevice("connect", device, `Failed to open ${device}`);
+}
+
+function checkAuthorization(invocation: Invocation): void {
+  for (const name of ["tls-authz", "tls-hostname"])
+    if (invocation.has(name) && !invocation.has("tls-creds")) throw new CommandFailure(`--${name} is not permitted without --tls-creds`);
+}
+
+function checkSocket(invocation: Invocation): void {
+  if (invocation.value("k")?.startsWith("/") === false) throw new CommandFailure("socket path must be absolute");
+}
+
+/** A kernel's device takes requests that Node cannot make. Throws CommandFailure, with `problem` where there is no such device. */
+function refuseDevice(action: "connect" | "disconnect", device: string, problem: string): never {
+  try {
+    accessSync(device);
+  } catch (cause) {
+    throw new CommandFailure(`${problem}: ${errnoWords((cause as NodeJS.ErrnoException).code ?? "EIO")}`, 1, { cause });
+  }
+  const how = action === "connect" ? `serve on a socket, and 'nbd-client -unix SOCKET ${device}'` : `'nbd-client -d ${device}'`;
+  throw new CommandFailure(`option --${action} is not there yet; ${how} does it`);
+}

@@ -1,0 +1,12 @@
+import { compareTable } from "./compare-table.ts";
+import { makeIoFiles } from "./tables/qemu-io-files.ts";
+import { DEVICES, IMAGES, LISTS, OBJECTS, PLACES, WORDS } from "./tables/qemu-nbd.ts";
+
+compareTable("qemu-nbd", makeIoFiles, {
+  words: WORDS,
+  objects: OBJECTS,
+  lists: LISTS,
+  places: PLACES,
+  images: IMAGES,
+  devices: DEVICES,
+});
