@@ -112,6 +112,18 @@ describe("what it serves", () => {
     expect(map).toMatchObject([{ data: true }, { start: 65_536, length: 131_072, data: false }, { data: true }]);
   });
 
+  it.each([
+    ["writeback", 0],
+    ["writethrough", 1],
+  ])("--cache=%s: a write that nobody asked to be stable meets a flush that fails, or not", async (mode, status) => {
+    const disk = `driver=raw,file.driver=blkdebug,file.image.filename=${rawDisk("through.raw")},file.inject-error.0.event=none,file.inject-error.0.iotype=flush`;
+    const server = await serve("through.sock", "-t", `--cache=${mode}`, "--image-opts", disk);
+    const script = "h.pwrite(bytes(512), 0)";
+    const ended = await peers.run("nbdsh", ["-u", peers.socketUri("through.sock"), "-c", script]);
+    expect(ended.status, ended.stderr).toBe(status);
+    await peers.end(server);
+  });
+
   it("a client beyond -e waits, and has its turn when another leaves", async () => {
     const server = await serve("turn.sock", "-t", "-r", "-f", "raw", rawDisk("turn.raw"));
     const first = connect(peers.path("turn.sock"));
