@@ -5,7 +5,7 @@ import { qcow2Driver } from "@coblock/qcow2";
 import { SeededRandom } from "@coblock/testing";
 import { type FuzzCase, mutate } from "./fuzz-case.ts";
 import { FuzzStorage } from "./fuzz-storage.ts";
-import { qcow2Backing, qcow2Base, QCOW2_BASES } from "./qcow2-bases.ts";
+import { qcow2Backing, qcow2Base, QCOW2_BASES, QCOW2_SECRETS } from "./qcow2-bases.ts";
 import { qcow2Mutations } from "./qcow2-mutations.ts";
 import { Qcow2Reference } from "./qcow2-reference.ts";
 import type { SparseBytes } from "./sparse-bytes.ts";
@@ -74,9 +74,19 @@ async function withImage<T>(
 ): Promise<T> {
   const storage = new FuzzStorage(backing === undefined ? { image: bytes } : { image: bytes, backing });
   try {
-    await using graph = new BlockGraph({ drivers: [storage.entry, rawDriver, qcow2Driver], clock: new SimulatedClock() });
+    await using graph = new BlockGraph({
+      drivers: [storage.entry, rawDriver, qcow2Driver],
+      clock: new SimulatedClock(),
+      secrets: QCOW2_SECRETS,
+    });
     const below: NodeOptions | null = backing === undefined ? null : { driver: "raw", file: { driver: "fuzz", filename: "backing" } };
-    const options = { driver: "qcow2", file: { driver: "fuzz", filename: "image" }, backing: below, cacheCleanInterval: 0 } as const;
+    const options = {
+      driver: "qcow2",
+      file: { driver: "fuzz", filename: "image" },
+      backing: below,
+      cacheCleanInterval: 0,
+      encrypt: { keySecret: "sec0" },
+    } as const;
     return await use(await graph.open(options, how));
   } finally {
     if (storage.broken !== undefined) fail(`the code needs ${storage.broken}`);
@@ -117,7 +127,10 @@ async function readEverything(
       if (disk.size !== reference.size) fail(`its size is ${disk.size}, not ${reference.size}`);
       await disk.info();
       const windows = windowsOf(reference, random);
-      if (!reference.isOpaque) for (const window of windows) await readWindow(disk, reference, window);
+      for (const window of windows) {
+        if (!reference.isOpaque) await readWindow(disk, reference, window);
+        else await blockErrorOf(() => disk.read(window.offset, new Uint8Array(window.length)));
+      }
       await blockErrorOf(() => walkStatus(disk));
       let check: CheckResult | undefined;
       await blockErrorOf(async () => (check = await disk.check({ repair: "none" })));

@@ -158,9 +158,41 @@ const extension: Maker = (base, random) => {
   return { about: "made longer", size: base.bytes.size + random.pick(sizes) };
 };
 
+/** Fields of the LUKS header: rounds are few, or more than anybody takes. */
+const LUKS_FIELDS: readonly { readonly name: string; readonly at: number; readonly values: readonly bigint[] }[] = [
+  { name: "magic", at: 0, values: [0n, 0x4c554b53n + 1n] },
+  { name: "version", at: 4, values: [0xbabe0000n, 0xbabe0001n, 0xbabe0002n] },
+  { name: "cipher name", at: 8, values: [0n, 0x61657300n, 2n ** 32n - 1n] },
+  { name: "cipher mode", at: 40, values: [0n, 0x78747300n, 2n ** 32n - 1n] },
+  { name: "hash", at: 72, values: [0n, 0x6d643500n, 2n ** 32n - 1n] },
+  { name: "payload offset", at: 104, values: [0n, 1n, 8n, 1000n, 4096n, 2n ** 31n, 2n ** 32n - 1n] },
+  { name: "key length", at: 108, values: [0n, 1n, 15n, 24n, 32n, 64n, 65n, 2n ** 31n, 2n ** 32n - 1n] },
+  { name: "digest", at: 112, values: [0n, 2n ** 32n - 1n] },
+  { name: "digest rounds", at: 164, values: [0n, 1n, 999n, 2n ** 29n + 1n, 2n ** 32n - 1n] },
+];
+const LUKS_SLOT_FIELDS: typeof LUKS_FIELDS = [
+  { name: "state", at: 0, values: [0n, 0xdeadn, 0x00ac71f3n, 2n ** 32n - 1n] },
+  { name: "rounds", at: 4, values: [0n, 1n, 999n, 2n ** 29n + 1n, 2n ** 32n - 1n] },
+  { name: "salt", at: 8, values: [0n] },
+  { name: "material", at: 40, values: [0n, 1n, 7n, 8n, 9n, 136n, 2n ** 31n, 2n ** 32n - 1n] },
+  { name: "stripes", at: 44, values: [0n, 1n, 3999n, 4001n, 2n ** 32n - 1n] },
+];
+
+/** In images without such a header, a field of theirs. */
+const luksHeader: Maker = (base, random) => {
+  if (base.luks === undefined) return field(base, random);
+  const slot = random.chance(0.6) ? random.pick([0, 0, 0, 1, 7]) : undefined;
+  const { name, at, values } = random.pick(slot === undefined ? LUKS_FIELDS : LUKS_SLOT_FIELDS);
+  const value = random.pick(values);
+  const start = slot === undefined ? 0 : 208 + slot * 48;
+  const whose = slot === undefined ? "" : ` of key slot ${slot}`;
+  return { about: `LUKS ${name}${whose} = ${value}`, at: base.luks + start + at, hex: hexOf(value, 4) };
+};
+
 /** What can be damaged, and how often it is beside the others. */
 const WEIGHTS: readonly (readonly [Maker, number])[] = [
-  [field, 3],
+  [field, 2],
+  [luksHeader, 1],
   [l1Entry, 2],
   [l2Entry, 4],
   [refcountTableEntry, 1],
