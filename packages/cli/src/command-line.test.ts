@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { absent, flag, parseCommandLine, value, values } from "./command-line.ts";
+import { flag, parseCommandLine, value, values } from "./command-line.ts";
 
 const TABLE = {
   format: value("f", "format"),
@@ -9,8 +9,6 @@ const TABLE = {
   chain: flag(undefined, "backing-chain"),
   other: flag(undefined, "backing-other"),
   lists: values("o", "options"),
-  compress: absent("c"),
-  rate: absent("r", "rate-limit"),
 } as const;
 
 function parse(line: string): ReturnType<typeof parseCommandLine<typeof TABLE>> {
@@ -27,8 +25,6 @@ describe("parseCommandLine", () => {
       chain: false,
       other: false,
       lists: [],
-      compress: [],
-      rate: [],
     };
     expect(parse("")).toEqual({ options: unset, given: [], operands: [], objects: [], wantsHelp: false });
   });
@@ -70,10 +66,6 @@ describe("parseCommandLine", () => {
   });
 
   it.each([
-    ["-c", "convert: option -c is not there yet"],
-    ["-c100", "convert: option -c is not there yet"],
-    ["-pc a", "convert: option -c is not there yet"],
-    ["--rate-limit=3", "convert: option --rate-limit is not there yet"],
     ["--object", "convert: missing argument for option '--object'"],
     ["-x", "convert: unrecognized option '-x'"],
     ["--nonsense=1", "convert: unrecognized option '--nonsense'"],

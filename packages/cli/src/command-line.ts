@@ -3,9 +3,9 @@
 import { parseArgs } from "node:util";
 import { UsageFailure } from "./failure.ts";
 
-/** One option. `absent`: qemu-img has it and this command does not yet; it is refused by name. */
+/** One option. */
 export interface OptionSpec {
-  readonly kind: "flag" | "value" | "values" | "absent";
+  readonly kind: "flag" | "value" | "values";
   readonly short?: string;
   readonly long?: string;
 }
@@ -43,10 +43,6 @@ export function value(short: string | undefined, long?: string): OptionSpec & { 
 /** May be given more than once. */
 export function values(short: string | undefined, long?: string): OptionSpec & { readonly kind: "values" } {
   return { kind: "values", ...names(short, long) };
-}
-/** Not there yet, whether it takes a value or not. */
-export function absent(short: string | undefined, long?: string): OptionSpec & { readonly kind: "absent" } {
-  return { kind: "absent", ...names(short, long) };
 }
 
 /** Options that every command of qemu-img has. */
@@ -101,7 +97,6 @@ interface Occurrence {
 }
 
 function store(command: string, found: Record<string, unknown>, { key, spec, rawName, text }: Occurrence): void {
-  if (spec.kind === "absent") throw new UsageFailure(command, `option ${rawName} is not there yet`);
   if (spec.kind === "flag") {
     if (text !== undefined) throw new UsageFailure(command, `option '${rawName}' takes no argument`);
     found[key] = true;
@@ -122,7 +117,8 @@ function expandLongNames(specs: OptionTable, argv: readonly string[], command: s
     const [, name = "", rest = ""] = match;
     if (known.includes(name)) return word;
     const candidates = known.filter((long) => long.startsWith(name));
-    if (candidates.length > 1) throw new UsageFailure(command, `option '--${name}' is ambiguous: --${candidates.join(", --")}`);
+    if (candidates.length > 1)
+      throw new UsageFailure(command, `option '--${name}' is ambiguous: --${candidates.join(", --")}`, `unrecognized option '${word}'`);
     return candidates.length === 1 ? `--${candidates[0]}${rest}` : word;
   });
 }

@@ -34,6 +34,7 @@ export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, Comma
   ],
   ["convert", { summary: "copy images into a new one, of any format", load: async () => (await import("./commands/convert.ts")).command }],
   ["create", { summary: "make a new, empty image", load: async () => (await import("./commands/create.ts")).command }],
+  ["dd", { summary: "copy part of a disk into a new image, block by block", load: async () => (await import("./commands/dd.ts")).command }],
   ["info", { summary: "tell what an image is", load: async () => (await import("./commands/info.ts")).command }],
   [
     "inspect",
@@ -61,6 +62,3 @@ export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, Comma
     },
   ],
 ]);
-
-/** Commands of qemu-img 7.2 that are refused by name. */
-export const NOT_THERE_YET: readonly string[] = ["dd"];

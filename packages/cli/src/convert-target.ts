@@ -10,8 +10,9 @@ import {
   type DescribedNode,
 } from "@coblock/core";
 import type { CreationOptions } from "./creation-options.ts";
-import { CommandFailure } from "./failure.ts";
+import { CommandFailure, OpenFailure } from "./failure.ts";
 import { imageOptionsOf, openImage } from "./images.ts";
+import { openWords, qemuWords } from "./qemu-words.ts";
 import type { Session } from "./session.ts";
 
 export interface TargetWords {
@@ -35,6 +36,10 @@ export async function makeTarget(
 ): Promise<void> {
   const { graph, driver, name } = words;
   const { backingFile, backingFormat, values, size } = creation;
+  if (backingFile === undefined && backingFormat !== undefined) {
+    const reason = "Backing format cannot be used without backing file";
+    throw new CommandFailure(reason, 1, { words: [`${name}: error while converting ${driver.name}: ${reason}`] });
+  }
   if (backingFile !== undefined && backingFormat === undefined)
     throw new CommandFailure("Use of backing file requires explicit backing format");
   if (backingFile !== undefined && !driver.optionNames.includes("backing"))
@@ -49,12 +54,23 @@ export async function makeTarget(
     await graph.create({ driver: driver.name, filename: name, size, values, ...backing }, { signal: session.signal });
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
-    throw new CommandFailure(`${name}: error while converting ${driver.name}: ${error.message}`, 1, { cause: error });
+    throw new CommandFailure(`${name}: error while converting ${driver.name}: ${error.message}`, 1, {
+      cause: error,
+      words: [`${name}: error while converting ${driver.name}: ${qemuWords(error)}`],
+    });
   }
 }
 
 /** Read-write, with its backing file, and with the secrets that it was made with. */
-export async function openTarget(
+export async function openTarget(words: TargetWords, values: CreationOptions["values"], session: Session): Promise<BlockNode> {
+  try {
+    return await open(words, values, session);
+  } catch (error) {
+    throw error instanceof BlockError ? new OpenFailure(words.name, openWords(error), error) : error;
+  }
+}
+
+async function open(
   { graph, driver, name, imageOptions, explicitFormat, cacheMode = "unsafe" }: TargetWords,
   values: CreationOptions["values"],
   session: Session,
@@ -64,7 +80,10 @@ export async function openTarget(
   if (!imageOptions && Object.keys(secrets).length > 0)
     return graph.open({ driver: driver.name, file: name, ...nestOptions(secrets) } as DescribedNode, opening);
   if (!imageOptions) return graph.open(name, { driver: driver.name, ...opening });
-  if (explicitFormat !== undefined) throw new CommandFailure("--target-image-opts and -O are mutually exclusive");
+  if (explicitFormat !== undefined)
+    throw new CommandFailure("--target-image-opts and -O are mutually exclusive", 1, {
+      words: ["--image-opts and --format are mutually exclusive"],
+    });
   return graph.open(imageOptionsOf(name), opening);
 }
 

@@ -1,6 +1,7 @@
 import type { BlockDriver } from "@coblock/core";
 import { describe, expect, it } from "vitest";
 import { asksForHelp, describeCreation, describeCreationOptions, parseCreationOptions } from "./creation-options.ts";
+import { COBLOCK } from "./program.ts";
 
 const driver: BlockDriver = {
   name: "sample",
@@ -42,7 +43,7 @@ it("sees the wish for help in any list", () => {
 });
 
 it("lists the options by name", () => {
-  expect(describeCreationOptions(driver).split("\n").slice(0, 4)).toEqual([
+  expect(describeCreationOptions(driver, COBLOCK).split("\n").slice(0, 4)).toEqual([
     "Supported sample options:",
     "  backing_file=<str>     - File name of a base image",
     "  backing_fmt=<str>      - Image format of the base image",

@@ -2,6 +2,8 @@
 
 import type { BlockDriver, CreateOption, CreateValue } from "@coblock/core";
 import { CommandFailure } from "./failure.ts";
+import { badSizeOptionWords } from "./qemu-words.ts";
+import type { Program } from "./program.ts";
 import { parseFlag, parseKeyValues } from "./text/key-values.ts";
 import { parseCount, parseSize } from "./text/size.ts";
 
@@ -21,17 +23,27 @@ const SHARED_OPTIONS: readonly CreateOption[] = [
 
 /** Whether one of the lists asks for help instead. */
 export function asksForHelp(lists: readonly string[]): boolean {
+  for (const list of lists) checkOptionList(list);
   return lists.some((list) => ["help", "?"].some((word) => parseKeyValues(list).has(word)));
+}
+
+/** Throws CommandFailure for a list without a name, or with a comma that nothing stands before or behind. */
+export function checkOptionList(list: string): void {
+  const trailing = /,*$/.exec(list)?.[0].length ?? 0;
+  if (list === "" || /^,(?!,)/.test(list) || trailing % 2 === 1) throw new CommandFailure(`Invalid option list: ${list}`);
 }
 
 /** Throws CommandFailure for options that the format does not have, and for values that do not fit. */
 export function parseCreationOptions(driver: BlockDriver, lists: readonly string[]): CreationOptions {
+  for (const list of lists) checkOptionList(list);
   const given = new Map<string, CreateValue>();
-  const known = [...SHARED_OPTIONS, ...(driver.createOptions ?? [])];
+  const known = [...sharedOptionsOf(driver), ...(driver.createOptions ?? [])];
   for (const [name, text] of lists.flatMap((list) => [...parseKeyValues(list)])) {
     const option = known.find((candidate) => candidate.name === name);
     if (option === undefined)
-      throw new CommandFailure(`Invalid parameter '${name}': format '${driver.name}' does not create images with it`);
+      throw new CommandFailure(`Invalid parameter '${name}': format '${driver.name}' does not create images with it`, 1, {
+        words: [`Invalid parameter '${name}'`],
+      });
     given.set(name, parseOptionValue(option, text));
   }
   const { size, backing_file: backingFile, backing_fmt: backingFormat, ...values } = Object.fromEntries(given);
@@ -46,21 +58,38 @@ export function parseCreationOptions(driver: BlockDriver, lists: readonly string
 /** Throws CommandFailure for a value that does not fit. */
 export function parseOptionValue(option: CreateOption, text: string): CreateValue {
   const { name, type, choices = [] } = option;
-  if (type === "size") return parseSize(text, `value for '${name}'`);
-  if (type === "number") return parseCount(text, `value for '${name}'`);
+  if (type === "size") return reworded(() => parseSize(text, `value for '${name}'`), badSizeOptionWords(name));
+  if (type === "number") return reworded(() => parseCount(text, `value for '${name}'`), `Parameter '${name}' expects a number`);
   if (type === "flag") return parseFlag(text, name);
   if (type === "choice" && !choices.includes(text))
-    throw new CommandFailure(`Parameter '${name}' does not accept value '${text}' (it takes ${choices.join(", ")})`);
+    throw new CommandFailure(`Parameter '${name}' does not accept value '${text}' (it takes ${choices.join(", ")})`, 1, {
+      words: [name === "compat" ? `Invalid compatibility level: '${text}'` : `invalid parameter value: ${text}`],
+    });
   return text;
+}
+
+function reworded<T>(parse: () => T, words: string): T {
+  try {
+    return parse();
+  } catch (cause) {
+    throw cause instanceof CommandFailure ? new CommandFailure(cause.message, cause.exitCode, { cause, words: [words] }) : cause;
+  }
 }
 
 const TYPE_NAMES = { size: "size", number: "num", flag: "bool (on/off)", text: "str", choice: "str" } as const;
 
+function sharedOptionsOf(driver: BlockDriver): readonly CreateOption[] {
+  return SHARED_OPTIONS.filter(({ name }) => name === "size" || driver.optionNames.includes("backing"));
+}
+
+const FURTHER_OPTIONS = "\nThe protocol level may support further options.\nSpecify the target filename to include those options.\n";
+
 /** What `-o help` prints. */
-export function describeCreationOptions(driver: BlockDriver): string {
-  const shared = SHARED_OPTIONS.filter(({ name }) => name === "size" || driver.optionNames.includes("backing"));
+export function describeCreationOptions(driver: BlockDriver, { kind }: Program): string {
+  const shared = sharedOptionsOf(driver);
   const own = (driver.createOptions ?? []).filter(({ name }) => !shared.some((option) => option.name === name));
-  return `Supported ${driver.name} options:\n${optionLines([...shared, ...own])}`;
+  const further = kind === "coblock" ? "" : FURTHER_OPTIONS;
+  return `Supported ${driver.name} options:\n${optionLines([...shared, ...own])}${further}`;
 }
 
 /** One line for each, by name. */

@@ -1,6 +1,6 @@
 /** What `--help` and `--version` print, by whichever name the command is called. */
 
-import { COMMANDS, NOT_THERE_YET } from "./command-table.ts";
+import { COMMANDS } from "./command-table.ts";
 import { FORMATS } from "./drivers.ts";
 import type { Program } from "./program.ts";
 import { QEMU_VERSION, VERSION } from "./version.ts";
@@ -22,7 +22,6 @@ Signals: SIGUSR1 prints how far the work is, SIGUSR2 what every node and lock is
 COBLOCK_DEBUG=1 adds the stack to error messages.
 
 Formats: ${FORMATS.join(" ")}
-Not there yet: ${NOT_THERE_YET.join(", ")}
 `;
 }
 

@@ -4,14 +4,16 @@ import {
   BlockError,
   JobControl,
   nestOptions,
+  parseFileName,
   type BlockGraph,
   type BlockNode,
   type DescribedNode,
   type OpenOptions,
   type SnapshotSelector,
 } from "@coblock/core";
-import { CommandFailure } from "./failure.ts";
+import { CommandFailure, OpenFailure } from "./failure.ts";
 import { describeAlone, describeName } from "./lone-image.ts";
+import { guessedRawWords, openWords, qemuWords } from "./qemu-words.ts";
 import type { Session } from "./session.ts";
 import { parseFlag, parseKeyValues } from "./text/key-values.ts";
 import { parseSize } from "./text/size.ts";
@@ -42,12 +44,23 @@ export interface ImageWords {
   readonly snapshot?: SnapshotSelector | undefined;
 }
 
-/** Throws CommandFailure for words that fit nothing, and what `graph.open` throws. */
+/** Throws CommandFailure for words that fit nothing, OpenFailure for an image that cannot be opened. */
 export async function openImage(graph: BlockGraph, words: ImageWords, session: Session): Promise<BlockNode> {
+  try {
+    return await open(graph, words, session);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    if (words.snapshot === undefined || error.code !== "NOT_FOUND" || error.errno !== undefined)
+      throw new OpenFailure(words.name, openWords(error), error);
+    throw new CommandFailure(error.message, 1, { cause: error, words: [qemuWords(error)] });
+  }
+}
+
+async function open(graph: BlockGraph, words: ImageWords, session: Session): Promise<BlockNode> {
   const { name, format, imageOptions = false, forceShare = false, writable = false, forCheck = false, alone = false, snapshot } = words;
   if (imageOptions && format !== undefined) throw new CommandFailure("--image-opts and --format are mutually exclusive");
-  if (forceShare && writable) throw new CommandFailure("-U/--force-share is for images that are only read");
-  const options = imageOptions ? imageOptionsOf(name) : name;
+  if (forceShare && writable) throw forceShareFailure(name);
+  const options = imageOptions ? imageOptionsOf(name) : probedFileOf(name);
   const opening: OpenOptions = {
     signal: session.signal,
     readOnly: !writable,
@@ -60,12 +73,34 @@ export async function openImage(graph: BlockGraph, words: ImageWords, session: S
   const described = alone ? await describeAlone(graph, options, format) : options;
   const node = await graph.open(snapshot === undefined ? described : await describeSnapshot(graph, described, format, snapshot), opening);
   const guessed = typeof options === "string" && format === undefined && !options.startsWith("json:");
-  if (writable && guessed && node.driver === "raw") {
+  if (writable && guessed && node.driver === "raw") warnOfGuess(name, session);
+  return node;
+}
+
+function forceShareFailure(name: string): CommandFailure {
+  const words = [`Could not open '${name}': force-share=on can only be used with read-only images`];
+  return new CommandFailure("-U/--force-share is for images that are only read", 1, { words });
+}
+
+function warnOfGuess(name: string, session: Session): void {
+  if (session.program.kind !== "coblock") for (const line of guessedRawWords(name)) session.note(line);
+  else
     session.complain(
       `warning: the format of '${name}' was guessed to be raw, and writes that would make it look like another format will be refused; -f raw says that it is`,
     );
-  }
-  return node;
+}
+
+/** `json:{"file":...}` without a driver is the file that it names, to be probed. */
+function probedFileOf(name: string): string {
+  if (!name.startsWith("json:")) return name;
+  const parsed = parseFileName(name);
+  if (parsed.kind !== "json" || parsed.options["driver"] !== undefined) return name;
+  const { file, ...others } = parsed.options;
+  const named = typeof file === "object" && file !== null ? (file as Record<string, unknown>)["filename"] : file;
+  if (typeof named === "string" && Object.keys(others).length === 0) return named;
+  throw new CommandFailure(`'${name}' does not tell the driver`, 1, {
+    words: [`Could not open '${name}': Must specify either driver or file`],
+  });
 }
 
 /** The image as one of its snapshots has it. Throws CommandFailure for a format that has none. */
@@ -78,7 +113,11 @@ export async function describeSnapshot(
   const described = typeof options === "string" ? await describeName(graph, options, format) : options;
   const { optionNames } = await graph.driver(described.driver);
   if (!optionNames.includes("snapshot"))
-    throw new CommandFailure(`Failed to load snapshot: format '${described.driver}' has no snapshots inside its images`);
+    throw new CommandFailure(`Failed to load snapshot: format '${described.driver}' has no snapshots inside its images`, 1, {
+      words: [
+        `Failed to load snapshot: Block format '${described.driver}' used by device '' does not support temporarily loading internal snapshots`,
+      ],
+    });
   return { ...described, snapshot } as DescribedNode;
 }
 
@@ -127,8 +166,10 @@ export function imageOptionsOf(text: string): string | DescribedNode {
   if (driver !== undefined) return withFileDrivers(nested, true) as unknown as DescribedNode;
   const named = filename ?? (typeof file === "object" && file !== null ? (file as Record<string, unknown>)["filename"] : file);
   const plain = typeof named === "string" && Object.keys(others).length === 0;
-  if (!plain) throw new CommandFailure(`'${text}' does not tell the driver (driver=...)`);
-  return named;
+  if (plain) return named;
+  const lone = !text.includes("=") && !text.includes(",");
+  const words = `Could not open '${text}': ${lone ? `Cannot find device='${text}' nor node-name='${text}'` : "Must specify either driver or file"}`;
+  throw new CommandFailure(`'${text}' does not tell the driver (driver=...)`, 1, { words: [words] });
 }
 
 const TEXT_OPTIONS = (

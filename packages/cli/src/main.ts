@@ -1,9 +1,10 @@
 /** The way into the command: finds the command's code, runs it, and turns every failure into one line and an exit code. */
 
 import { BlockError } from "@coblock/core";
-import { COMMANDS, NOT_THERE_YET } from "./command-table.ts";
+import { COMMANDS } from "./command-table.ts";
 import { CommandFailure, firstFailure, UsageFailure } from "./failure.ts";
 import type { Host } from "./host.ts";
+import { qemuWords } from "./qemu-words.ts";
 import { COBLOCK, type Program, programOf } from "./program.ts";
 import { Session } from "./session.ts";
 
@@ -23,13 +24,12 @@ async function run(argv: readonly string[], session: Session): Promise<number> {
   if (session.program.kind === "qemu-io") return (await import("./io/program.ts")).runIo(argv, session);
   if (session.program.kind === "qemu-nbd") return (await import("./nbd/program.ts")).runNbd(argv, session);
   if (name === undefined) throw new UsageFailure(undefined, "Not enough arguments (see coblock --help)", "Not enough arguments");
-  if (name.startsWith("-")) return runGlobalOption(name, session);
+  if (name.startsWith("-") && name !== "-") return runGlobalOption(name, session);
   const entry = COMMANDS.get(name);
   if (entry !== undefined) {
     const command = await entry.load();
     return command.run(words, session);
   }
-  if (NOT_THERE_YET.includes(name)) throw new CommandFailure(`command ${name} is not there yet`);
   throw new UsageFailure(undefined, `Command not found: ${name}`);
 }
 
@@ -44,12 +44,17 @@ async function runGlobalOption(option: string, session: Session): Promise<number
 
 function reportFailure(thrown: unknown, session: Session): number {
   const error = firstFailure(thrown);
-  const usesQemuWords = error instanceof UsageFailure && session.program.kind !== "coblock";
-  const told = error instanceof CommandFailure || error instanceof BlockError;
-  const message = usesQemuWords ? error.words : error instanceof Error ? error.message : String(error);
   session.output.flush();
-  if (message !== "") session.complain(`${told ? "" : "internal error: "}${message}`);
-  if (usesQemuWords) session.note(`Try '${session.program.kind} --help' for more information`);
+  for (const message of messagesOf(error, session)) if (message !== "") session.complain(message);
+  if (error instanceof UsageFailure && session.program.kind !== "coblock")
+    session.note(`Try '${session.program.kind} --help' for more information`);
   if (session.isDebugging && error instanceof Error) session.trace(error);
   return error instanceof CommandFailure ? error.exitCode : 1;
+}
+
+function messagesOf(error: unknown, session: Session): readonly string[] {
+  const asQemu = session.program.kind !== "coblock";
+  if (error instanceof CommandFailure) return asQemu ? error.words : [error.message];
+  if (error instanceof BlockError) return [asQemu ? qemuWords(error) : error.message];
+  return [`internal error: ${error instanceof Error ? error.message : String(error)}`];
 }

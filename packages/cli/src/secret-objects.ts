@@ -1,6 +1,7 @@
 /** `--object secret,id=sec0,data=...`: passphrases by the names that image options give them. */
 
 import { readFile } from "node:fs/promises";
+import { errnoWords } from "@coblock/core";
 import { CommandFailure } from "./failure.ts";
 
 const KNOWN = ["data", "file", "format"];
@@ -24,6 +25,7 @@ async function readSecret(file: string | undefined): Promise<Uint8Array> {
   try {
     return await readFile(file);
   } catch (cause) {
-    throw new CommandFailure(`Unable to read ${file}: ${(cause as Error).message}`, 1, { cause });
+    const reason = "code" in (cause as Error) ? errnoWords(String((cause as NodeJS.ErrnoException).code)) : (cause as Error).message;
+    throw new CommandFailure(`Unable to read ${file}: Failed to open file “${file}”: ${reason}`, 1, { cause });
   }
 }

@@ -107,9 +107,10 @@ export class Session implements Disposable {
     if (this.#host.pid !== undefined) this.#host.kill?.(this.#host.pid, signal);
   }
 
-  /** One line on standard error that begins with the name of the program. */
+  /** One line on standard error that begins with the name of the program; as qemu-img, lines stay lines. */
   complain(message: string): void {
-    this.note(`${this.program.name}: ${message}`);
+    const lines = this.program.kind === "coblock" ? [message] : message.split("\n");
+    for (const [index, line] of lines.entries()) this.note(index === 0 ? `${this.program.name}: ${line}` : line);
   }
 
   /** One line on standard error. */

@@ -11,7 +11,10 @@ export function parseSnapshotWords(words: string | undefined): SnapshotSelector 
   for (const [name, value] of parseKeyValues(words)) {
     if (name === "snapshot.id") selector.id = value;
     else if (name === "snapshot.name") selector.name = value;
-    else throw new CommandFailure(`Failed in parsing snapshot param '${words}': Invalid parameter '${name}'`);
+    else
+      throw new CommandFailure(`Failed in parsing snapshot param '${words}': Invalid parameter '${name}'`, 1, {
+        words: [`Invalid parameter '${name}'`, `Failed in parsing snapshot param '${words}'`],
+      });
   }
   return selector;
 }

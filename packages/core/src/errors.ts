@@ -22,6 +22,8 @@ export interface BlockErrorDetails {
   readonly offset?: number | undefined;
   /** What the host said, by its name: `ENOSPC`. */
   readonly errno?: string | undefined;
+  /** The part of a file that an image names, where that file could not be opened: "backing". */
+  readonly role?: string | undefined;
 }
 
 /** Something that a caller, a file or the host did: the message says what, where and which number. */
@@ -31,6 +33,7 @@ export class BlockError extends Error {
   readonly node: string | undefined;
   readonly offset: number | undefined;
   readonly errno: string | undefined;
+  readonly role: string | undefined;
 
   constructor(code: BlockErrorCode, message: string, details: BlockErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -38,6 +41,7 @@ export class BlockError extends Error {
     this.node = details.node;
     this.offset = details.offset;
     this.errno = details.errno;
+    this.role = details.role;
   }
 }
 

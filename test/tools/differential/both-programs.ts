@@ -79,8 +79,8 @@ export class BothPrograms implements Disposable {
 }
 
 /** Blanks part words, and single quotes hold one together; the quotes are left out. */
-function wordsOf(line: string): string[] {
-  return [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
+export function wordsOf(line: string): string[] {
+  return [...line.matchAll(/(?:'[^']*'|[^\s'])+/g)].map(([word]) => word.replaceAll("'", ""));
 }
 
 function changedFiles(folder: string, before: string): string[] {

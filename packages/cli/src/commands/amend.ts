@@ -3,8 +3,8 @@
 import type { BlockDriver, BlockNode, CreateValue } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
 import { flag, value, values } from "../command-line.ts";
-import { asksForHelp, optionLines, parseOptionValue } from "../creation-options.ts";
-import { CommandFailure } from "../failure.ts";
+import { asksForHelp, checkOptionList, optionLines, parseOptionValue } from "../creation-options.ts";
+import { CommandFailure, UsageFailure } from "../failure.ts";
 import { checkCacheMode, loadFormat, openImage } from "../images.ts";
 import type { Session } from "../session.ts";
 import { parseKeyValues } from "../text/key-values.ts";
@@ -31,7 +31,7 @@ export const command: Command = defineCommand({
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     const { format, changes, imageOptions, cache } = options;
-    if (changes.length === 0) throw new CommandFailure("Must specify options (-o)");
+    if (changes.length === 0) throw new UsageFailure(undefined, "Must specify options (-o)");
     await using graph = session.createGraph();
     if (format !== undefined && asksForHelp(changes)) {
       printHelp(await loadFormat(graph, format), session);
@@ -62,12 +62,15 @@ function optionsOf({ name, amendOptions }: BlockDriver): NonNullable<BlockDriver
 
 function parseChanges(driver: BlockDriver, lists: readonly string[]): Readonly<Record<string, CreateValue>> {
   const known = optionsOf(driver);
+  for (const list of lists) checkOptionList(list);
   const given = new Map<string, CreateValue>();
   for (const [name, text] of lists.flatMap((list) => [...parseKeyValues(list)])) {
     const option = known.find((candidate) => candidate.name === name);
     if (option === undefined) {
       const created = driver.createOptions?.some((candidate) => candidate.name === name) ?? false;
-      throw new CommandFailure(`Invalid parameter '${name}'${created ? "\nThis option is only supported for image creation" : ""}`);
+      throw new CommandFailure(
+        `Invalid parameter '${name}'${created || name === "encryption" ? "\nThis option is only supported for image creation" : ""}`,
+      );
     }
     if (name === "backing_file" || name === "backing_fmt")
       throw new CommandFailure("Cannot amend the backing file\nYou can use 'qemu-img rebase' instead.");

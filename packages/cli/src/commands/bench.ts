@@ -3,8 +3,9 @@
 import { TaskGroup, type BlockNode } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
 import { flag, value, type CommandLine } from "../command-line.ts";
-import { CommandFailure } from "../failure.ts";
+import { CommandFailure, UsageFailure } from "../failure.ts";
 import { checkCacheMode, openImage } from "../images.ts";
+import { sizeRangeWords } from "../qemu-words.ts";
 import { parseCount, parseSize } from "../text/size.ts";
 
 const OPTIONS = {
@@ -58,7 +59,7 @@ export const command: Command = defineCommand({
   run: async ({ options, operands }, session) => {
     const run = parseRun(options);
     const [name, ...more] = operands;
-    if (name === undefined || more.length > 0) throw new CommandFailure("bench: Expecting one image file name");
+    if (name === undefined || more.length > 0) throw new UsageFailure("bench", "Expecting one image file name");
     const { format, imageOptions, forceShare } = options;
     await using graph = session.createGraph();
     await using image = await openImage(graph, { name, format, imageOptions, forceShare, writable: run.write }, session);
@@ -87,13 +88,16 @@ function parseRun(options: Words): Run {
   const offset = options.offset === undefined ? 0 : parseSize(options.offset, "offset");
   if (depth < 1) throw new CommandFailure("Invalid queue depth specified: at least one request must be in flight");
   if (length < 1 || length > MAX_REQUEST_LENGTH)
-    throw new CommandFailure(`Invalid buffer size specified: '${options.length}' is not between 1 and 1G`);
-  if (pattern > 255) throw new CommandFailure(`Invalid pattern byte specified: '${options.pattern}'`);
+    throw new CommandFailure(`Invalid buffer size specified: '${options.length}' is not between 1 and 1G`, 1, {
+      words: sizeRangeWords("buffer size", 0, "2147483647"),
+    });
+  if (pattern > 255)
+    throw new CommandFailure(`Invalid pattern byte specified: '${options.pattern}'`, 1, { words: ["Invalid pattern byte specified"] });
   if (flushInterval > 0 && !options.write) throw new CommandFailure("--flush-interval is only available in write tests");
   if (flushInterval > 0 && flushInterval < depth) throw new CommandFailure("Flush interval can't be smaller than depth");
   if (options.aio !== undefined && !["threads", "native", "io_uring"].includes(options.aio))
     throw new CommandFailure(`Invalid aio option: ${options.aio}`);
-  checkCacheMode(options.cache, "cache");
+  checkCache(options.cache);
   return {
     count,
     depth,
@@ -105,6 +109,14 @@ function parseRun(options: Words): Run {
     flushInterval,
     drain: !options.noDrain,
   };
+}
+
+function checkCache(mode: string | undefined): void {
+  try {
+    checkCacheMode(mode, "cache");
+  } catch (cause) {
+    throw cause instanceof CommandFailure ? new CommandFailure(cause.message, 1, { cause, words: ["Invalid cache mode"] }) : cause;
+  }
 }
 
 class Bench {

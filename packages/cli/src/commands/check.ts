@@ -3,7 +3,7 @@
 import type { BlockNode, CheckOptions, CheckResult, Finding } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
 import { flag, value } from "../command-line.ts";
-import { CommandFailure } from "../failure.ts";
+import { CommandFailure, UsageFailure } from "../failure.ts";
 import { checkCacheMode, openImage, wantsJson } from "../images.ts";
 import type { Session } from "../session.ts";
 import { formatFixed } from "../text/fixed.ts";
@@ -41,11 +41,11 @@ export const command: Command = defineCommand({
     const json = wantsJson(options.output);
     const repair = options.repair ?? "none";
     if (repair !== "none" && repair !== "leaks" && repair !== "all")
-      throw new CommandFailure(`Unknown option value for -r (expecting 'leaks' or 'all'): ${repair}`);
+      throw new UsageFailure(undefined, `Unknown option value for -r (expecting 'leaks' or 'all'): ${repair}`);
     if (dryRun && repair === "none") throw new CommandFailure("--dry-run tells what a repair would do: say which with -r");
     checkCacheMode(options.cache, "source cache");
     const [name, ...more] = operands;
-    if (name === undefined || more.length > 0) throw new CommandFailure("check: Expecting one image file name");
+    if (name === undefined || more.length > 0) throw new UsageFailure("check", "Expecting one image file name");
     await using graph = session.createGraph();
     await using image = await openImage(
       graph,

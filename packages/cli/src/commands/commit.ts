@@ -3,7 +3,7 @@
 import { chainOf, commitDisk, resolveBeside, type BlockGraph, type BlockNode } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
 import { flag, value, type CommandLine } from "../command-line.ts";
-import { CommandFailure } from "../failure.ts";
+import { CommandFailure, UsageFailure } from "../failure.ts";
 import { checkCacheMode, openImage, rateControl } from "../images.ts";
 import type { Session } from "../session.ts";
 
@@ -34,7 +34,7 @@ export const command: Command = defineCommand({
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     const [name, ...more] = operands;
-    if (name === undefined || more.length > 0) throw new CommandFailure("commit: Expecting one image file name");
+    if (name === undefined || more.length > 0) throw new UsageFailure("commit", "Expecting one image file name");
     checkCacheMode(options.cache, "cache");
     const control = rateControl(options.rateLimit);
     await using graph = session.createGraph();

@@ -3,7 +3,7 @@
 import { BlockStatusError, compareDisks, type BlockGraph, type BlockNode, type Comparison } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
 import { flag, value } from "../command-line.ts";
-import { CommandFailure, withExitCode } from "../failure.ts";
+import { CommandFailure, UsageFailure, withExitCode } from "../failure.ts";
 import { checkCacheMode, diskSize, openImage, type ImageWords } from "../images.ts";
 import type { Session } from "../session.ts";
 
@@ -37,10 +37,12 @@ export const command: Command = defineCommand({
   run: async ({ options, operands }, session) => {
     const [leftName, rightName, ...more] = operands;
     if (leftName === undefined || rightName === undefined || more.length > 0)
-      throw new CommandFailure("compare: Expecting two image file names");
+      throw new UsageFailure("compare", "Expecting two image file names");
     await using graph = session.createGraph();
     const { imageOptions, forceShare, strict, quiet } = options;
     checkCache(options.cache);
+    if (imageOptions && (options.format ?? options.otherFormat) !== undefined)
+      throw new CommandFailure("--image-opts and --format are mutually exclusive", EXIT_OPEN);
     await using left = await open(graph, { name: leftName, format: options.format, imageOptions, forceShare }, session);
     await using right = await open(graph, { name: rightName, format: options.otherFormat, imageOptions, forceShare }, session);
     const progress = session.startProgress({ printed: options.progress && !quiet, quiet, stepPercent: PROGRESS_STEP_PERCENT });

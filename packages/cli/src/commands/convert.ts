@@ -11,16 +11,17 @@ import {
   type SnapshotSelector,
 } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
-import { absent, flag, value, values, type CommandLine } from "../command-line.ts";
+import { flag, value, values, type CommandLine } from "../command-line.ts";
 import { bitmapsToCopy, copyBitmaps } from "../convert-bitmaps.ts";
 import { makeTarget, openTarget, sharedDepthOf, type TargetWords } from "../convert-target.ts";
 import { asksForHelp, describeCreationOptions, parseCreationOptions } from "../creation-options.ts";
 import { CommandFailure } from "../failure.ts";
 import { checkCacheMode, diskSize, loadFormat, openImage, rateControl } from "../images.ts";
 import type { Progress } from "../progress.ts";
+import { qemuWords } from "../qemu-words.ts";
 import type { Session } from "../session.ts";
 import { parseSnapshotWords } from "../snapshot-words.ts";
-import { parseCount, parseSize } from "../text/size.ts";
+import { parseSize } from "../text/size.ts";
 
 const OPTIONS = {
   format: value("f", "source-format"),
@@ -42,7 +43,7 @@ const OPTIONS = {
   targetImageOptions: flag(undefined, "target-image-opts"),
   forceShare: flag("U", "force-share"),
   compress: flag("c", "compress"),
-  copyOffloading: absent("C"),
+  copyOffloading: flag("C"),
   snapshot: value("l"),
   rateLimit: value("r", "rate-limit"),
   bitmaps: flag(undefined, "bitmaps"),
@@ -64,6 +65,7 @@ Several images are put one behind the other.
   -r rate      at most that many bytes a second
   -n           the target is there already
   -t mode      "unsafe" (default): the copy is in the host's page cache when it is done; "writeback" and the others: on the disk
+  -C           let the host copy the bytes: it does where it can, with or without this option
   --bitmaps    copy the dirty bitmaps that the image keeps; --skip-broken-bitmaps: but for inconsistent ones, with a warning
   --salvage    what cannot be read becomes zeros, with a warning
   -p           print how far it is`;
@@ -80,12 +82,13 @@ export const command: Command = defineCommand({
   run: async ({ options, operands }, session) => {
     await using graph = session.createGraph();
     if (asksForHelp(options.creation)) {
-      session.output.print(describeCreationOptions(await loadFormat(graph, options.targetFormat ?? "raw")));
+      session.output.print(describeCreationOptions(await loadFormat(graph, options.targetFormat ?? "raw"), session.program));
       return 0;
     }
     const names = operands.slice(0, -1);
     const targetName = operands.at(-1);
-    if (targetName === undefined || names.length === 0) throw new CommandFailure("convert: Must specify image file name");
+    if (targetName === undefined || names.length === 0)
+      throw new CommandFailure("convert: Must specify image file name", 1, { words: ["Must specify image file name"] });
     const settings = checkWords(options, names.length);
     await using sources = new Sources();
     for (const name of names) sources.nodes.push(await openImage(graph, { name, ...sourceWords(options) }, session));
@@ -119,13 +122,15 @@ function checkWords(options: Words, sourceCount: number): Settings {
   const sparseSize = options.sparseSize === undefined ? 4096 : parseSize(options.sparseSize, "buffer size for sparse output");
   if (sparseSize % SECTOR_LENGTH !== 0 || sparseSize > MAX_SPARSE_SIZE) {
     throw new CommandFailure(
-      `Invalid buffer size for sparse output specified. Valid sizes are multiples of ${SECTOR_LENGTH} up to ${MAX_SPARSE_SIZE}`,
+      `Invalid buffer size for sparse output specified. Valid sizes are multiples of ${SECTOR_LENGTH} up to ${MAX_SPARSE_SIZE}. Select 0 to disable sparse detection (fully allocates output).`,
     );
   }
-  const parallel = options.parallel === undefined ? 4 : parseCount(options.parallel, "number of coroutines");
+  const parallel = options.parallel === undefined ? 4 : /^\d+$/.test(options.parallel) ? Number(options.parallel) : 0;
   if (parallel < 1 || parallel > MAX_PARALLEL)
     throw new CommandFailure(`Invalid number of coroutines. Allowed number of coroutines is between 1 and ${MAX_PARALLEL}`);
   const control = rateControl(options.rateLimit);
+  if (options.copyOffloading && options.sparseSize !== undefined) throw new CommandFailure("Cannot enable copy offloading when -S is used");
+  if (options.copyOffloading && options.compress) throw new CommandFailure("Cannot enable copy offloading when -c is used");
   if (options.noCreate && options.creation.length > 0) throw new CommandFailure("-o has no effect when skipping image creation");
   if (options.targetIsZero && !options.noCreate) throw new CommandFailure("--target-is-zero requires use of -n flag");
   if (options.targetImageOptions && !options.noCreate) throw new CommandFailure("--target-image-opts requires use of -n flag");
@@ -234,5 +239,6 @@ async function copyAll(sources: readonly BlockNode[], { progress, salvage, ...co
 function incomplete(error: unknown, targetName: string): unknown {
   if (!(error instanceof BlockError) && !(error instanceof CommandFailure)) return error;
   const exitCode = error instanceof CommandFailure ? error.exitCode : 1;
-  return new CommandFailure(`${error.message}; '${targetName}' is incomplete`, exitCode, { cause: error });
+  const words = error instanceof CommandFailure ? error.words : [qemuWords(error)];
+  return new CommandFailure(`${error.message}; '${targetName}' is incomplete`, exitCode, { cause: error, words });
 }

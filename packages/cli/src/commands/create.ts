@@ -4,8 +4,9 @@ import { BlockError, resolveBeside, type BlockDriver, type BlockGraph } from "@c
 import { defineCommand, type Command } from "../command.ts";
 import { flag, value, values } from "../command-line.ts";
 import { asksForHelp, describeCreation, describeCreationOptions, parseCreationOptions, type CreationOptions } from "../creation-options.ts";
-import { CommandFailure } from "../failure.ts";
+import { CommandFailure, OpenFailure, UsageFailure } from "../failure.ts";
 import { diskSize, loadFormat, openImage } from "../images.ts";
+import { qemuWords } from "../qemu-words.ts";
 import type { Session } from "../session.ts";
 import { parseSize } from "../text/size.ts";
 
@@ -31,15 +32,18 @@ export const command: Command = defineCommand({
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     await using graph = session.createGraph();
-    const driver = await loadFormat(graph, options.format ?? "raw");
     if (asksForHelp(options.creation)) {
-      session.output.print(describeCreationOptions(driver));
+      const asked = await loadFormat(graph, options.format ?? "raw");
+      session.output.print(describeCreationOptions(asked, session.program));
       return 0;
     }
     const [filename, sizeWord, ...more] = operands;
-    if (filename === undefined) throw new CommandFailure("create: Expecting image file name");
-    if (more[0] !== undefined) throw new CommandFailure(`create: Unexpected argument: ${more[0]}`);
-    const given = parseCreationOptions(driver, options.creation);
+    if (filename === undefined) throw new UsageFailure("create", "Expecting image file name");
+    if (more[0] !== undefined) throw new UsageFailure("create", `Unexpected argument: ${more[0]}`);
+    const driver = await loadFormat(graph, options.format ?? "raw").catch((error: unknown) => {
+      throw withFileName(error, filename);
+    });
+    const given = namedAfter(filename, () => parseCreationOptions(driver, options.creation));
     if (given.size !== undefined && sizeWord !== undefined)
       throw new CommandFailure(`${filename}: The image size must be specified only once`);
     const creation: CreationOptions = {
@@ -52,6 +56,21 @@ export const command: Command = defineCommand({
     return 0;
   },
 });
+
+/** qemu-img begins all that it says of a new image with its name. */
+function namedAfter<T>(filename: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw withFileName(error, filename);
+  }
+}
+
+function withFileName(error: unknown, filename: string): unknown {
+  if (!(error instanceof CommandFailure) || error.words[0]?.startsWith("Invalid option list") === true) return error;
+  const { message, exitCode } = error;
+  return new CommandFailure(message, exitCode, { cause: error, words: error.words.map((words) => `${filename}: ${words}`) });
+}
 
 interface ImageToCreate {
   readonly graph: BlockGraph;
@@ -80,7 +99,12 @@ async function createImage(image: ImageToCreate, session: Session): Promise<void
     await graph.create({ driver: driver.name, filename, size, values: creation.values, ...backing }, { signal: session.signal });
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
-    throw new CommandFailure(error.message.includes(filename) ? error.message : `${filename}: ${error.message}`, 1, { cause: error });
+
+    const words = qemuWords(error);
+    throw new CommandFailure(error.message.includes(filename) ? error.message : `${filename}: ${error.message}`, 1, {
+      cause: error,
+      words: [words.startsWith(`${filename}: `) ? words : `${filename}: ${words}`],
+    });
   }
 }
 
@@ -93,7 +117,11 @@ function checkBackingWords({ driver, filename, creation: { backingFile, backingF
     throw new CommandFailure(`${filename}: Backing file not supported for file format '${driver.name}'`);
   if (backingFile === filename)
     throw new CommandFailure(`${filename}: Error: Trying to create an image with the same filename as the backing file`);
-  if (backingFormat === undefined) throw new CommandFailure(`${filename}: Backing file specified without backing format (-F)`);
+  if (backingFile === "") throw new CommandFailure(`${filename}: Expected backing file name, got empty string`);
+  if (backingFormat === undefined)
+    throw new CommandFailure(`${filename}: Backing file specified without backing format (-F)`, 1, {
+      words: [`${filename}: Backing file specified without backing format`],
+    });
 }
 
 /** Opens the whole chain below, as whoever opens the new image will. */
@@ -102,7 +130,8 @@ async function sizeOfBacking({ graph, filename, creation }: ImageToCreate, backi
     await using backing = await openImage(graph, { name: resolveBeside(filename, backingFile), format: creation.backingFormat }, session);
     return diskSize(backing);
   } catch (error) {
-    if (!(error instanceof BlockError)) throw error;
-    throw new CommandFailure(`${filename}: Could not open backing image: ${error.message}`, 1, { cause: error });
+    if (!(error instanceof OpenFailure)) throw error;
+    const words = [`${filename}: ${error.reason}\nCould not open backing image.`];
+    throw new CommandFailure(`${filename}: Could not open backing image: ${error.message}`, 1, { cause: error, words });
   }
 }

@@ -3,7 +3,7 @@
 import { resolveBeside, type BlockGraph, type BlockNode, type ImageInfo } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
 import { flag, value } from "../command-line.ts";
-import { CommandFailure } from "../failure.ts";
+import { CommandFailure, UsageFailure } from "../failure.ts";
 import { diskSize, openImage, wantsJson, type ImageWords } from "../images.ts";
 import type { Session } from "../session.ts";
 import { describeInfo, infoJson, type ImageFacts } from "../text/image-info.ts";
@@ -35,7 +35,7 @@ export const command: Command = defineCommand({
   run: async ({ options, operands }, session) => {
     const json = wantsJson(options.output);
     const [name, ...more] = operands;
-    if (name === undefined || more.length > 0) throw new CommandFailure("info: Expecting one image file name");
+    if (name === undefined || more.length > 0) throw new UsageFailure("info", "Expecting one image file name");
     await using graph = session.createGraph({ implicitOpen: "deny" });
     const { format, imageOptions, forceShare } = options;
     const first = await gatherFacts(graph, { name, format, imageOptions, forceShare, alone: true }, session);

@@ -3,7 +3,7 @@
 import type { BlockNode, BlockStatus } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
 import { flag, value } from "../command-line.ts";
-import { CommandFailure } from "../failure.ts";
+import { CommandFailure, UsageFailure } from "../failure.ts";
 import { diskSize, openImage, wantsJson } from "../images.ts";
 import type { Session } from "../session.ts";
 import { parseSize } from "../text/size.ts";
@@ -30,7 +30,7 @@ export const command: Command = defineCommand({
   run: async ({ options, operands }, session) => {
     const json = wantsJson(options.output);
     const [name, ...more] = operands;
-    if (name === undefined || more.length > 0) throw new CommandFailure("map: Expecting one image file name");
+    if (name === undefined || more.length > 0) throw new UsageFailure("map", "Expecting one image file name");
     const start = options.startOffset === undefined ? 0 : parseSize(options.startOffset, "start offset");
     const longest = options.maxLength === undefined ? Number.MAX_SAFE_INTEGER : parseSize(options.maxLength, "max length");
     await using graph = session.createGraph();

@@ -41,14 +41,23 @@ export const command: Command = defineCommand({
   run: async ({ options, operands }, session) => {
     const json = wantsJson(options.output);
     const [name, ...more] = operands;
-    if (more.length > 0) throw new CommandFailure("measure: At most one filename argument is allowed.");
+    if (more.length > 0)
+      throw new CommandFailure("measure: At most one filename argument is allowed.", 1, {
+        words: ["At most one filename argument is allowed."],
+      });
     const size = options.size === undefined ? undefined : parseSize(options.size, "image size");
-    if (name !== undefined && size !== undefined) throw new CommandFailure("measure: --size N cannot be used together with a filename.");
+    if (name !== undefined && size !== undefined)
+      throw new CommandFailure("measure: --size N cannot be used together with a filename.", 1, {
+        words: ["--size N cannot be used together with a filename."],
+      });
     await using graph = session.createGraph();
     const driver = await loadFormat(graph, options.targetFormat ?? "raw");
     const creation = parseCreationOptions(driver, options.creation);
     if (size !== undefined) return print(await measure(driver, creation, { size }), json, session);
-    if (name === undefined) throw new CommandFailure("measure: Either --size N or one filename must be specified.");
+    if (name === undefined)
+      throw new CommandFailure("measure: Either --size N or one filename must be specified.", 1, {
+        words: ["Either --size N or one filename must be specified."],
+      });
     const { format, imageOptions, forceShare } = options;
     const words: ImageWords = { name, format, imageOptions, forceShare, snapshot: parseSnapshotWords(options.snapshot) };
     await using image = await openImage(graph, words, session);

@@ -3,7 +3,7 @@
 import { BlockError, rebaseDisk, resolveBeside, type BlockGraph, type BlockNode } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
 import { flag, value, type CommandLine } from "../command-line.ts";
-import { CommandFailure } from "../failure.ts";
+import { CommandFailure, OpenFailure, UsageFailure } from "../failure.ts";
 import { checkCacheMode, loadFormat, openImage } from "../images.ts";
 import type { Session } from "../session.ts";
 
@@ -35,9 +35,9 @@ export const command: Command = defineCommand({
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     const [name, ...more] = operands;
-    if (name === undefined || more.length > 0) throw new CommandFailure("rebase: Expecting one image file name");
+    if (name === undefined || more.length > 0) throw new UsageFailure("rebase", "Expecting one image file name");
     if (options.backingFile === undefined && !options.unsafe)
-      throw new CommandFailure("rebase: Must specify backing file (-b) or use unsafe mode (-u)");
+      throw new UsageFailure("rebase", "Must specify backing file (-b) or use unsafe mode (-u)");
     checkCacheMode(options.cache, "cache");
     checkCacheMode(options.sourceCache, "source cache");
     await using graph = session.createGraph();
@@ -48,7 +48,7 @@ export const command: Command = defineCommand({
       session,
     );
     if (options.backingFormat !== undefined) await checkFormat(graph, options.backingFormat);
-    if (unsafe) await changeName(overlay, options);
+    if (unsafe) await changeName(overlay, options, session);
     else await changeFile(graph, overlay, options, session);
     return 0;
   },
@@ -60,13 +60,17 @@ async function checkFormat(graph: BlockGraph, format: string): Promise<void> {
   });
 }
 
-async function changeName(overlay: BlockNode, options: Words): Promise<void> {
+async function changeName(overlay: BlockNode, options: Words, session: Session): Promise<void> {
   const name = options.backingFile ?? "";
   requireFormat(options);
+  const progress = session.startProgress({ printed: options.progress, quiet: options.quiet, stepPercent: 1 });
   try {
     await overlay.changeBacking(name === "" ? undefined : { filename: name, format: options.backingFormat });
+    progress.finish();
   } catch (error) {
     throw notChanged(error, name);
+  } finally {
+    progress.end();
   }
 }
 
@@ -100,8 +104,9 @@ async function openBacking(
   try {
     return await openImage(graph, { name: path, format: backingFormat, forceShare }, session);
   } catch (error) {
-    if (!(error instanceof BlockError)) throw error;
-    throw new CommandFailure(`Could not open new backing file '${backingFile}': ${error.message}`, 1, { cause: error });
+    if (!(error instanceof OpenFailure)) throw error;
+    const words = [`Could not open new backing file '${backingFile}': ${error.reason}`];
+    throw new CommandFailure(`Could not open new backing file '${backingFile}': ${error.message}`, 1, { cause: error, words });
   }
 }
 

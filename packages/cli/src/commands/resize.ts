@@ -3,8 +3,9 @@
 import type { Preallocation } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
 import { flag, value } from "../command-line.ts";
-import { CommandFailure } from "../failure.ts";
+import { CommandFailure, UsageFailure } from "../failure.ts";
 import { diskSize, openImage } from "../images.ts";
+import { badSizeOptionWords } from "../qemu-words.ts";
 import { parseSize } from "../text/size.ts";
 
 const OPTIONS = {
@@ -23,6 +24,10 @@ With + or - the size is added or taken off.
 
 const PREALLOCATIONS: readonly Preallocation[] = ["off", "metadata", "falloc", "full"];
 
+const SHRINK = "Use the --shrink option to perform a shrink operation.";
+const SHRINK_WARNING =
+  "warning: Shrinking an image will delete all data beyond the shrunken image's end. Before performing such an operation, make sure there is no important data there.";
+
 const resize: Command = defineCommand({
   name: "resize",
   help: HELP,
@@ -30,11 +35,11 @@ const resize: Command = defineCommand({
   run: async ({ options, operands }, session) => {
     const [name, words, ...more] = operands;
     if (name === undefined || words === undefined || more.length > 0)
-      throw new CommandFailure("resize: Expecting image file name and size");
+      throw new UsageFailure("resize", "Expecting image file name and size", operands.length < 2 ? "Not enough arguments" : undefined);
     const preallocation = PREALLOCATIONS.find((mode) => mode === (options.preallocation ?? "off"));
     if (preallocation === undefined) throw new CommandFailure(`Invalid preallocation mode '${options.preallocation}'`);
     const { format, imageOptions, shrink } = options;
-    const amount = parseSize(words.replace(/^[+-]/, ""), "image size");
+    const amount = parseAmount(words.replace(/^[+-]/, ""));
     await using graph = session.createGraph();
     await using image = await openImage(graph, { name, format, imageOptions, writable: true }, session);
     const current = diskSize(image);
@@ -42,12 +47,23 @@ const resize: Command = defineCommand({
     if (size <= 0) throw new CommandFailure("New image size must be positive");
     if (size <= current && preallocation !== "off") throw new CommandFailure("Preallocation can only be used for growing images");
     if (size < current && !shrink)
-      throw new CommandFailure("Use the --shrink option to perform a shrink operation; it deletes all data beyond the new end");
+      throw new CommandFailure("Use the --shrink option to perform a shrink operation; it deletes all data beyond the new end", 1, {
+        words: [SHRINK, SHRINK_WARNING],
+      });
     await image.resize(size, { preallocation, shrink });
     if (!options.quiet) session.output.line("Image resized.");
     return 0;
   },
 });
+
+function parseAmount(text: string): number {
+  try {
+    return parseSize(text, "image size");
+  } catch (cause) {
+    if (!(cause instanceof CommandFailure)) throw cause;
+    throw new CommandFailure(cause.message, 1, { cause, words: [badSizeOptionWords("size")] });
+  }
+}
 
 export const command: Command = {
   /** The last word is the size also where it looks like an option (`-10M`). */

@@ -3,8 +3,9 @@
 import { BlockError, type BlockNode } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
 import { flag, value, values, type CommandLine } from "../command-line.ts";
-import { CommandFailure } from "../failure.ts";
+import { CommandFailure, UsageFailure } from "../failure.ts";
 import { openImage } from "../images.ts";
+import { qemuWords } from "../qemu-words.ts";
 import type { Session } from "../session.ts";
 import { describeSnapshots } from "../text/snapshot-list.ts";
 
@@ -33,7 +34,7 @@ export const command: Command = defineCommand({
   run: async ({ options, operands }, session) => {
     const action = chosenAction(options);
     const [name, ...more] = operands;
-    if (name === undefined || more.length > 0) throw new CommandFailure("snapshot: Expecting one image file name");
+    if (name === undefined || more.length > 0) throw new UsageFailure("snapshot", "Expecting one image file name");
     const { format, imageOptions, forceShare } = options;
     const writable = action !== undefined && action.kind !== "list";
     await using graph = session.createGraph();
@@ -48,7 +49,7 @@ type Action = { readonly kind: "list" } | { readonly kind: "apply" | "create" | 
 function chosenAction(options: CommandLine<typeof OPTIONS>["options"]): Action | undefined {
   const actions: Action[] = options.list ? [{ kind: "list" }] : [];
   for (const kind of ["apply", "create", "delete"] as const) for (const snapshot of options[kind]) actions.push({ kind, snapshot });
-  if (actions.length > 1) throw new CommandFailure("Cannot mix '-l', '-a', '-c', '-d'");
+  if (actions.length > 1) throw new UsageFailure(undefined, "Cannot mix '-l', '-a', '-c', '-d'");
   return actions[0];
 }
 
@@ -66,6 +67,20 @@ async function run({ snapshots }: BlockNode, action: Action, session: Session): 
     else await snapshots.delete({ name: snapshot });
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
-    throw new CommandFailure(`Could not ${kind} snapshot '${snapshot}': ${error.message}`, 1, { cause: error });
+
+    throw new CommandFailure(`Could not ${kind} snapshot '${snapshot}': ${error.message}`, 1, {
+      cause: error,
+      words: [`Could not ${kind} snapshot '${snapshot}': ${snapshotWords(kind, error)}`],
+    });
   }
+}
+
+/** What qemu-img says of the same failure. */
+function snapshotWords(kind: "apply" | "create" | "delete", error: BlockError): string {
+  const unsupported = error.code === "UNSUPPORTED_FEATURE";
+  if (kind === "create" && unsupported) return "-95 (Operation not supported)";
+  if (kind === "apply" && unsupported) return "Block driver does not support snapshots";
+  if (kind === "apply" && error.code === "NOT_FOUND") return "Failed to load snapshot: No such file or directory";
+  if (kind === "delete" && (unsupported || error.code === "NOT_FOUND")) return "snapshot not found";
+  return qemuWords(error);
 }

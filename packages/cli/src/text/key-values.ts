@@ -2,13 +2,17 @@
 
 import { CommandFailure } from "../failure.ts";
 
-/** A name without `=` is a flag that is on. A name that is given twice counts as it was given last. */
+/** A name without `=` is a flag that is on, with `no` before it one that is off. A name that is given twice counts as it was given last. */
 export function parseKeyValues(text: string): ReadonlyMap<string, string> {
   const pairs = new Map<string, string>();
   for (const part of splitAtCommas(text)) {
     const equals = part.indexOf("=");
+    if (equals < 0 && part.startsWith("no")) {
+      pairs.set(part.slice(2), "off");
+      continue;
+    }
     const name = equals < 0 ? part : part.slice(0, equals);
-    if (name === "") throw new CommandFailure(`Invalid option list '${text}': a name is missing`);
+    if (name === "") throw new CommandFailure(`Invalid option list '${text}': a name is missing`, 1, { words: ["Invalid parameter ''"] });
     pairs.set(name, equals < 0 ? "on" : part.slice(equals + 1));
   }
   return pairs;
@@ -18,7 +22,9 @@ export function parseKeyValues(text: string): ReadonlyMap<string, string> {
 export function parseFlag(value: string, name: string): boolean {
   if (value === "on" || value === "yes" || value === "true" || value === "y") return true;
   if (value === "off" || value === "no" || value === "false" || value === "n") return false;
-  throw new CommandFailure(`Parameter '${name}' expects 'on' or 'off', not '${value}'`);
+  throw new CommandFailure(`Parameter '${name}' expects 'on' or 'off', not '${value}'`, 1, {
+    words: [`Parameter '${name}' expects 'on' or 'off'`],
+  });
 }
 
 function splitAtCommas(text: string): readonly string[] {

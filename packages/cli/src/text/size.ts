@@ -1,6 +1,7 @@
 /** Sizes as qemu-img writes and reads them: `1 GiB`, `1.5G`, `0x1000`. */
 
 import { CommandFailure } from "../failure.ts";
+import { badSizeWords, sizeRangeWords } from "../qemu-words.ts";
 import { formatThreeDigits } from "./fixed.ts";
 
 const SUFFIXES = "BKMGTPE";
@@ -15,24 +16,28 @@ export function formatSize(bytes: number): string {
 
 /** Bytes from a number with an optional suffix (b, k, M, G, T, P, E; powers of 1024); fractions need a suffix. `what` is named in the refusal. */
 export function parseSize(text: string, what: string): number {
-  const match = /^(?:(0x[0-9a-f]+)|(\d+(?:\.\d*)?|\.\d+))([bkmgtpe]?)$/i.exec(text);
+  const trimmed = text.replace(/^\s*\+?/, "");
+  const match = /^(?:(0x[0-9a-f]+)|(\d+(?:\.\d*)?|\.\d+))([bkmgtpe]?)$/i.exec(trimmed);
   if (match === null) throw invalid(text, what);
   const [, hexadecimal, decimal = "", suffix = ""] = match;
   const unit = 1024 ** Math.max(SUFFIXES.indexOf(suffix.toUpperCase()), 0);
   if (unit === 1 && decimal.includes(".")) throw invalid(text, what);
   // "0x1b" and "0x1e" end in a digit, not in a suffix: the pattern takes as many digits as it can.
   const bytes = Math.floor(Number(hexadecimal ?? decimal) * unit);
-  if (!Number.isSafeInteger(bytes)) throw new CommandFailure(`Invalid ${what} specified: '${text}' is more than 8 PiB`);
+  if (!Number.isSafeInteger(bytes))
+    throw new CommandFailure(`Invalid ${what} specified: '${text}' is more than 8 PiB`, 1, { words: sizeRangeWords(what) });
   return bytes;
 }
 
 /** A whole decimal or hexadecimal number. */
 export function parseCount(text: string, what: string): number {
   const count = /^(?:0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) : Number.NaN;
-  if (!Number.isSafeInteger(count)) throw new CommandFailure(`Invalid ${what} specified: '${text}'`);
+  if (!Number.isSafeInteger(count))
+    throw new CommandFailure(`Invalid ${what} specified: '${text}'`, 1, { words: [`Invalid ${what} specified`] });
   return count;
 }
 
 function invalid(text: string, what: string): CommandFailure {
-  return new CommandFailure(`Invalid ${what} specified: '${text}' (a number of bytes, or with one of the suffixes k, M, G, T, P and E)`);
+  const message = `Invalid ${what} specified: '${text}' (a number of bytes, or with one of the suffixes k, M, G, T, P and E)`;
+  return new CommandFailure(message, 1, { words: badSizeWords(what) });
 }

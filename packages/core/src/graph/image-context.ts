@@ -104,7 +104,13 @@ export class ImageContext implements OpenContext {
       });
     }
     const options = named.format === undefined ? target : ({ driver: named.format, file: target } as DescribedNode);
-    return this.child(name, role, options);
+    try {
+      return await this.child(name, role, options);
+    } catch (error) {
+      if (!(error instanceof BlockError)) throw error;
+      const { code, message, node, offset, errno } = error;
+      throw new BlockError(code, message, { cause: error, node, offset, errno, role });
+    }
   }
 
   retire(span: HostSpan, { discard = this.discard === "unmap" }: { readonly discard?: boolean } = {}): void {

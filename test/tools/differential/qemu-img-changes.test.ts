@@ -1,0 +1,10 @@
+import { compareTable } from "./compare-table.ts";
+import { ImgPrograms } from "./img-programs.ts";
+import { makeImgFiles } from "./tables/img-files.ts";
+import { imgTables } from "./tables/img-lines.ts";
+
+compareTable(
+  "qemu-img",
+  () => ImgPrograms.start(makeImgFiles),
+  imgTables("program", "create", "convert", "dd", "resize", "snapshot", "rebase", "commit", "amend", "bench"),
+);
