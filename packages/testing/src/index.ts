@@ -9,7 +9,7 @@ export type { Actor } from "./lab/actor.ts";
 export type { BreakPoints } from "./lab/break-points.ts";
 export type { Action, ChoiceSource } from "./lab/choices.ts";
 export { explore, type Exploration, type ExploreOptions, expectNoFailure, type FoundFailure, replay } from "./lab/explore.ts";
-export type { Lab } from "./lab/lab.ts";
+export type { Lab, LabOpenOptions } from "./lab/lab.ts";
 export type { DiskRange, LabDisk } from "./lab/lab-disk.ts";
 export type { Inspected } from "./lab/leftovers.ts";
 export { expectPowerCutsHarmless, powerCut, type PowerCutOptions, type PowerCutResult } from "./lab/power-cut.ts";

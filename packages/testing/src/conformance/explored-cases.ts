@@ -112,7 +112,7 @@ async function imageOf(subject: DriverSubject, lab: Lab): Promise<LabDisk> {
   };
   await subject.create(site);
   await graph[Symbol.asyncDispose]();
-  return await lab.open("disk", subject.describe(site));
+  return await lab.open("disk", subject.describe(site), { judgedAs: subject.describe(site, true) });
 }
 
 function oneCluster(disk: LabDisk): Play["actors"] {

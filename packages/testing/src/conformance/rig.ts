@@ -78,7 +78,8 @@ export class Rig {
   }
 
   async open(options: { readonly readOnly?: boolean } = {}): Promise<BlockNode> {
-    this.#node = await this.graph.open({ ...this.subject.describe(this.site), readOnly: options.readOnly ?? false }, options);
+    const { readOnly = false } = options;
+    this.#node = await this.graph.open({ ...this.subject.describe(this.site, readOnly), readOnly }, options);
     return this.#node;
   }
 

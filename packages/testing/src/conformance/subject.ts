@@ -46,8 +46,8 @@ export interface DriverSubject {
   readonly sizeUnit?: number;
   /** Makes the image. */
   create(site: Site): Promise<void>;
-  /** How it is opened. */
-  describe(site: Site): DescribedNode;
+  /** How it is opened; for a filter that writes where it is read from, `readOnly` may stand for what is below it. */
+  describe(site: Site, readOnly?: boolean): DescribedNode;
   /** Removes what is left outside of the test storage. */
   remove?(site: Site): Promise<void>;
   /** Default true. A subject that cannot write makes its image with `site.content`. */

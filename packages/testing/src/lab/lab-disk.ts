@@ -13,8 +13,10 @@ export interface DiskRange {
 export class LabDisk {
   /** For messages. */
   readonly name: string;
-  /** As it is opened again to be judged. */
+  /** As it is opened again. */
   readonly options: NodeOptions;
+  /** As it is opened read-only, to be judged. */
+  readonly judgedAs: NodeOptions;
   readonly model: ModelDisk;
   readonly #touched: DiskRange[];
   #node: BlockNode;
@@ -23,12 +25,14 @@ export class LabDisk {
   constructor(parts: {
     readonly name: string;
     readonly options: NodeOptions;
+    readonly judgedAs: NodeOptions;
     readonly node: BlockNode;
     readonly model: ModelDisk;
     readonly data: readonly DiskRange[];
   }) {
     this.name = parts.name;
     this.options = parts.options;
+    this.judgedAs = parts.judgedAs;
     this.model = parts.model;
     this.#node = parts.node;
     this.#touched = [...parts.data];

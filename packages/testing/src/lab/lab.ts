@@ -41,6 +41,11 @@ const FIRST_MADE: number = 2 ** 31;
 const SPREAD = 0x9e3779b1;
 const ENTROPY_SEED = 1;
 
+/** How a disk is opened, and with which options it is opened read-only to be judged; by default the same. */
+export interface LabOpenOptions extends OpenOptions {
+  readonly judgedAs?: NodeOptions;
+}
+
 /** One for each run. */
 export class Lab {
   readonly clock: SimClock;
@@ -136,7 +141,7 @@ export class Lab {
   }
 
   /** Opens a disk that actors use. What it holds now is what it is expected to hold. */
-  async open(name: string, options: NodeOptions, how: OpenOptions = {}): Promise<LabDisk> {
+  async open(name: string, options: NodeOptions, { judgedAs = options, ...how }: LabOpenOptions = {}): Promise<LabDisk> {
     const node = await this.graph.open(isDescription(options) ? { nodeName: name, ...options } : options, how);
     const data: DiskRange[] = [];
     const model = new ModelDisk({ size: node.size });
@@ -148,7 +153,7 @@ export class Lab {
       data.push({ offset, length });
     }
     model.begin({ kind: "flush" }).succeeded();
-    const disk = new LabDisk({ name, options, node, model, data });
+    const disk = new LabDisk({ name, options, judgedAs, node, model, data });
     this.#disks.push(disk);
     return disk;
   }

@@ -175,7 +175,7 @@ class PowerCutting {
 }
 
 async function withNode(graph: BlockGraph, disk: LabDisk, readOnly: boolean, look: (node: BlockNode) => Promise<void>): Promise<void> {
-  const node = await graph.open(disk.options, { readOnly });
+  const node = await graph.open(readOnly ? disk.judgedAs : disk.options, { readOnly });
   await look(node);
   await node[Symbol.asyncDispose]();
 }

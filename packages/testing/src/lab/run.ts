@@ -169,7 +169,7 @@ class Run {
   async #judge(disk: LabDisk, play: Play, expected: Expectation): Promise<void> {
     this.#journal.note(() => `${disk.name} is opened again and judged`);
     await using graph = this.#lab.newGraph();
-    const node = await graph.open(disk.options, { readOnly: true });
+    const node = await graph.open(disk.judgedAs, { readOnly: true });
     const leaksAllowed = play.leaksAllowed ?? this.#lab.storage.hasFailed;
     const { dirty } = await node.info();
     if (dirty !== true || !this.#lab.storage.hasFailed) await expectSound(node, { leaksAllowed, what: disk.name, ...this.#harmless });
