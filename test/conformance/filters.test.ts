@@ -35,8 +35,7 @@ const SUBJECTS = [
   filtered("throttle over qcow2", qcow2, (file) => ({ driver: "throttle", throttleGroup: "free", file })),
   filtered("copy-on-read over qcow2", qcow2, (file) => ({ driver: "copy-on-read", file }), {
     // It cannot be opened read-only, as with QEMU: reading writes.
-    describe: (site, readOnly) =>
-      readOnly === true ? qcow2.describe(site) : ({ driver: "copy-on-read", file: qcow2.describe(site) } as DescribedNode),
+    describe: (site, readOnly) => (readOnly === true ? qcow2.describe(site) : { driver: "copy-on-read", file: qcow2.describe(site) }),
   }),
 ];
 
