@@ -1,6 +1,6 @@
 /** The host programs that tests compare with: found, installed where that is possible, or named where tests go without them. */
 
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, existsSync, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { StepError, runQuietly } from "./command.mjs";
 
@@ -16,6 +16,10 @@ const PACKAGES = {
   fio: "fio",
   mke2fs: "e2fsprogs",
   debugfs: "e2fsprogs",
+  openssl: "openssl",
+  python3: "python3",
+  // No command, but the part of QEMU that reads over HTTP.
+  "block-curl.so": "qemu-block-extra",
 };
 
 /** @typedef {keyof typeof PACKAGES} Command */
@@ -43,9 +47,16 @@ function missingCommands() {
 
 /** @param {string} command */
 function isOnPath(command) {
+  if (command.endsWith(".so")) return isQemuModule(command);
   // mke2fs and debugfs are in sbin, which a plain user's PATH leaves out.
   const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
   return folders.some((folder) => isExecutable(join(folder, command)));
+}
+
+/** @param {string} name */
+function isQemuModule(name) {
+  const libraries = readdirSync("/usr/lib", { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return libraries.some((folder) => existsSync(join("/usr/lib", folder.name, "qemu", name)));
 }
 
 /** @param {string} path */

@@ -1,4 +1,4 @@
-/** Images on web servers through the whole of Coblock, beside qemu-img's own client. */
+/** Images on web servers through the whole of Coblock, beside qemu-img's own client, which is its module "block-curl.so". */
 
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
