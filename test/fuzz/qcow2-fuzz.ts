@@ -5,6 +5,7 @@ import { qcow2Driver } from "@coblock/qcow2";
 import { SeededRandom } from "@coblock/testing";
 import { type FuzzCase, mutate } from "./fuzz-case.ts";
 import { FuzzStorage } from "./fuzz-storage.ts";
+import { blockErrorOf, fail, isReadAs, orBrokenRule, type Window } from "./judgement.ts";
 import { qcow2Backing, qcow2Base, QCOW2_BASES, QCOW2_SECRETS } from "./qcow2-bases.ts";
 import { qcow2Mutations } from "./qcow2-mutations.ts";
 import { Qcow2Reference } from "./qcow2-reference.ts";
@@ -34,27 +35,12 @@ export function qcow2Bytes({ base, mutations }: FuzzCase): SparseBytes {
 export async function runQcow2Case(fuzzCase: FuzzCase): Promise<"opened" | "refused"> {
   const bytes = qcow2Bytes(fuzzCase);
   const backing = qcow2Backing(fuzzCase.base);
-  const reference = referenceTo(bytes, backing);
+  const reference = orBrokenRule(() => new Qcow2Reference(bytes, backing));
   const random = new SeededRandom(fuzzCase.seed);
   const found = await readEverything(bytes, backing, reference, random);
   await writeAndReopen(bytes.copy(), backing, found, random);
   if (random.chance(0.25)) await repairAndRead(bytes.copy(), backing, found);
   return found === undefined ? "refused" : "opened";
-}
-
-/** The rule that the header breaks, in place of a reference. */
-function referenceTo(bytes: SparseBytes, backing: SparseBytes | undefined): Qcow2Reference | RangeError {
-  try {
-    return new Qcow2Reference(bytes, backing);
-  } catch (error) {
-    if (error instanceof RangeError) return error;
-    throw error;
-  }
-}
-
-interface Window {
-  readonly offset: number;
-  readonly length: number;
 }
 
 function windowsOf({ size, clusterSize }: Qcow2Reference, random: SeededRandom): Window[] {
@@ -91,18 +77,6 @@ async function withImage<T>(
   } finally {
     if (storage.broken !== undefined) fail(`the code needs ${storage.broken}`);
     if (how.readOnly && storage.writes > 0) fail("it was opened read-only and written");
-  }
-}
-
-/** Answers the `BlockError`, or `undefined` where all went well; any other failure is a bug. */
-async function blockErrorOf(work: () => Promise<unknown>): Promise<BlockError | undefined> {
-  try {
-    await work();
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof BlockError)) throw error;
-    if (error.message.length === 0 || /[\n\r]/.test(error.message)) fail(`the message is no line: ${JSON.stringify(error.message)}`);
-    return error;
   }
 }
 
@@ -149,15 +123,7 @@ async function readWindow(disk: BlockNode, reference: Qcow2Reference, { offset, 
 
 /** A piece with a bad cluster in it fails whole, and then is read in halves, by whole sectors. */
 async function readPiece(disk: BlockNode, reference: Qcow2Reference, offset: number, length: number): Promise<void> {
-  const expected = reference.read(offset, length);
-  const found = new Uint8Array(length).fill(0xee);
-  const error = await blockErrorOf(() => disk.read(offset, found));
-  if (expected !== undefined) {
-    if (error !== undefined) fail(`bytes ${offset} to ${offset + length} can be read, but: ${error.message}`);
-    if (Buffer.compare(expected, found) !== 0) fail(`bytes ${offset} to ${offset + length} are wrong`);
-    return;
-  }
-  if (error?.code !== "CORRUPT_IMAGE") fail(`bytes ${offset} to ${offset + length} are nowhere, and were read: ${String(error)}`);
+  if (await isReadAs(disk, { offset, length }, reference.read(offset, length))) return;
   if (length <= Math.max(512, reference.clusterSize / 32)) return;
   const half = Math.ceil(length / 1024) * 512;
   await readPiece(disk, reference, offset, half);
@@ -210,7 +176,7 @@ async function repairAndRead(bytes: SparseBytes, backing: SparseBytes | undefine
     fail(`what a dry run repairs fails: ${refusal.message}`);
   if (done !== undefined && again !== undefined) expectRepaired(planned, done, again);
   if (found === undefined || found.reference.isOpaque) return;
-  const [old, now] = [new Qcow2Reference(before, backing), referenceTo(bytes, backing)];
+  const [old, now] = [new Qcow2Reference(before, backing), orBrokenRule(() => new Qcow2Reference(bytes, backing))];
   if (!(now instanceof Qcow2Reference)) return fail(`after a repair its header breaks the rule of ${now.message}`);
   for (const { offset, length } of found.windows) {
     for (let at = offset; at < offset + length; at += 512) {
@@ -258,7 +224,7 @@ async function writeAndReopen(
     if (found.reference.hasMore || error.code === "UNSUPPORTED_FEATURE") return;
     fail(`a sound image cannot be written: ${error.message}`);
   }
-  const after = referenceTo(bytes, backing);
+  const after = orBrokenRule(() => new Qcow2Reference(bytes, backing));
   if (!(after instanceof Qcow2Reference)) return fail(`its header now breaks the rule of ${after.message}`);
   expectChanged(new Qcow2Reference(before, backing), after, changes);
   await withImage(bytes, backing, { readOnly: true }, async (disk) => {
@@ -294,8 +260,4 @@ function expectChanged(old: Qcow2Reference, after: Qcow2Reference, changes: read
       found === undefined ? 0 : found.findIndex((byte, index) => byte !== expected[index] && (byte !== 0 || offset + index >= PIECE));
     if (wrong !== -1) fail(`the byte at ${offset + wrong} is wrong after writing`);
   }
-}
-
-function fail(what: string): never {
-  throw new Error(what);
 }

@@ -1,10 +1,11 @@
 /** One damaged QED image through everything that can be done with it, each answer held against the reference. */
 
-import { type BlockNode, BlockError, BlockGraph, type NodeOptions, rawDriver, SimulatedClock } from "@coblock/core";
+import { type BlockNode, BlockGraph, type NodeOptions, rawDriver, SimulatedClock } from "@coblock/core";
 import { qedDriver } from "@coblock/qed";
 import { SeededRandom } from "@coblock/testing";
 import { type FuzzCase, mutate } from "./fuzz-case.ts";
 import { FuzzStorage } from "./fuzz-storage.ts";
+import { blockErrorOf, fail, isReadAs, orBrokenRule, type Window } from "./judgement.ts";
 import { backingBytes, BASES, CLUSTER, qedBase } from "./qed-bases.ts";
 import { qedMutations } from "./qed-mutations.ts";
 import { type Change, changedBytes, makeChanges } from "./qed-changes.ts";
@@ -37,27 +38,12 @@ export function qedBytes({ base, mutations }: FuzzCase): SparseBytes {
 export async function runQedCase(fuzzCase: FuzzCase): Promise<"opened" | "refused"> {
   const bytes = qedBytes(fuzzCase);
   const backing = backingBytes(fuzzCase.base);
-  const reference = referenceTo(bytes, backing);
+  const reference = orBrokenRule(() => new QedReference(bytes, backing));
   const random = new SeededRandom(fuzzCase.seed);
   await readEverything(bytes, backing, reference, windowsOf(reference, random));
   if (reference instanceof QedReference) await writeAndReopen(bytes.copy(), backing, reference, random);
   else await expectRefusal(bytes, backing, reference, false);
   return reference instanceof QedReference ? "opened" : "refused";
-}
-
-/** The rule that the header breaks, in place of a reference. */
-function referenceTo(bytes: SparseBytes, backing: SparseBytes | undefined): QedReference | RangeError {
-  try {
-    return new QedReference(bytes, backing);
-  } catch (error) {
-    if (error instanceof RangeError) return error;
-    throw error;
-  }
-}
-
-interface Window {
-  readonly offset: number;
-  readonly length: number;
 }
 
 function windowsOf(reference: QedReference | RangeError, random: SeededRandom): Window[] {
@@ -89,18 +75,6 @@ async function withImage<T>(
   } finally {
     if (storage.broken !== undefined) fail(`the code needs ${storage.broken}`);
     if (readOnly && storage.writes > 0) fail("it was opened read-only and written");
-  }
-}
-
-/** Answers the `BlockError`, or `undefined` where all went well; any other failure is a bug. */
-async function blockErrorOf(work: () => Promise<unknown>): Promise<BlockError | undefined> {
-  try {
-    await work();
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof BlockError)) throw error;
-    if (error.message.length === 0 || /[\n\r]/.test(error.message)) fail(`the message is no line: ${JSON.stringify(error.message)}`);
-    return error;
   }
 }
 
@@ -137,15 +111,7 @@ async function readEverything(
 
 /** A piece with a bad cluster in it fails whole, and then is read cluster by cluster. */
 async function readPiece(disk: BlockNode, reference: QedReference, offset: number, length: number): Promise<void> {
-  const expected = reference.read(offset, length);
-  const found = new Uint8Array(length).fill(0xee);
-  const error = await blockErrorOf(() => disk.read(offset, found));
-  if (expected !== undefined) {
-    if (error !== undefined) fail(`bytes ${offset} to ${offset + length} can be read, but: ${error.message}`);
-    if (Buffer.compare(expected, found) !== 0) fail(`bytes ${offset} to ${offset + length} are wrong`);
-    return;
-  }
-  if (error?.code !== "CORRUPT_IMAGE") fail(`bytes ${offset} to ${offset + length} are nowhere, and were read: ${String(error)}`);
+  if (await isReadAs(disk, { offset, length }, reference.read(offset, length))) return;
   const { clusterSize } = reference;
   const split = clusterSize - (offset % clusterSize);
   if (split >= length) return;
@@ -211,7 +177,7 @@ async function writeAndReopen(
     return;
   }
   if (unclean && twice > 0) fail("it was not closed cleanly, its clusters are used twice, and it was opened for writing");
-  const after = referenceTo(bytes, backing);
+  const after = orBrokenRule(() => new QedReference(bytes, backing));
   if (!(after instanceof QedReference)) fail(`its header now breaks the rule of ${after.message}`);
   const windows = windowsOf(after, random);
   if (twice + soon === 0) expectChanged(old, after, changes, windows, unclean);
@@ -255,8 +221,4 @@ function expectChanged(
       }
     }
   }
-}
-
-function fail(what: string): never {
-  throw new Error(what);
 }

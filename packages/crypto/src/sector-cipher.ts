@@ -24,38 +24,43 @@ export function createSectorCipher(spec: CipherSpec, key: Uint8Array): SectorCip
     case "xts":
       return new XtsCipher(spec.keyBits, key, ivs);
     case "cbc":
-      return new CbcCipher(name, key, ivs);
+      return new CbcCipher({ name, key, ivs });
     case "ctr":
-      return new CounterCipher(name, key, ivs);
+      return new CounterCipher({ name, key, ivs });
     case "ecb":
       return new BlockCipher(name, key);
   }
 }
 
-class CbcCipher implements SectorCipher {
-  readonly #name: string;
-  readonly #key: Uint8Array;
-  readonly #ivs: SectorIvs;
+/** A cipher by its name in OpenSSL, and where its initial vectors come from. */
+interface CipherParts {
+  readonly name: string;
+  readonly key: Uint8Array;
+  readonly ivs: SectorIvs;
+}
 
-  constructor(name: string, key: Uint8Array, ivs: SectorIvs) {
-    this.#name = name;
-    this.#key = key;
-    this.#ivs = ivs;
+class CbcCipher implements SectorCipher {
+  readonly #parts: CipherParts;
+
+  constructor(parts: CipherParts) {
+    this.#parts = parts;
   }
 
   /** Each block depends on the one before it, so sectors go one by one. */
   encrypt(firstSector: number, from: Uint8Array, into: Uint8Array): void {
-    const ivs = this.#ivs(firstSector, from.length / SECTOR_LENGTH);
+    const { name, key } = this.#parts;
+    const ivs = this.#parts.ivs(firstSector, from.length / SECTOR_LENGTH);
     for (let at = 0, iv = 0; at < from.length; at += SECTOR_LENGTH, iv += BLOCK_LENGTH) {
-      const cipher = createCipheriv(this.#name, this.#key, ivs.subarray(iv, iv + BLOCK_LENGTH)).setAutoPadding(false);
+      const cipher = createCipheriv(name, key, ivs.subarray(iv, iv + BLOCK_LENGTH)).setAutoPadding(false);
       into.set(cipher.update(from.subarray(at, at + SECTOR_LENGTH)), at);
     }
   }
 
   /** All sectors as one chain: the first block of each comes out under the end of the sector before it, and is put under its own vector. */
   decrypt(firstSector: number, from: Uint8Array, into: Uint8Array): void {
-    const ivs = this.#ivs(firstSector, from.length / SECTOR_LENGTH);
-    const plain = createDecipheriv(this.#name, this.#key, ivs.subarray(0, BLOCK_LENGTH)).setAutoPadding(false).update(from);
+    const { name, key } = this.#parts;
+    const ivs = this.#parts.ivs(firstSector, from.length / SECTOR_LENGTH);
+    const plain = createDecipheriv(name, key, ivs.subarray(0, BLOCK_LENGTH)).setAutoPadding(false).update(from);
     for (let at = SECTOR_LENGTH, iv = BLOCK_LENGTH; at < from.length; at += SECTOR_LENGTH, iv += BLOCK_LENGTH) {
       for (let byte = 0; byte < BLOCK_LENGTH; byte++) {
         const chained = from[at - BLOCK_LENGTH + byte] ?? 0;
@@ -68,20 +73,17 @@ class CbcCipher implements SectorCipher {
 
 /** A stream that begins at the sector's vector; deciphering is the same. */
 class CounterCipher implements SectorCipher {
-  readonly #name: string;
-  readonly #key: Uint8Array;
-  readonly #ivs: SectorIvs;
+  readonly #parts: CipherParts;
 
-  constructor(name: string, key: Uint8Array, ivs: SectorIvs) {
-    this.#name = name;
-    this.#key = key;
-    this.#ivs = ivs;
+  constructor(parts: CipherParts) {
+    this.#parts = parts;
   }
 
   encrypt(firstSector: number, from: Uint8Array, into: Uint8Array): void {
-    const ivs = this.#ivs(firstSector, from.length / SECTOR_LENGTH);
+    const { name, key } = this.#parts;
+    const ivs = this.#parts.ivs(firstSector, from.length / SECTOR_LENGTH);
     for (let at = 0, iv = 0; at < from.length; at += SECTOR_LENGTH, iv += BLOCK_LENGTH) {
-      const cipher = createCipheriv(this.#name, this.#key, ivs.subarray(iv, iv + BLOCK_LENGTH));
+      const cipher = createCipheriv(name, key, ivs.subarray(iv, iv + BLOCK_LENGTH));
       into.set(cipher.update(from.subarray(at, at + SECTOR_LENGTH)), at);
     }
   }
