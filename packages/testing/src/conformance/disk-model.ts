@@ -14,15 +14,15 @@ export interface Change {
 
 /** Offsets and lengths are bytes. */
 export class DiskModel {
-  /** All that each sector may hold; usually one content. */
-  readonly #sectors: (readonly Uint8Array[])[] = [];
-  /** For sectors that changed since the last flush: all that they held since. */
-  readonly #unflushed: Map<number, readonly Uint8Array[]> = new Map();
-  #size: number;
+  /** One of the contents that the disk may have. */
+  #bytes: Uint8Array;
+  /** For sectors that may hold more than that: all of it. */
+  readonly #uncertain: Map<number, readonly Uint8Array[]> = new Map();
+  /** Whole sectors as they may have been since the last flush, besides what they are now. */
+  #earlier: Change[] = [];
 
   constructor(content: Uint8Array) {
-    this.#size = content.length;
-    for (let offset = 0; offset < content.length; offset += SECTOR_SIZE) this.#sectors.push([content.slice(offset, offset + SECTOR_SIZE)]);
+    this.#bytes = Uint8Array.from(content);
   }
 
   static empty(size: number): DiskModel {
@@ -30,18 +30,22 @@ export class DiskModel {
   }
 
   get size(): number {
-    return this.#size;
+    return this.#bytes.length;
   }
 
   /** One of the contents that the disk may have. */
   get bytes(): Uint8Array {
-    const bytes = new Uint8Array(this.#size);
-    for (const [index, [content]] of this.#sectors.entries()) if (content !== undefined) bytes.set(content, index * SECTOR_SIZE);
-    return bytes;
+    return this.#bytes.slice();
   }
 
   write(offset: number, bytes: Uint8Array): void {
-    this.#change({ offset, bytes }, (_before, after) => after);
+    this.#remember(offset, bytes.length);
+    for (const index of this.#uncertainOf({ offset, bytes }))
+      this.#leave(
+        index,
+        this.#contentsOf(index).map((content) => merged(content, index * SECTOR_SIZE, { offset, bytes })),
+      );
+    this.#bytes.set(bytes, offset);
   }
 
   zero(offset: number, length: number): void {
@@ -50,102 +54,131 @@ export class DiskModel {
 
   /** A change that failed, or that may be left undone: each sector is as it was, or as it should be. */
   attempt(offset: number, bytes: Uint8Array): void {
-    this.#change({ offset, bytes }, (before, after) => [...before, ...after]);
+    this.#remember(offset, bytes.length);
+    for (const index of sectorsOf({ offset, bytes })) {
+      const before = this.#contentsOf(index);
+      this.#leave(index, [...before, ...before.map((content) => merged(content, index * SECTOR_SIZE, { offset, bytes }))]);
+    }
   }
 
   /** Changes of whole sectors that ran at the same time: each sector is as one of them left it. */
   writeTogether(changes: readonly Change[]): void {
-    const touched = new Set<number>();
-    for (const change of changes) for (const index of sectorsOf(change)) touched.add(index);
-    for (const index of touched) {
-      const contents: Uint8Array[] = [];
-      for (const { offset, bytes } of changes) {
+    for (const { offset, bytes } of changes) this.#remember(offset, bytes.length);
+    const touched = new Map<number, Uint8Array[]>();
+    for (const { offset, bytes } of changes) {
+      for (const index of sectorsOf({ offset, bytes })) {
         const start = index * SECTOR_SIZE - offset;
-        if (start >= 0 && start < bytes.length) contents.push(bytes.slice(start, start + this.#lengthOf(index)));
+        const content = bytes.slice(start, start + this.#lengthOf(index));
+        touched.set(index, [...(touched.get(index) ?? []), content]);
       }
-      this.#replace(index, contents);
     }
+    for (const [index, contents] of touched) this.#leave(index, contents);
   }
 
   /** New bytes are zeros. */
   resize(size: number): void {
     const content = new Uint8Array(size);
-    content.set(this.bytes.subarray(0, size));
-    this.#sectors.length = 0;
-    for (let offset = 0; offset < size; offset += SECTOR_SIZE) this.#sectors.push([content.slice(offset, offset + SECTOR_SIZE)]);
-    this.#size = size;
-    this.#unflushed.clear();
+    content.set(this.#bytes.subarray(0, size));
+    this.#bytes = content;
+    this.#uncertain.clear();
+    this.#earlier = [];
   }
 
   /** What a flush that has succeeded leaves after a power cut. */
   flushed(): void {
-    this.#unflushed.clear();
+    this.#earlier = [];
   }
 
-  /** What the disk may hold after a power cut now. */
+  /** What the disk may hold after a power cut now: for each sector, all that it held since the last flush. */
   afterPowerCut(): DiskModel {
-    const model = new DiskModel(this.bytes);
-    for (const index of this.#sectors.keys()) {
-      const contents = this.#unflushed.get(index) ?? this.#sectors[index];
-      if (contents !== undefined) model.#sectors[index] = contents;
+    const model = new DiskModel(this.#bytes);
+    for (const [index, contents] of this.#uncertain) model.#hold(index, contents);
+    for (const { offset, bytes } of this.#earlier) {
+      for (const index of sectorsOf({ offset, bytes })) {
+        const start = index * SECTOR_SIZE - offset;
+        model.#hold(index, [...model.#contentsOf(index), bytes.subarray(start, start + this.#lengthOf(index))]);
+      }
     }
     return model;
   }
 
   /** Throws where `actual` is nothing that the disk may hold at `offset`. From now on it is known what was seen. */
   expect(offset: number, actual: Uint8Array, what: string): void {
-    for (const index of sectorsOf({ offset, bytes: actual })) {
+    const end = offset + actual.length;
+    let from = offset;
+    for (const index of this.#uncertainOf({ offset, bytes: actual })) {
       const start = Math.max(offset, index * SECTOR_SIZE);
-      const seen = actual.subarray(start - offset, Math.min(offset + actual.length, (index + 1) * SECTOR_SIZE) - offset);
-      const within = start - index * SECTOR_SIZE;
-      const allowed = this.#sectors[index] ?? [];
-      const possible = allowed.filter((content) => Buffer.compare(content.subarray(within, within + seen.length), seen) === 0);
-      if (possible.length === 0)
-        throw new Error(
-          mismatch(
-            what,
-            start,
-            seen,
-            allowed.map((content) => content.subarray(within, within + seen.length)),
-          ),
-        );
-      this.#sectors[index] = possible;
+      const next = Math.min(end, (index + 1) * SECTOR_SIZE);
+      expectOne(actual.subarray(from - offset, start - offset), [this.#bytes.subarray(from, start)], from, what);
+      const seen = actual.subarray(start - offset, next - offset);
+      this.#hold(index, expectOne(seen, this.#contentsOf(index), start, what, start - index * SECTOR_SIZE));
+      from = next;
     }
+    expectOne(actual.subarray(from - offset), [this.#bytes.subarray(from, end)], from, what);
   }
 
-  #change(change: Change, combine: (before: readonly Uint8Array[], after: readonly Uint8Array[]) => readonly Uint8Array[]): void {
-    assert(change.offset + change.bytes.length <= this.#size, "a change beyond the end of the model");
-    for (const index of sectorsOf(change)) {
-      const before = this.#sectors[index] ?? [];
-      const after = before.map((content) => merged(content, index * SECTOR_SIZE, change));
-      this.#replace(index, combine(before, after));
-    }
+  #remember(offset: number, length: number): void {
+    assert(offset + length <= this.size, "a change beyond the end of the model");
+    const start = offset - (offset % SECTOR_SIZE);
+    const bytes = this.#bytes.slice(start, Math.ceil((offset + length) / SECTOR_SIZE) * SECTOR_SIZE);
+    this.#earlier.push({ offset: start, bytes });
+    for (const index of this.#uncertainOf({ offset: start, bytes }))
+      for (const content of this.#contentsOf(index)) this.#earlier.push({ offset: index * SECTOR_SIZE, bytes: content });
   }
 
-  #replace(index: number, contents: readonly Uint8Array[]): void {
-    const before = this.#unflushed.get(index) ?? this.#sectors[index] ?? [];
+  /** A change may have left any of these, and where a read tells which one, a power cut may yet bring another one back. */
+  #leave(index: number, contents: readonly Uint8Array[]): void {
+    this.#hold(index, contents);
+    for (const content of this.#uncertain.get(index) ?? []) this.#earlier.push({ offset: index * SECTOR_SIZE, bytes: content });
+  }
+
+  #hold(index: number, contents: readonly Uint8Array[]): void {
     const distinct = unique(contents);
-    this.#unflushed.set(index, unique([...before, ...distinct]));
-    this.#sectors[index] = distinct;
+    const [first] = distinct;
+    assert(first !== undefined, "a sector holds something");
+    this.#bytes.set(first, index * SECTOR_SIZE);
+    if (distinct.length > 1) this.#uncertain.set(index, distinct);
+    else this.#uncertain.delete(index);
+  }
+
+  /** In order. */
+  #uncertainOf(change: Change): readonly number[] {
+    if (this.#uncertain.size === 0) return [];
+    return [...sectorsOf(change)].filter((index) => this.#uncertain.has(index));
+  }
+
+  /** Nobody changes them. */
+  #contentsOf(index: number): readonly Uint8Array[] {
+    return this.#uncertain.get(index) ?? [this.#bytes.slice(index * SECTOR_SIZE, (index + 1) * SECTOR_SIZE)];
   }
 
   #lengthOf(index: number): number {
-    return Math.min(SECTOR_SIZE, this.#size - index * SECTOR_SIZE);
+    return Math.min(SECTOR_SIZE, this.size - index * SECTOR_SIZE);
   }
+}
+
+/** Those of the contents that show `seen` from `within` on. */
+function expectOne(seen: Uint8Array, contents: readonly Uint8Array[], offset: number, what: string, within = 0): readonly Uint8Array[] {
+  const shown = (content: Uint8Array): Uint8Array => content.subarray(within, within + seen.length);
+  const possible = contents.filter((content) => Buffer.compare(shown(content), seen) === 0);
+  if (possible.length > 0) return possible;
+  throw new Error(mismatch(what, offset, seen, contents.map(shown)));
 }
 
 function* sectorsOf({ offset, bytes }: Change): Generator<number> {
   for (let index = Math.floor(offset / SECTOR_SIZE); index * SECTOR_SIZE < offset + bytes.length; index++) yield index;
 }
 
-function merged(content: Uint8Array, start: number, change: Change): Uint8Array {
+/** What a sector that begins at `start` holds after the change. */
+function merged(content: Uint8Array, start: number, { offset, bytes }: Change): Uint8Array {
   const result = content.slice();
-  const from = Math.max(start, change.offset);
-  result.set(change.bytes.subarray(from - change.offset, start + content.length - change.offset), from - start);
+  const from = Math.max(start, offset);
+  result.set(bytes.subarray(from - offset, start + content.length - offset), from - start);
   return result;
 }
 
 function unique(contents: readonly Uint8Array[]): readonly Uint8Array[] {
+  if (contents.length === 1) return contents;
   return contents.filter((content, index) => contents.findIndex((other) => Buffer.compare(other, content) === 0) === index);
 }
 
