@@ -1,17 +1,15 @@
 /** Another directory of bitmaps: written whole to new space with all that is new in it, then switched to in the header. */
 
-import { assert, BlockError, SparseSet } from "@coblock/core";
+import { BlockError } from "@coblock/core";
 import { type Bitmap, encodeBitmapDirectory } from "../format/bitmap-directory.ts";
 import { bitmapsSteps, type HeaderChange } from "../format/bitmaps-extension.ts";
-import { clusterOf, clustersFor } from "../format/geometry.ts";
 import { decodeHeader } from "../format/header.ts";
 import type { BitmapsExtension } from "../format/header-extensions.ts";
 import type { ImageOwner } from "../image/image-owner.ts";
-import type { ClusterRun } from "../metadata/free-runs.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
 import { NewTables } from "../metadata/new-tables.ts";
 import { orUndo } from "../metadata/undo.ts";
-import { readBitmapTable } from "./bitmap-bits.ts";
+import { unusedClusters } from "./unused-clusters.ts";
 
 /** What a change of the bitmaps works on, the driver lock being held. */
 export interface BitmapsChange {
@@ -33,7 +31,7 @@ export async function changeDirectory(
   const { owner, metadata, writable } = change;
   const { file, geometry } = metadata;
   await writable.writeOut.all();
-  const unused = [...oldDirectory(change), ...(await clustersOf(change, dropped))];
+  const unused = await unusedClusters(change, dropped);
   const tables = new NewTables(metadata, writable);
   const prepare = async () => {
     const bitmaps = await list(tables);
@@ -83,58 +81,4 @@ async function writeDirectory(tables: NewTables, bitmaps: readonly Bitmap[]): Pr
   const directoryOffset = await tables.allocate(bytes.length);
   await tables.write(directoryOffset, bytes);
   return { count: bitmaps.length, directoryLength: bytes.length, directoryOffset };
-}
-
-/** That of bitmaps which do not count has not been looked at, and stays where it is. */
-function oldDirectory({ owner, metadata }: BitmapsChange): readonly ClusterRun[] {
-  const { extensions, bitmaps } = owner.description;
-  if (bitmaps.length === 0) return [];
-  assert(extensions.bitmaps !== undefined, "bitmaps that count have a directory");
-  const { directoryOffset, directoryLength } = extensions.bitmaps;
-  return [{ first: clusterOf(metadata.geometry, directoryOffset), count: clustersFor(metadata.geometry, directoryLength) }];
-}
-
-/**
- * All clusters of bitmaps that are about to go. Damaged ones, and those that claim what another bitmap does, own nothing that could be
- * given up without doubt: they leave leaks.
- */
-async function clustersOf(change: BitmapsChange, bitmaps: readonly Bitmap[]): Promise<readonly ClusterRun[]> {
-  if (bitmaps.length === 0) return [];
-  const claimed = new SparseSet();
-  for (const kept of change.owner.description.bitmaps) {
-    if (bitmaps.includes(kept)) continue;
-    for (const { first, count } of await clustersOfOne(change.metadata, kept))
-      for (let cluster = first; cluster < first + count; cluster++) claimed.add(cluster);
-  }
-  const runs: ClusterRun[] = [];
-  for (const bitmap of bitmaps) {
-    const own = await clustersOfOne(change.metadata, bitmap);
-    if (await isSound(change, own, claimed)) runs.push(...own);
-  }
-  return runs;
-}
-
-/** None where it is damaged. */
-async function clustersOfOne(metadata: Metadata, bitmap: Bitmap): Promise<readonly ClusterRun[]> {
-  const { geometry } = metadata;
-  try {
-    const table = await readBitmapTable(metadata, bitmap);
-    if (table.some((cluster) => typeof cluster === "number" && cluster >= metadata.file.size)) return [];
-    const data = table.flatMap((cluster) => (typeof cluster === "number" ? [{ first: clusterOf(geometry, cluster), count: 1 }] : []));
-    return [{ first: clusterOf(geometry, bitmap.tableOffset), count: clustersFor(geometry, bitmap.tableEntries * 8) }, ...data];
-  } catch (error) {
-    if (error instanceof BlockError && error.code === "CORRUPT_IMAGE") return [];
-    throw error;
-  }
-}
-
-/** Whether each cluster is no other metadata, has one reference, which is the bitmap's, and is not `claimed`; from now on it is. */
-async function isSound({ metadata, writable }: BitmapsChange, runs: readonly ClusterRun[], claimed: SparseSet): Promise<boolean> {
-  const { clusterSize } = metadata.geometry;
-  for (const { first, count } of runs) {
-    if (writable.map.findAny(first * clusterSize, count * clusterSize) !== undefined) return false;
-    for (let cluster = first; cluster < first + count; cluster++)
-      if (!claimed.add(cluster) || (await writable.refcounts.get(cluster)) !== 1) return false;
-  }
-  return true;
 }

@@ -20,6 +20,16 @@ function placesOf(bytes: Buffer): Places {
   return { directory, table: Number(bytes.readBigUInt64BE(directory)), l2: Number(bytes.readBigUInt64BE(l1) % 2n ** 56n) };
 }
 
+function entryAt(bytes: Buffer, at: number): bigint {
+  return bytes.readBigUInt64BE(at) % 2n ** 56n;
+}
+
+/** The first L2 table of the only snapshot. */
+function snapshotL2(bytes: Buffer): number {
+  const l1 = Number(bytes.readBigUInt64BE(Number(bytes.readBigUInt64BE(64))));
+  return Number(entryAt(bytes, l1));
+}
+
 /** An image with a bitmap whose bits take two clusters, and a second one. */
 function damaged(folder: TemporaryDirectory, change: (bytes: Buffer, places: Places) => unknown): string {
   const file = qemuCreate(folder.file("image"), 4 * MIB, "cluster_size=512");
@@ -108,6 +118,39 @@ describe("damaged bitmaps", () => {
       }
     },
   );
+
+  it.each<[owner: string, how: "removed" | "stored", entry: (bytes: Buffer) => bigint]>([
+    ["the guest", "removed", (bytes) => entryAt(bytes, placesOf(bytes).l2)],
+    ["the guest", "stored", (bytes) => entryAt(bytes, placesOf(bytes).l2)],
+    ["a snapshot alone", "removed", (bytes) => entryAt(bytes, snapshotL2(bytes))],
+    ["a snapshot alone", "stored", (bytes) => entryAt(bytes, snapshotL2(bytes))],
+    ["a snapshot alone, a table", "removed", (bytes) => BigInt(snapshotL2(bytes))],
+  ])("one with bits where %s has its only reference is %s, and takes nothing along", async (_owner, how, entry) => {
+    using folder = new TemporaryDirectory();
+    const file = qemuCreate(folder.file("image"), 4 * MIB, "cluster_size=512");
+    qemuIo(file, "write -P 1 0 1024");
+    qemuImg("snapshot", "-c", "one", file);
+    qemuIo(file, "write -P 2 0 1024");
+    qemuImg("bitmap", "--add", "-g", "512", file, "nightly");
+    qemuIo(file, "write -P 3 3M 1024");
+    patch(file, (bytes) => {
+      const { table, directory } = placesOf(bytes);
+      bytes.writeBigUInt64BE(entry(bytes), table);
+      if (how === "removed") bytes.writeUInt32BE(3, directory + 12);
+    });
+    await use(file, async (disk) => {
+      if (how === "removed") await disk.bitmaps.remove("nightly");
+      await disk.write(2 * MIB, Buffer.alloc(100_000, 7));
+      await disk.flush();
+      await disk.write(MIB, Buffer.alloc(100_000, 8));
+    });
+    qemuIo(file, "read -P 2 0 1024", "read -P 3 3M 1024", "read -P 7 2M 100000", "read -P 8 1M 100000");
+    const { corruptions, "check-errors": errors } = JSON.parse(leakingCheck(file)) as Record<string, number>;
+    expect({ corruptions: corruptions ?? 0, errors }).toEqual({ corruptions: 0, errors: 0 });
+    if (how === "stored") qemuImg("bitmap", "--remove", file, "nightly");
+    qemuImg("snapshot", "-a", "one", file);
+    qemuIo(file, "read -P 1 0 1024", "read -P 0 3M 1024");
+  });
 
   it("take no more memory than the file has bytes, however large the disk is said to be", async () => {
     using folder = new TemporaryDirectory();

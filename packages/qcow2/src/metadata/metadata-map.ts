@@ -94,8 +94,8 @@ export class MetadataMap {
   }
 
   /** The same for all kinds, whatever is checked: for what must hold in any case. L2 tables of snapshots are known only where they are checked. */
-  findAny(offset: number, length: number): MetadataKind | undefined {
-    return this.#find(offset, length, undefined, undefined);
+  findAny(offset: number, length: number, own?: MetadataKind): MetadataKind | undefined {
+    return this.#find(offset, length, own, undefined);
   }
 
   #find(
