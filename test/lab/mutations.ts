@@ -5,6 +5,7 @@ import { QCOW2_BITMAP_MUTATIONS } from "./mutations/qcow2-bitmaps.ts";
 import { QCOW2_CLEANER_MUTATIONS } from "./mutations/qcow2-cleaner.ts";
 import { JOB_MUTATIONS } from "./mutations/jobs.ts";
 import { QCOW2_MUTATIONS } from "./mutations/qcow2.ts";
+import { QCOW2_PLACE_MUTATIONS } from "./mutations/qcow2-places.ts";
 import { QCOW2_REFCOUNT_MUTATIONS } from "./mutations/qcow2-refcounts.ts";
 import { QCOW2_SNAPSHOT_MUTATIONS } from "./mutations/qcow2-snapshots.ts";
 import { QED_MUTATIONS } from "./mutations/qed.ts";
@@ -34,6 +35,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...COROUTINE_MUTATIONS,
   ...QED_MUTATIONS,
   ...QCOW2_MUTATIONS,
+  ...QCOW2_PLACE_MUTATIONS,
   ...QCOW2_REFCOUNT_MUTATIONS,
   ...QCOW2_SNAPSHOT_MUTATIONS,
   ...QCOW2_BITMAP_MUTATIONS,

@@ -6,6 +6,7 @@ import { runMutated } from "./mutated.ts";
 import { QCOW2_BITMAP_MUTATIONS } from "./mutations/qcow2-bitmaps.ts";
 import { QCOW2_SNAPSHOT_MUTATIONS } from "./mutations/qcow2-snapshots.ts";
 import { QCOW2_CLEANER_MUTATIONS } from "./mutations/qcow2-cleaner.ts";
+import { QCOW2_PLACE_MUTATIONS } from "./mutations/qcow2-places.ts";
 import { QCOW2_REFCOUNT_MUTATIONS } from "./mutations/qcow2-refcounts.ts";
 import { QCOW2_MUTATIONS } from "./mutations/qcow2.ts";
 import { QCOW2_SCENARIOS } from "./scenarios/qcow2-scenarios.ts";
@@ -21,6 +22,7 @@ const SEEDS: Readonly<Record<string, number>> = {
   "qcow2-storm-shared": 50,
   "qcow2-storm-overlay": 50,
   "qcow2-storm-lazy": 50,
+  "qcow2-storm-places": 50,
   "qcow2-storm-eio": 50,
   "qcow2-storm-enospc": 50,
   "qcow2-storm-short": 50,
@@ -43,6 +45,7 @@ const CUT_SEEDS: Readonly<Record<string, number>> = {
   "qcow2-reuse-beside": 3,
   "qcow2-reuse-compressed": 2,
   "qcow2-retired-pack": 2,
+  "qcow2-kept-place": 2,
   "qcow2-growth": 0,
   "qcow2-resize": 0,
   "qcow2-shrink": 0,
@@ -51,6 +54,7 @@ const CUT_SEEDS: Readonly<Record<string, number>> = {
   "qcow2-storm-shared": 0,
   "qcow2-storm-overlay": 0,
   "qcow2-storm-lazy": 0,
+  "qcow2-storm-places": 0,
   "qcow2-snapshot-beside": 1,
   "qcow2-snapshot-life": 0,
   "qcow2-snapshot-in-place": 1,
@@ -107,6 +111,7 @@ describe("power cuts", () => {
 describe("a protection that is taken out is missed", () => {
   for (const mutation of [
     ...QCOW2_MUTATIONS,
+    ...QCOW2_PLACE_MUTATIONS,
     ...QCOW2_REFCOUNT_MUTATIONS,
     ...QCOW2_SNAPSHOT_MUTATIONS,
     ...QCOW2_BITMAP_MUTATIONS,

@@ -334,6 +334,11 @@ export interface OpenContext extends WaitOptions {
    * `discard`: the host gets the space back before that. Default: as the node's option `discard` says.
    */
   retire(span: HostSpan, options?: { readonly discard?: boolean }): void;
+  /**
+   * The guest gave up what is in the span, and its cluster keeps the span: the host gets the bytes back as soon as a retired span would be
+   * free, and `release` does not hear of it. An allocation that has the span again before, or while the host does it, is safe.
+   */
+  empty(span: HostSpan): void;
   /** To be called before a table that shows new data is written: flushes `storage` if anything was linked since the last flush. */
   dataBarrier(): Promise<void>;
   /** No request runs beside `section`; new ones queue at the node's gate ("allocations": only allocating ones). Not from inside a request. */

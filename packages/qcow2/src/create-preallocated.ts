@@ -35,6 +35,7 @@ export async function preallocateNew({ file, data, header, geometry, choices, tr
     // An image that is being made frees nothing until its refcount table grows; what that leaves is found by the next search.
     retire: ({ childOffset, length }: { readonly childOffset: number; readonly length: number }): void =>
       void outgrown.push({ childOffset, length }),
+    empty: (): void => {},
     dataBarrier: async () => data.flush(),
     fail: (): void => {},
   };
@@ -51,7 +52,7 @@ export async function preallocateNew({ file, data, header, geometry, choices, tr
   const { writable } = guard.value;
   assert(writable !== undefined, "a new image is writable");
   const lookup = { geometry, data, codec: new ClusterCodec(context, header.compressionType), unreadable: undefined, transform };
-  const clear = { metadata: guard.value, writable, hasBacking: false, rawDataFile };
+  const clear = { metadata: guard.value, writable, data, hasBacking: false, rawDataFile };
   const guest = new GuestAccess({ metadata: guard.value, writable, lookup, backing: undefined, clear });
   await preallocate(guest, data, { from: 0, to: size, mode, unit: geometry.clusterSize });
   await writable.writeOut.all();

@@ -55,6 +55,11 @@ export interface BehaviourOptions {
   readonly passDiscardSnapshot?: boolean | undefined;
   /** The host gets back what else becomes free: clusters that were copied elsewhere, tables that were replaced. Default false. */
   readonly passDiscardOther?: boolean | undefined;
+  /**
+   * A cluster that the guest discards, or zeroes with leave to unmap, keeps its place in the file, where it is found again when it is written:
+   * the image does not fragment. The host gets the bytes back as `passDiscardRequest` says. Version 3 alone. Default false.
+   */
+  readonly discardNoUnref?: boolean | undefined;
 }
 
 /** "constant": what lies where it lies while the image is open. "cached": also what moves, as far as that costs nothing. "all": also the L2 tables of snapshots. */
@@ -81,6 +86,7 @@ export const BEHAVIOUR_OPTION_NAMES: readonly (keyof BehaviourOptions)[] = [
   "passDiscardRequest",
   "passDiscardSnapshot",
   "passDiscardOther",
+  "discardNoUnref",
 ];
 
 /** Those that can be changed while the image is open. */

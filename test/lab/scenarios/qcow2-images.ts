@@ -40,6 +40,8 @@ export interface Qcow2DiskOptions {
   readonly snapshot?: boolean;
   /** Refcounts stay behind until the image is closed, which says until then that it is dirty. */
   readonly lazy?: boolean;
+  /** Clusters that are discarded keep their place. */
+  readonly keepsPlaces?: boolean;
   /** Changes the finished file. */
   readonly damage?: (image: Buffer) => void;
 }
@@ -51,7 +53,7 @@ export async function qcow2Disk(lab: Lab, options: Qcow2DiskOptions = {}): Promi
 
 /** Makes the file; answers how it is opened. */
 export async function qcow2File(lab: Lab, options: Qcow2DiskOptions): Promise<NodeOptions> {
-  const { clusterSize = CLUSTER, cachedTables, cachedBlocks, cleanInterval, backing = 0, snapshot = false, damage } = options;
+  const { clusterSize = CLUSTER, cachedTables, cachedBlocks, cleanInterval, backing = 0, snapshot = false, keepsPlaces, damage } = options;
   if (backing > 0) await lab.file("sim:base", async () => fillingOf(0, backing, 0xba));
   await lab.file(DISK_FILE, async () => {
     const plain = await newImage(lab, options);
@@ -66,6 +68,7 @@ export async function qcow2File(lab: Lab, options: Qcow2DiskOptions): Promise<No
     ...(cachedTables === undefined ? {} : { l2CacheSize: cachedTables * clusterSize }),
     ...(cachedBlocks === undefined ? {} : { refcountCacheSize: cachedBlocks * clusterSize }),
     ...(cleanInterval === undefined ? {} : { cacheCleanInterval: cleanInterval }),
+    ...(keepsPlaces === undefined ? {} : { discardNoUnref: keepsPlaces }),
   };
 }
 

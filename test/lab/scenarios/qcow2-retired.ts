@@ -118,3 +118,28 @@ export const qcow2RetiredPack: Scenario = {
     };
   },
 };
+
+/** The host gets what is in a cluster that keeps its place: not before the table says so on disk, and not what is written there again. */
+export const qcow2KeptPlace: Scenario = {
+  name: "qcow2-kept-place",
+  about: "a cluster is discarded and keeps its place, beside a read, a write to it and a flush",
+  drivers: QCOW2_DRIVERS,
+  storage: { completions: "later" },
+  async prepare(lab) {
+    const disk = await qcow2Disk(lab, { filled: FILLED, keepsPlaces: true });
+    return {
+      actors: {
+        A: async (actor) => {
+          await actor.discard(disk, 0, CLUSTER, "zero");
+          await actor.flush(disk);
+          await actor.read(disk, 0, CLUSTER);
+        },
+        B: (actor) => actor.read(disk, 0, CLUSTER),
+        C: async (actor) => {
+          await actor.write(disk, 0, CLUSTER);
+          await actor.flush(disk);
+        },
+      },
+    };
+  },
+};

@@ -26,7 +26,14 @@ import {
   qcow2ResizeEio,
   qcow2ResizeUnheard,
 } from "./qcow2-refcounts.ts";
-import { qcow2RetiredPack, qcow2ReuseBeside, qcow2ReuseCompressed, qcow2ReuseRead, qcow2ReuseWrite } from "./qcow2-retired.ts";
+import {
+  qcow2KeptPlace,
+  qcow2RetiredPack,
+  qcow2ReuseBeside,
+  qcow2ReuseCompressed,
+  qcow2ReuseRead,
+  qcow2ReuseWrite,
+} from "./qcow2-retired.ts";
 import { qcow2Shrink, qcow2ShrinkEio } from "./qcow2-shrink.ts";
 import { QCOW2_SNAPSHOT_SCENARIOS } from "./qcow2-snapshots.ts";
 import {
@@ -39,6 +46,7 @@ import {
   qcow2StormLazy,
   qcow2StormOverlay,
   qcow2StormPacked,
+  qcow2StormPlaces,
   qcow2StormShared,
   qcow2StormShort,
 } from "./qcow2-storms.ts";
@@ -57,6 +65,7 @@ export const QCOW2_SCENARIOS: readonly Scenario[] = [
   qcow2ReuseBeside,
   qcow2ReuseCompressed,
   qcow2RetiredPack,
+  qcow2KeptPlace,
   qcow2Reserved,
   qcow2SlowData,
   qcow2NewTables,
@@ -77,6 +86,7 @@ export const QCOW2_SCENARIOS: readonly Scenario[] = [
   qcow2StormShared,
   qcow2StormOverlay,
   qcow2StormLazy,
+  qcow2StormPlaces,
   qcow2StormEio,
   qcow2StormEnospc,
   qcow2StormShort,

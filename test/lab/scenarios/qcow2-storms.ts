@@ -155,6 +155,14 @@ export const qcow2StormLazy: Scenario = storm({
   requests: 6,
 });
 
+export const qcow2StormPlaces: Scenario = storm({
+  name: "qcow2-storm-places",
+  about: "the same where discarded clusters keep their place, and a snapshot shares all that there was",
+  seed: 12,
+  disk: { ...SHARED, keepsPlaces: true },
+  requests: 6,
+});
+
 export const qcow2StormEio: Scenario = storm({
   name: "qcow2-storm-eio",
   about: "requests of all kinds, and one write, discard or flush fails",

@@ -25,6 +25,7 @@ export function bareContext(overrides: Partial<OpenContext> = {}): OpenContext {
     child: absent,
     namedChild: absent,
     retire: absent,
+    empty: absent,
     dataBarrier: absent,
     exclusive: absent,
     fail: absent,

@@ -117,6 +117,10 @@ export class ImageContext implements OpenContext {
     this.#parts.services.retired.retire(span, discard);
   }
 
+  empty(span: HostSpan): void {
+    this.#parts.services.retired.empty(span);
+  }
+
   dataBarrier(): Promise<void> {
     return this.#parts.services.dataBarrier();
   }

@@ -32,7 +32,7 @@ import { CompressedWriter } from "./compressed-writer.ts";
 import { PieceTasks } from "./piece-tasks.ts";
 import { RangeClaims } from "./range-claims.ts";
 import { MappedReader } from "./reader.ts";
-import type { RetiredSpace } from "./retired-space.ts";
+import type { RetiredSpace, SettledSpan } from "./retired-space.ts";
 import { MappedWriter, type WriterParts } from "./writer.ts";
 import { MappedZeroer } from "./zeroer.ts";
 
@@ -198,13 +198,19 @@ export class MappingEngine implements BlockImage {
   /** Decoded copies, then the host's space, then the refcount: only then may a span be allocated again. */
   async #settle(): Promise<number> {
     const settled = this.#retired.takeSettled();
-    const spans = settled.map(({ span }) => span);
-    if (spans.length === 0 || this.#image.release === undefined) return 0;
+    const spans = settled.filter(({ kept }) => !kept).map(({ span }) => span);
+    if (settled.length === 0) return 0;
     for (const span of spans) this.#reader.forget(span);
-    await discardAll(settled.filter(({ discard }) => discard).map(({ span }) => span));
+    await this.#giveToHost(settled);
+    if (spans.length === 0 || this.#image.release === undefined) return settled.length;
     using guard = await this.#image.state.lock({ who: "settle" });
     await this.#image.release(guard.value, spans);
-    return spans.length;
+    return settled.length;
+  }
+
+  async #giveToHost(settled: readonly SettledSpan[]): Promise<void> {
+    using _emptying = this.#retired.emptying(settled.filter(({ kept }) => kept).map(({ span }) => span));
+    await discardAll(settled.filter(({ discard }) => discard).map(({ span }) => span));
   }
 
   /** In exclusive mode: everything is out before, so that the format sees its file as it is. */

@@ -10,7 +10,7 @@ function span(childOffset: number, length = 10): HostSpan {
 }
 
 function settled(childOffset: number, discard: boolean): SettledSpan {
-  return { span: span(childOffset), discard };
+  return { span: span(childOffset), discard, kept: false };
 }
 
 function flush(retired: RetiredSpace): void {
@@ -67,4 +67,56 @@ test("I/O between two spans holds back the second alone", () => {
   expect(retired.takeSettled()).toEqual([settled(0, true)]);
   between[Symbol.dispose]();
   expect(retired.takeSettled()).toEqual([settled(100, false)]);
+});
+
+function emptied(childOffset: number, length: number): SettledSpan {
+  return { span: span(childOffset, length), discard: true, kept: true };
+}
+
+test("a span that is kept settles as one that is not", () => {
+  const retired = new RetiredSpace();
+  const before = retired.beginIo();
+  retired.empty(span(0));
+  flush(retired);
+  expect(retired.takeSettled()).toEqual([]);
+  before[Symbol.dispose]();
+  expect(retired.takeSettled()).toEqual([emptied(0, 10)]);
+  expect(retired.bytes).toBe(0);
+});
+
+test("what is written to again is not settled, and what lies beside it is", () => {
+  const retired = new RetiredSpace();
+  retired.empty(span(100, 100));
+  retired.empty(span(300, 10));
+  expect(retired.refill(span(130, 20))).toBe(undefined);
+  expect(retired.refill(span(295, 100))).toBe(undefined);
+  expect(retired.bytes).toBe(80);
+  flush(retired);
+  expect(retired.takeSettled()).toEqual([emptied(100, 30), emptied(150, 50)]);
+  expect(retired.bytes).toBe(0);
+});
+
+test("kept space that is given up for good settles once", () => {
+  const retired = new RetiredSpace();
+  retired.empty(span(0, 30));
+  retired.retire(span(10), false);
+  flush(retired);
+  expect(retired.takeSettled()).toEqual([emptied(0, 10), emptied(20, 10), settled(10, false)]);
+});
+
+test("while the host is given kept space, who wants it waits, and what is retired meanwhile too", async () => {
+  const retired = new RetiredSpace();
+  retired.empty(span(0));
+  flush(retired);
+  const emptying = retired.emptying(retired.takeSettled().map((entry) => entry.span));
+  let refilled = false;
+  const refill = retired.refill(span(9, 1))?.then(() => (refilled = true));
+  expect(retired.refill(span(10))).toBe(undefined);
+  retired.retire(span(0), false);
+  flush(retired);
+  await Promise.resolve();
+  expect([refilled, retired.takeSettled()]).toEqual([false, []]);
+  emptying[Symbol.dispose]();
+  await refill;
+  expect([refilled, retired.takeSettled()]).toEqual([true, [settled(0, false)]]);
 });

@@ -96,8 +96,15 @@ export class MappedWriter {
     return { start: alignDown(offset, this.#image.clusterSize), end: alignUp(offset + length, this.#image.clusterSize) };
   }
 
-  /** Asks the format for space; where it has none, frees what was retired and asks once more. */
+  /** Asks the format for space that nobody is giving to the host; where it has none, frees what was retired and asks once more. */
   async allocate(request: AllocationRequest): Promise<Allocation> {
+    const allocation = await this.#allocateOrReclaim(request);
+    const { child, childOffset, length } = allocation;
+    await this.#parts.retired.refill({ child, childOffset, length: request.storedLength ?? length });
+    return allocation;
+  }
+
+  async #allocateOrReclaim(request: AllocationRequest): Promise<Allocation> {
     try {
       return await this.#allocateOnce(request);
     } catch (error) {

@@ -313,7 +313,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
       const description = { ...(await readDescription(file, await readHeader(file))), luks: this.#description.luks };
       const geometry = geometryOf(description.header);
       const cacheSizes = cacheSizesOf(this.#options, geometry, this.#size);
-      if (geometry.version === 2) this.#options = { ...this.#options, lazyRefcounts: undefined };
+      if (geometry.version === 2) this.#options = { ...this.#options, lazyRefcounts: undefined, discardNoUnref: undefined };
       const behaviour = behaviourOf(this.#options, description.header, context.discard);
       const metadata = await loadMetadata({ file, geometry, places: description, context, cacheSizes, behaviour }, this.state.mutex);
       metadata.writable?.map.placeInactiveL2(await inactiveL2Clusters(metadata, description.snapshots, behaviour.checked));
@@ -334,6 +334,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     return {
       metadata,
       writable: writableOf(metadata),
+      data: this.#parts.data,
       hasBacking: this.backing !== undefined || header.backingOffset !== 0,
       rawDataFile: (header.autoclear & RAW_EXTERNAL_DATA) !== 0n,
     };

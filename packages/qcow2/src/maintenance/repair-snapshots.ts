@@ -115,6 +115,7 @@ function contextOf(child: BlockChild, clock: Clock, retired: HostSpan[]) {
     clock,
     fail: () => {},
     retire: (span: HostSpan) => void retired.push(span),
+    empty: () => {},
     dataBarrier: () => Promise.resolve(),
   };
 }

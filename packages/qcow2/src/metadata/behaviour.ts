@@ -15,6 +15,7 @@ export interface Behaviour {
   readonly lazyRefcounts: boolean;
   readonly checked: ReadonlySet<MetadataKind>;
   readonly passed: ReadonlySet<FreedBy>;
+  readonly discardNoUnref: boolean;
 }
 
 /** Throws INVALID_OPTION. */
@@ -31,17 +32,20 @@ export function behaviourOf(
   if (flag("passDiscardRequest", options.passDiscardRequest) ?? discard === "unmap") passed.add("request");
   if (flag("passDiscardSnapshot", options.passDiscardSnapshot) ?? true) passed.add("snapshot");
   if (flag("passDiscardOther", options.passDiscardOther) ?? false) passed.add("other");
-  return { lazyRefcounts, checked: checkedKinds(options.overlapCheck), passed };
+  const discardNoUnref = flag("discardNoUnref", options.discardNoUnref) ?? false;
+  if (discardNoUnref && version === 2) throw new BlockError("INVALID_OPTION", "discardNoUnref is only supported since qcow2 version 3");
+  return { lazyRefcounts, checked: checkedKinds(options.overlapCheck), passed, discardNoUnref };
 }
 
 /** From the next change on. Where refcounts are no longer to stay behind, none does. */
 export function behave(
   { writeOut, map, freed }: Pick<WritableMetadata, "writeOut" | "map" | "freed">,
-  { lazyRefcounts, checked, passed }: Behaviour,
+  { lazyRefcounts, checked, passed, discardNoUnref }: Behaviour,
 ): void {
   writeOut.setLazy(lazyRefcounts);
   map.check(checked);
   freed.pass(passed);
+  freed.setKeepsPlaces(discardNoUnref);
 }
 
 /** Options that came as JSON may be of any type. */

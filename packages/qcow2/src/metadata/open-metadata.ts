@@ -40,7 +40,7 @@ export interface MetadataParts {
 }
 
 type MetadataContext = ImageFileContext &
-  Pick<OpenContext, "retire" | "dataBarrier"> & { readonly clock?: Clock; readonly forCheck?: boolean };
+  Pick<OpenContext, "retire" | "empty" | "dataBarrier"> & { readonly clock?: Clock; readonly forCheck?: boolean };
 
 /** Where the header says that metadata lies. */
 interface MetadataPlaces {
@@ -106,7 +106,7 @@ async function loadWritable(parts: MetadataParts, { file, geometry, l1, l2, lock
     writeBack: () => refcounts.writeBlocks(),
   });
   const refcounts: RefcountStore = new RefcountStore({ file, geometry, map, blocks, table, tableOffset });
-  const freed = new FreedSpace(file.child, (span, options) => context.retire(span, options));
+  const freed = new FreedSpace(file.child, context);
   const clusters = new ClusterAllocator({ file, geometry, map, refcounts, freed });
   const references = new References({ file, geometry, refcounts, clusters, freed });
   const writeOut = new WriteOut({ file, map, l1, l2, refcounts, references, dataBarrier: () => context.dataBarrier() });
