@@ -37,6 +37,12 @@ const SUBJECTS = [
     // It cannot be opened read-only, as with QEMU: reading writes.
     describe: (site, readOnly) => (readOnly === true ? qcow2.describe(site) : { driver: "copy-on-read", file: qcow2.describe(site) }),
   }),
+  filtered("quorum of one", raw, (child) => ({ driver: "quorum", children: [child], voteThreshold: 1 }), { resizes: "none" }),
+  filtered("compress over qcow2", qcow2, (file) => ({ driver: "compress", file })),
+  filtered("qcow2 over preallocate", qcow2, (image) => ({
+    ...image,
+    file: { driver: "preallocate", file: (image as { readonly file?: unknown }).file, preallocSize: 8192, preallocAlign: 4096 },
+  })),
 ];
 
 describe("conformance of filters", () => {

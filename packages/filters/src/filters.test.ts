@@ -1,4 +1,13 @@
-import { BlockGraph, memoryDriver, rawDriver, type BlockNode, type DescribedNode } from "@coblock/core";
+import {
+  BlockGraph,
+  memoryDriver,
+  rawDriver,
+  type BlockDriver,
+  type BlockImage,
+  type BlockNode,
+  type DescribedNode,
+  type RunStatus,
+} from "@coblock/core";
 import { describe, expect, it } from "vitest";
 import { filterDrivers } from "./entries.ts";
 
@@ -16,6 +25,39 @@ const memory = (text: string, nodeName?: string): object => ({
   ...(nodeName === undefined ? {} : { nodeName }),
 });
 const described = (options: object): DescribedNode => options as DescribedNode;
+
+/** Reads answer a turn later what there was when they came. */
+class SlowDisk implements BlockImage {
+  readonly limits = { requestAlignment: 1 };
+  readonly content: Buffer;
+  /** Told of each read, from 1 on. */
+  onRead: (reads: number) => void = () => {};
+  #reads = 0;
+
+  constructor(text: string) {
+    this.content = Buffer.from(text);
+  }
+
+  get size(): number {
+    return this.content.length;
+  }
+
+  async read(offset: number, into: Uint8Array): Promise<void> {
+    into.set(this.content.subarray(offset, offset + into.length));
+    this.onRead(++this.#reads);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  write(offset: number, from: Uint8Array): void {
+    this.content.set(from, offset);
+  }
+
+  status(_offset: number, length: number): RunStatus {
+    return { kind: "data", length };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
 
 describe("blkverify", () => {
   it("fails where the two differ, and tells the place", async () => {
@@ -38,6 +80,29 @@ describe("quorum", () => {
     expect(await bytes(node, 4)).toBe("aaaa");
     const mended = owner.node("disk1");
     expect(mended === undefined ? "" : await bytes(mended, 4)).toBe("aaaa");
+  });
+
+  it("mends nobody with what a write replaces meanwhile", async () => {
+    const disks = ["aaaa", "bbbb", "aaaa"].map((text) => new SlowDisk(text));
+    const slowDriver: BlockDriver<"memory"> = {
+      name: "memory",
+      kind: "protocol",
+      optionNames: ["bytes"],
+      open: async ({ bytes: index }) => disks[Number(index)] ?? new SlowDisk(""),
+    };
+    await using owner = new BlockGraph({ drivers: [{ ...slowDriver, load: async () => slowDriver }, ...filterDrivers] });
+    const children = disks.map((_, index) => ({ driver: "memory", bytes: index }));
+    const node = await owner.open(described({ driver: "quorum", children, voteThreshold: 2, rewriteCorrupted: true }));
+    let written: Promise<void> | undefined;
+    const [first] = disks;
+    if (first !== undefined)
+      first.onRead = (reads) => {
+        if (reads === 2) written = node.write(0, Buffer.from("dddd"));
+      };
+    expect(await bytes(node, 4)).toBe("aaaa");
+    expect(written).toBeDefined();
+    await written;
+    expect(disks.map(({ content }) => content.toString())).toEqual(["dddd", "dddd", "dddd"]);
   });
 
   it("fails where too few agree", async () => {
@@ -72,6 +137,10 @@ describe("preallocate", () => {
     const child = node.children.get("file");
     await child?.write(512, Buffer.alloc(100));
     expect([node.size, file.size]).toEqual([612, 8192]);
+    await node.resize(700);
+    expect([node.size, file.size]).toEqual([700, 700]);
+    await child?.write(700, Buffer.alloc(1));
+    await node.resize(612, { shrink: true });
     await node[Symbol.asyncDispose]();
     expect(file.size).toBe(612);
   });

@@ -87,6 +87,8 @@ class PreallocatingImage extends FilteredImage {
   }
 
   override async resize(size: number, options: ResizeOptions): Promise<void> {
+    using _alone = await this.#growth.growing.lock();
+    await this.#giveBack();
     await this.child.resize(size, options);
     this.#end = size;
   }
@@ -100,6 +102,10 @@ class PreallocatingImage extends FilteredImage {
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {
+    await this.#giveBack();
+  }
+
+  async #giveBack(): Promise<void> {
     if (this.child.size > this.#end) await this.child.resize(this.#end, { preallocation: "off", shrink: true });
   }
 

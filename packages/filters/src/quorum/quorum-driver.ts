@@ -49,5 +49,6 @@ async function open(options: QuorumOptions, context: OpenContext): Promise<Block
   for (const [index, child] of described.entries()) children.push(await context.child(`children.${index}`, "data", child as NodeOptions));
   const size = children[0]?.size;
   if (children.some((child) => child.size !== size)) throw new BlockError("INVALID_OPTION", "the children of a quorum must be of one size");
-  return new QuorumImage({ children, threshold, readPattern, rewrites: rewrites && !context.readOnly, nodeName: context.nodeName });
+  const { nodeName, clock, readOnly } = context;
+  return new QuorumImage({ children, threshold, readPattern, rewrites: rewrites && !readOnly, nodeName, clock });
 }

@@ -2,8 +2,10 @@
 
 import {
   BlockError,
+  CoRwLock,
   hex,
   type BlockChild,
+  type Clock,
   type BlockImage,
   type ImageLimits,
   type IoOptions,
@@ -21,6 +23,7 @@ export interface QuorumParts {
   /** Children that were outvoted are mended. */
   readonly rewrites: boolean;
   readonly nodeName: string;
+  readonly clock: Clock;
 }
 
 /** The same bytes, and who has them. */
@@ -29,12 +32,23 @@ interface Version {
   readonly children: BlockChild[];
 }
 
+/** What the children read. */
+interface Votes {
+  /** Best first. */
+  readonly versions: readonly Version[];
+  /** Of each child; `undefined`: none. */
+  readonly failures: readonly ({ readonly error: unknown } | undefined)[];
+}
+
 export class QuorumImage implements BlockImage {
   readonly limits: ImageLimits = { requestAlignment: 1 };
   readonly #parts: QuorumParts;
+  /** Writes share it; where children seem to disagree, they are asked again alone, and mended before anything else is written. */
+  readonly #votes: CoRwLock;
 
   constructor(parts: QuorumParts) {
     this.#parts = parts;
+    this.#votes = new CoRwLock(`${parts.nodeName} votes`, parts.clock);
   }
 
   get size(): number {
@@ -45,12 +59,14 @@ export class QuorumImage implements BlockImage {
     return this.#parts.readPattern === "fifo" ? this.#readFirst(offset, into, options) : this.#readVoted(offset, into, options);
   }
 
-  write(offset: number, from: Uint8Array, options?: IoOptions): Promise<void> {
-    return this.#agree((child) => child.write(offset, from, options));
+  async write(offset: number, from: Uint8Array, options?: IoOptions): Promise<void> {
+    using _shared = await this.#votes.read(options);
+    await this.#agree((child) => child.write(offset, from, options));
   }
 
-  writeZeroes(offset: number, length: number, options?: ZeroOptions): Promise<void> {
-    return this.#agree((child) => child.writeZeroes(offset, length, options));
+  async writeZeroes(offset: number, length: number, options?: ZeroOptions): Promise<void> {
+    using _shared = await this.#votes.read(options);
+    await this.#agree((child) => child.writeZeroes(offset, length, options));
   }
 
   flush(options?: IoOptions): Promise<void> {
@@ -75,22 +91,43 @@ export class QuorumImage implements BlockImage {
   }
 
   async #readVoted(offset: number, into: Uint8Array, options: IoOptions | undefined): Promise<void> {
-    const { children, threshold } = this.#parts;
-    const buffers = children.map(() => new Uint8Array(into.length));
-    const failures = await failuresOf(children.map((child, index) => () => child.read(offset, buffers[index] ?? into, options)));
+    const votes = await this.#vote(offset, into.length, options);
+    if (votes.versions.length <= 1) return this.#take(votes, offset, into);
+    // A write that runs may have reached some of them only.
+    using _alone = await this.#votes.write(options);
+    const settled = await this.#vote(offset, into.length, options);
+    this.#take(settled, offset, into);
+    const [winner] = settled.versions;
+    if (this.#parts.rewrites && winner !== undefined && settled.versions.length > 1) await this.#mend(offset, winner);
+  }
+
+  async #vote(offset: number, length: number, options: IoOptions | undefined): Promise<Votes> {
+    const { children } = this.#parts;
+    const buffers = children.map((child) => ({ child, bytes: new Uint8Array(length) }));
+    const failures = await failuresOf(
+      buffers.map(
+        ({ child, bytes }) =>
+          () =>
+            child.read(offset, bytes, options),
+      ),
+    );
     const versions: Version[] = [];
-    for (const [index, child] of children.entries()) {
-      const bytes = buffers[index];
-      if (bytes === undefined || failures[index] !== undefined) continue;
+    for (const [index, { child, bytes }] of buffers.entries()) {
+      if (failures[index] !== undefined) continue;
       const known = versions.find((version) => Buffer.compare(version.bytes, bytes) === 0);
       if (known === undefined) versions.push({ bytes, children: [child] });
       else known.children.push(child);
     }
+    return { versions: versions.sort((one, other) => other.children.length - one.children.length), failures };
+  }
+
+  /** Throws the first failure where too many have failed, IO where too few agree. */
+  #take({ versions, failures }: Votes, offset: number, into: Uint8Array): void {
+    const { threshold } = this.#parts;
     if (failures.filter((failure) => failure === undefined).length < threshold) throw firstError(failures);
-    const winner = versions.reduce((best, version) => (version.children.length > best.children.length ? version : best));
-    if (winner.children.length < threshold) throw this.#disagreement(offset, into.length, winner.children.length);
-    into.set(winner.bytes);
-    if (this.#parts.rewrites && versions.length > 1) await this.#mend(offset, winner);
+    const agreed = versions[0]?.children.length ?? 0;
+    if (agreed < threshold) throw this.#disagreement(offset, into.length, agreed);
+    into.set(versions[0]?.bytes ?? into);
   }
 
   /** The others get what most have. A child that cannot be written stays as it is. */
