@@ -1,4 +1,4 @@
-/** Makes a checkout ready to run: installs what the lock file pins, compiles and bundles what changed. */
+/** Makes a checkout ready to run: installs what the lock file pins, compiles and bundles what changed, and writes its man pages. */
 
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { bundleIfStale } from "./bundle.mjs";
 import { ROOT, runQuietly } from "./command.mjs";
 import { withLockFile } from "./lock.mjs";
+import { writeManPagesIfStale } from "./man.mjs";
 
 const INSTALL_STAMP = join(ROOT, "node_modules/.coblock-installed");
 
@@ -15,6 +16,7 @@ export async function setUp() {
     install();
     compile();
     await bundleIfStale(packageFolders());
+    await writeManPagesIfStale();
   });
 }
 

@@ -18,6 +18,9 @@ const PACKAGES = {
   debugfs: "e2fsprogs",
   openssl: "openssl",
   python3: "python3",
+  zsh: "zsh",
+  fish: "fish",
+  mandoc: "mandoc",
   // No command, but the part of QEMU that reads over HTTP.
   "block-curl.so": "qemu-block-extra",
 };

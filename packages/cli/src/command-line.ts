@@ -5,15 +5,17 @@ import { UsageFailure } from "./failure.ts";
 
 /** One option. */
 export interface OptionSpec {
-  readonly kind: "flag" | "value" | "values";
+  readonly kind: "flag" | "value" | "values" | "optional";
   readonly short?: string;
   readonly long?: string;
+  /** Coblock's alone: qemu-img has no such option. */
+  readonly isOwn?: true;
 }
 export type OptionTable = Readonly<Record<string, OptionSpec>>;
 
 type ValueOf<Spec extends OptionSpec> = Spec["kind"] extends "flag"
   ? boolean
-  : Spec["kind"] extends "value"
+  : Spec["kind"] extends "value" | "optional"
     ? string | undefined
     : readonly string[];
 /** One option as it was typed. */
@@ -45,16 +47,26 @@ export function values(short: string | undefined, long?: string): OptionSpec & {
   return { kind: "values", ...names(short, long) };
 }
 
-/** Options that every command of qemu-img has. */
-const SHARED = { help: flag("h", "help"), object: values(undefined, "object") } as const;
+/** With a value (`--draw=file`) or without one (`--draw`), which then is empty. */
+export function optional(short: string | undefined, long: string): OptionSpec & { readonly kind: "optional" } {
+  return { kind: "optional", ...names(short, long) };
+}
+/** Only under the name `coblock`. */
+export function own<Spec extends OptionSpec>(spec: Spec): Spec {
+  return { ...spec, isOwn: true };
+}
 
-/** Throws UsageFailure for what the table does not have. */
+/** Options that every command of qemu-img has. */
+export const SHARED_OPTIONS: OptionTable = { object: values(undefined, "object"), help: flag("h", "help") };
+
+/** Throws UsageFailure for what the table does not have. `asCoblock`: with Coblock's own options. */
 export function parseCommandLine<const Table extends OptionTable>(
   command: string,
   table: Table,
   argv: readonly string[],
+  asCoblock: boolean = true,
 ): CommandLine<Table> {
-  const specs: OptionTable = { ...SHARED, ...table };
+  const specs = Object.fromEntries(Object.entries({ ...SHARED_OPTIONS, ...table }).filter(([, { isOwn }]) => asCoblock || isOwn !== true));
   const config: Record<string, { type: "string" | "boolean"; short?: string }> = {};
   for (const [key, spec] of Object.entries(specs)) {
     const type = spec.kind === "value" || spec.kind === "values" ? "string" : "boolean";
@@ -68,7 +80,7 @@ export function parseCommandLine<const Table extends OptionTable>(
     tokens: true,
   });
   const found: Record<string, unknown> = {};
-  for (const [key, spec] of Object.entries(table)) found[key] = spec.kind === "flag" ? false : spec.kind === "value" ? undefined : [];
+  for (const [key, spec] of Object.entries(table)) found[key] = spec.kind === "flag" ? false : spec.kind === "values" ? [] : undefined;
   const given: GivenOption<keyof Table>[] = [];
   const operands: string[] = [];
   const shared = { object: [] as string[] };
@@ -100,6 +112,10 @@ function store(command: string, found: Record<string, unknown>, { key, spec, raw
   if (spec.kind === "flag") {
     if (text !== undefined) throw new UsageFailure(command, `option '${rawName}' takes no argument`);
     found[key] = true;
+    return;
+  }
+  if (spec.kind === "optional") {
+    found[key] = text ?? "";
     return;
   }
   if (text === undefined) throw new UsageFailure(command, `missing argument for option '${rawName}'`);

@@ -1,30 +1,39 @@
 /** What a command is: a name, its words, and what it does. */
 
 import { parseCommandLine, type CommandLine, type OptionTable } from "./command-line.ts";
+import type { ManualPage } from "./manual/page.ts";
 import type { Session } from "./session.ts";
 
 export interface Command {
+  readonly name: string;
+  readonly options: OptionTable;
+  readonly manual: () => Promise<ManualPage>;
   /** Answers the exit code; throws CommandFailure, or the BlockError of what it worked on. */
   run(argv: readonly string[], session: Session): Promise<number>;
 }
 
 export interface CommandDefinition<Table extends OptionTable> {
   readonly name: string;
-  /** Printed by `--help`: one line with all options, then a line or two on each that needs one. */
-  readonly help: string;
+  /** Loaded when it is read. */
+  readonly manual: () => Promise<ManualPage>;
   readonly options: Table;
   run(line: CommandLine<Table>, session: Session): Promise<number>;
 }
 
 export function defineCommand<const Table extends OptionTable>(definition: CommandDefinition<Table>): Command {
+  const { name, options, manual } = definition;
   return {
+    name,
+    options,
+    manual,
     run: async (argv, session) => {
-      const line = parseCommandLine(definition.name, definition.options, argv);
+      const line = parseCommandLine(name, options, argv, session.program.kind === "coblock");
       if (!line.wantsHelp) {
         await session.makeObjects(line.objects);
         return definition.run(line, session);
       }
-      session.output.line(definition.help.trim());
+      const { textPage } = await import("./manual/text-page.ts");
+      session.output.print(textPage({ name, options }, await manual(), session));
       return 0;
     },
   };

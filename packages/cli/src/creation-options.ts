@@ -86,10 +86,14 @@ const FURTHER_OPTIONS = "\nThe protocol level may support further options.\nSpec
 
 /** What `-o help` prints. */
 export function describeCreationOptions(driver: BlockDriver, { kind }: Program): string {
-  const shared = sharedOptionsOf(driver);
-  const own = (driver.createOptions ?? []).filter(({ name }) => !shared.some((option) => option.name === name));
   const further = kind === "coblock" ? "" : FURTHER_OPTIONS;
-  return `Supported ${driver.name} options:\n${optionLines([...shared, ...own])}${further}`;
+  return `Supported ${driver.name} options:\n${optionLines(creationOptionsOf(driver))}${further}`;
+}
+
+/** All that `-o` takes for new images of a format. */
+export function creationOptionsOf(driver: BlockDriver): readonly CreateOption[] {
+  const shared = sharedOptionsOf(driver);
+  return [...shared, ...(driver.createOptions ?? []).filter(({ name }) => !shared.some((option) => option.name === name))];
 }
 
 /** One line for each, by name. */

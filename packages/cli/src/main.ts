@@ -12,10 +12,10 @@ import { Session } from "./session.ts";
 export async function main(argv: readonly string[], host: Host, calledAs: Program = COBLOCK): Promise<number> {
   const { program, words } = programOf(calledAs, argv);
   using session = new Session(host, program);
-  const exitCode = await run(words, session).catch((error: unknown) => reportFailure(error, session));
+  const exitCode = await run(words, session).catch(async (error: unknown) => reportFailure(error, words, session));
   return await session.output.finish().then(
     () => exitCode,
-    (failure: unknown) => (exitCode === 0 ? reportFailure(failure, session) : exitCode),
+    async (failure: unknown) => (exitCode === 0 ? reportFailure(failure, words, session) : exitCode),
   );
 }
 
@@ -26,7 +26,7 @@ async function run(argv: readonly string[], session: Session): Promise<number> {
   if (name === undefined) throw new UsageFailure(undefined, "Not enough arguments (see coblock --help)", "Not enough arguments");
   if (name.startsWith("-") && name !== "-") return runGlobalOption(name, session);
   const entry = COMMANDS.get(name);
-  if (entry !== undefined) {
+  if (entry !== undefined && (session.program.kind === "coblock" || entry.isOwn !== true)) {
     const command = await entry.load();
     return command.run(words, session);
   }
@@ -35,19 +35,23 @@ async function run(argv: readonly string[], session: Session): Promise<number> {
 
 async function runGlobalOption(option: string, session: Session): Promise<number> {
   const { helpText, versionText } = await import("./help.ts");
-  if (option === "-h" || option === "--help") session.output.print(helpText(session.program));
+  if (option === "-h" || option === "--help") session.output.print(helpText(session.program, session.screen));
   else if (option === "-V" || option === "--version") session.output.print(versionText(session.program));
   else if (/^(?:-T.*|--trace(?:=.*)?)$/s.test(option)) throw new CommandFailure("option --trace is not there yet");
   else throw new UsageFailure(undefined, `unrecognized option '${option}'`);
   return 0;
 }
 
-function reportFailure(thrown: unknown, session: Session): number {
+async function reportFailure(thrown: unknown, words: readonly string[], session: Session): Promise<number> {
   const error = firstFailure(thrown);
   session.output.flush();
   for (const message of messagesOf(error, session)) if (message !== "") session.complain(message);
   if (error instanceof UsageFailure && session.program.kind !== "coblock")
     session.note(`Try '${session.program.kind} --help' for more information`);
+  if (session.errorScreen.isTerminal) {
+    const { hintsFor } = await import("./terminal/hints.ts");
+    for (const hint of await hintsFor(error, words)) session.hint(hint);
+  }
   if (session.isDebugging && error instanceof Error) session.trace(error);
   return error instanceof CommandFailure ? error.exitCode : 1;
 }

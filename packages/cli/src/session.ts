@@ -9,6 +9,7 @@ import type { Objects } from "./objects.ts";
 import { Output } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { COBLOCK, type Program } from "./program.ts";
+import { Screen } from "./terminal/screen.ts";
 import type { TlsObject } from "./tls-objects.ts";
 import { formatJson, type JsonValue } from "./text/json.ts";
 
@@ -19,6 +20,10 @@ const SIGNAL_NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 export class Session implements Disposable {
   readonly program: Program;
   readonly output: Output;
+  /** What is seen of standard output. */
+  readonly screen: Screen;
+  /** And of standard error. */
+  readonly errorScreen: Screen;
   readonly clock: Clock = new SystemClock();
   readonly #host: Host;
   readonly #abort: AbortController = new AbortController();
@@ -30,6 +35,9 @@ export class Session implements Disposable {
   constructor(host: Host, program: Program = COBLOCK) {
     this.program = program;
     this.#host = host;
+    const forPeople = program.kind === "coblock";
+    this.screen = new Screen(host.stdout, host.env ?? {}, forPeople);
+    this.errorScreen = new Screen(host.stderr, host.env ?? {}, forPeople);
     this.output = new Output(host.stdout, (failure) => this.#abort.abort(failure));
     this.#listen("SIGINT", () => this.#interrupted("SIGINT"));
     this.#listen("SIGTERM", () => this.#interrupted("SIGTERM"));
@@ -82,7 +90,8 @@ export class Session implements Disposable {
 
   /** `stepPercent`: the least step that `-p` prints. */
   startProgress(shown: { readonly printed: boolean; readonly quiet: boolean; readonly stepPercent: number }): Progress {
-    this.#progress = new Progress({ clock: this.clock, output: this.output, stderr: this.#host.stderr, ...shown });
+    const { clock, output, errorScreen: screen } = this;
+    this.#progress = new Progress({ clock, output, stderr: this.#host.stderr, screen, ...shown });
     return this.#progress;
   }
 
@@ -110,12 +119,17 @@ export class Session implements Disposable {
   /** One line on standard error that begins with the name of the program; as qemu-img, lines stay lines. */
   complain(message: string): void {
     const lines = this.program.kind === "coblock" ? [message] : message.split("\n");
-    for (const [index, line] of lines.entries()) this.note(index === 0 ? `${this.program.name}: ${line}` : line);
+    for (const [index, line] of lines.entries()) this.#printNote(oneLine(line), index === 0 ? `${this.program.name}: ` : "");
   }
 
   /** One line on standard error. */
   note(message: string): void {
-    this.#host.stderr.write(`${oneLine(message)}\n`);
+    this.#printNote(oneLine(message));
+  }
+
+  /** What a person may try next; on terminals alone. */
+  hint(message: string): void {
+    if (this.errorScreen.isTerminal) this.#printNote(this.errorScreen.dim(`  ${oneLine(message)}`));
   }
 
   /** What another process has put in words, on standard error. */
@@ -133,6 +147,13 @@ export class Session implements Disposable {
     for (const [signal, listener] of this.#listening) this.#host.off?.(signal, listener);
   }
 
+  #printNote(line: string, before: string = ""): void {
+    const { errorScreen: screen } = this;
+    this.#progress?.makeRoom();
+    const [, warning = "", rest = line] = /^(warning:)(.*)$/s.exec(line) ?? [];
+    this.#host.stderr.write(`${warning === "" ? screen.red(before) : before}${screen.yellow(warning)}${rest}\n`);
+  }
+
   #listen(signal: SignalName, listener: () => void): void {
     this.#listening.push([signal, listener]);
     this.#host.on?.(signal, listener);
@@ -140,6 +161,7 @@ export class Session implements Disposable {
 
   /** The first signal ends the work in good order; the same one again ends the process, as it would without us. */
   #interrupted(signal: keyof typeof SIGNAL_NUMBERS): void {
+    this.#progress?.stop();
     this.#abort.abort(new CommandFailure(`interrupted by ${signal}`, SIGNAL_EXIT_BASE + SIGNAL_NUMBERS[signal]));
     for (const [name, listener] of this.#listening) if (name === signal) this.#host.off?.(name, listener);
   }

@@ -19,15 +19,9 @@ const OPTIONS = {
   force: flag(undefined, "force"),
 } as const;
 
-const HELP = `
-usage: coblock amend [-f fmt] [-t cache] [-p] [-q] [--image-opts] [--force] -o options filename
-Changes options that were chosen when the image was made; the disk reads as before.
-  -o options  name=value,... ; -o help lists the names
-  -p          print how far it is`;
-
 export const command: Command = defineCommand({
   name: "amend",
-  help: HELP,
+  manual: async () => (await import("../manual/amend.ts")).page,
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     const { format, changes, imageOptions, cache } = options;

@@ -28,16 +28,6 @@ const OPTIONS = {
 } as const;
 type Words = CommandLine<typeof OPTIONS>["options"];
 
-const HELP = `
-usage: coblock bench [-c count] [-d depth] [-f fmt] [-o offset] [-s buffer_size] [-S step_size] [-w [--pattern=byte] [--flush-interval=count [--no-drain]]]
-         [-t cache] [-i aio] [-n] [-q] [--image-opts] [-U] filename
-  -c count     requests (default 75000)
-  -d depth     requests in flight (default 64)
-  -s, -S       bytes of a request (default 4k), and from one request's offset to the next one's (default: as many)
-  -o offset    of the first request; behind the end it goes on from the beginning
-  -w           write instead of read: the image's content is lost
-  --flush-interval  flush after so many writes; --no-drain: without waiting for those in flight`;
-
 interface Run {
   readonly count: number;
   readonly depth: number;
@@ -54,7 +44,7 @@ interface Run {
 
 export const command: Command = defineCommand({
   name: "bench",
-  help: HELP,
+  manual: async () => (await import("../manual/bench.ts")).page,
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     const run = parseRun(options);

@@ -26,22 +26,9 @@ const OPTIONS = {
 } as const;
 type Words = CommandLine<typeof OPTIONS>;
 
-const HELP = `
-usage: coblock bitmap (--merge source | --add | --remove | --clear | --enable | --disable)... [-b source_file [-F source_fmt]] [-g granularity]
-         [-f fmt] [--image-opts] filename bitmap
-Actions are done in their order; the first that fails is the last, and what was done before it stays.
-  --add           make the bitmap; it follows changes from now on
-  --remove        remove it
-  --clear         nothing has changed, by it
-  --enable        it follows changes from now on
-  --disable       it keeps what it has, and follows no changes
-  --merge source  what changed by the bitmap of that name has changed by this one, too
-  -b, -F          the file that --merge takes its sources from, and its format; else they are in the image itself
-  -g granularity  bytes that one bit of a new bitmap stands for: a power of two from 512 to 2G (default: the cluster size, 4k to 64k)`;
-
 export const command: Command = defineCommand({
   name: "bitmap",
-  help: HELP,
+  manual: async () => (await import("../manual/bitmap.ts")).page,
   options: OPTIONS,
   run: async (line, session) => {
     const actions = actionsOf(line);

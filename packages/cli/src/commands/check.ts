@@ -2,7 +2,7 @@
 
 import type { BlockNode, CheckOptions, CheckResult, Finding } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
-import { flag, value } from "../command-line.ts";
+import { flag, own, value } from "../command-line.ts";
 import { CommandFailure, UsageFailure } from "../failure.ts";
 import { checkCacheMode, openImage, wantsJson } from "../images.ts";
 import type { Session } from "../session.ts";
@@ -17,24 +17,16 @@ const OPTIONS = {
   quiet: flag("q", "quiet"),
   imageOptions: flag(undefined, "image-opts"),
   forceShare: flag("U", "force-share"),
-  explain: flag(undefined, "explain"),
-  dryRun: flag(undefined, "dry-run"),
+  explain: own(flag(undefined, "explain")),
+  dryRun: own(flag(undefined, "dry-run")),
 } as const;
-
-const HELP = `
-usage: coblock check [-f fmt] [--output=human|json] [-r leaks|all] [-T src_cache] [-q] [--image-opts] [-U] [--explain] [--dry-run] filename
-Exit codes: 0 no errors, 1 the check could not be done, 2 the image is damaged, 3 space is leaked and nothing else, 63 the format has no check.
-  -r leaks|all  repair leaked space, or all that can be repaired
-  -q            say nothing but the findings
-  --explain     say for each finding what it means, what the repair would do, and what could be lost
-  --dry-run     with -r: say what would be repaired, and change nothing; the exit code is that of the image as it is`;
 
 /** The format has no check. */
 const EXIT_UNSUPPORTED = 63;
 
 export const command: Command = defineCommand({
   name: "check",
-  help: HELP,
+  manual: async () => (await import("../manual/check.ts")).page,
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     const { format, imageOptions, forceShare, quiet, explain, dryRun } = options;

@@ -19,18 +19,9 @@ const OPTIONS = {
 } as const;
 type Words = CommandLine<typeof OPTIONS>["options"];
 
-const HELP = `
-usage: coblock commit [-f fmt] [-b base] [-d] [-t cache] [-r rate_limit] [-p] [-q] [--image-opts] filename
-Afterwards the backing file has the bytes of the image, and the image is empty where its format can be.
-  -b base   a file further down in the backing chain; the images between are of no use any more. Implies -d
-  -d        leave the image as it is: it will be deleted
-  -t mode   "writeback" (default) and the others: what is done is on the disk; "unsafe": in the host's page cache
-  -r rate   at most that many bytes a second
-  -p        print how far it is`;
-
 export const command: Command = defineCommand({
   name: "commit",
-  help: HELP,
+  manual: async () => (await import("../manual/commit.ts")).page,
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     const [name, ...more] = operands;

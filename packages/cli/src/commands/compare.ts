@@ -18,12 +18,6 @@ const OPTIONS = {
   forceShare: flag("U", "force-share"),
 } as const;
 
-const HELP = `
-usage: coblock compare [-f fmt] [-F fmt] [-T src_cache] [-p] [-q] [-s] [--image-opts] [-U] filename1 filename2
-Exit codes: 0 the same, 1 not the same, 2 an image could not be opened, 3 what is allocated could not be found out, 4 a read failed.
-The larger image may have zeros behind the end of the other.
-  -s  strict: also sizes, and what is allocated, must be the same`;
-
 const EXIT_DIFFERENT = 1;
 const EXIT_OPEN = 2;
 const EXIT_STATUS = 3;
@@ -32,7 +26,7 @@ const PROGRESS_STEP_PERCENT = 2;
 
 export const command: Command = defineCommand({
   name: "compare",
-  help: HELP,
+  manual: async () => (await import("../manual/compare.ts")).page,
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     const [leftName, rightName, ...more] = operands;

@@ -51,25 +51,6 @@ const OPTIONS = {
 } as const;
 type Words = CommandLine<typeof OPTIONS>["options"];
 
-const HELP = `
-usage: coblock convert [-c] [-f fmt] [-O output_fmt] [-o options] [-B backing_file -F backing_fmt] [-S sparse_size] [-m num] [-W] [-n [--target-is-zero]]
-         [-r rate_limit] [--salvage] [-t cache] [-T src_cache] [-p] [-q] [--image-opts] [--target-image-opts] [-U] [-l snapshot]
-         [--bitmaps [--skip-broken-bitmaps]] filename [filename2 ...] output_filename
-Several images are put one behind the other.
-  -O, -o       format (default raw) and options of the new image; -o help lists them
-  -B, -F       the new image holds only what differs from that file, which must have the content of the source's backing file
-  -c           compress what is stored, as the new image's compression_type says
-  -S size      zeros of at least that many bytes are not stored (default 4k); 0 stores everything
-  -l snapshot  copy the disk as that snapshot inside the image has it: an ID, else a name, or snapshot.id=ID,snapshot.name=NAME
-  -m num       pieces in flight, 1 to 16 (default 4)
-  -r rate      at most that many bytes a second
-  -n           the target is there already
-  -t mode      "unsafe" (default): the copy is in the host's page cache when it is done; "writeback" and the others: on the disk
-  -C           let the host copy the bytes: it does where it can, with or without this option
-  --bitmaps    copy the dirty bitmaps that the image keeps; --skip-broken-bitmaps: but for inconsistent ones, with a warning
-  --salvage    what cannot be read becomes zeros, with a warning
-  -p           print how far it is`;
-
 const PROGRESS_STEP_PERCENT = 1;
 const MAX_SPARSE_SIZE = 16 * 1024 * 1024;
 const SECTOR_LENGTH = 512;
@@ -77,7 +58,7 @@ const MAX_PARALLEL = 16;
 
 export const command: Command = defineCommand({
   name: "convert",
-  help: HELP,
+  manual: async () => (await import("../manual/convert.ts")).page,
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     await using graph = session.createGraph();

@@ -19,16 +19,9 @@ const OPTIONS = {
   creation: values("o", "options"),
 } as const;
 
-const HELP = `
-usage: coblock create [-f fmt] [-b backing_file -F backing_fmt [-u]] [-o options] [-q] filename [size]
-Without a size the image is as large as its backing file.
-  -b, -F      the image holds only what differs from that file, whose format must be told
-  -u          do not look at the backing file
-  -o options  name=value,... ; -o help lists the names`;
-
 export const command: Command = defineCommand({
   name: "create",
-  help: HELP,
+  manual: async () => (await import("../manual/create.ts")).page,
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     await using graph = session.createGraph();

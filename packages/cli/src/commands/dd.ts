@@ -17,13 +17,6 @@ const OPTIONS = {
   forceShare: flag("U", "force-share"),
 } as const;
 
-const HELP = `
-usage: coblock dd [-f fmt] [-O output_fmt] [--image-opts] [-U] [bs=block_size] [count=blocks] [skip=blocks] if=input of=output
-Copies the disk of one image into a new one (default raw); all that is copied is stored, zeros too.
-  bs=size      bytes of a block (default 512)
-  count=blocks how many blocks to copy, at most (default all)
-  skip=blocks  how many blocks to leave out at the beginning`;
-
 const DEFAULT_BLOCK_SIZE = 512;
 const MAX_BLOCK_SIZE = 2 ** 31 - 1;
 /** Bytes that are read and written at a time. */
@@ -39,7 +32,7 @@ interface Operands {
 
 export const command: Command = defineCommand({
   name: "dd",
-  help: HELP,
+  manual: async () => (await import("../manual/dd.ts")).page,
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     const copy = parseOperands(operands);

@@ -17,20 +17,12 @@ const OPTIONS = {
   forceShare: flag("U", "force-share"),
 } as const;
 
-const HELP = `
-usage: coblock info [-f fmt] [--output=human|json] [--backing-chain] [--image-opts] [-U] filename
-Tells format, sizes, snapshots and the format's own facts. Backing and data files that the image names are not opened.
-  -f fmt           the format; else it is guessed from the first bytes
-  --backing-chain  go on with the backing file, its backing file, and so on
-  --image-opts     filename is a list: driver=qcow2,file.filename=disk.qcow2
-  -U               also while another process writes to the image`;
-
 /** Images of a chain; a longer one cannot be opened either. */
 const MAX_CHAIN_LENGTH = 200;
 
 export const command: Command = defineCommand({
   name: "info",
-  help: HELP,
+  manual: async () => (await import("../manual/info.ts")).page,
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     const json = wantsJson(options.output);
@@ -39,7 +31,12 @@ export const command: Command = defineCommand({
     await using graph = session.createGraph({ implicitOpen: "deny" });
     const { format, imageOptions, forceShare } = options;
     const first = await gatherFacts(graph, { name, format, imageOptions, forceShare, alone: true }, session);
-    const chain = options.backingChain ? await followChain(graph, first, forceShare, session) : [first];
+    if (options.backingChain && options.output === undefined && session.screen.isTerminal) {
+      await printChainTable(graph, first, forceShare, session);
+      return 0;
+    }
+    const chain = [first];
+    if (options.backingChain) for await (const image of followChain(graph, first, forceShare, session)) chain.push(image);
     if (!json) session.output.print(chain.map((image) => describeInfo(image.facts)).join("\n"));
     else session.output.line(formatJson(options.backingChain ? chain.map((image) => infoJson(image.facts)) : infoJson(first.facts)));
     return 0;
@@ -69,21 +66,31 @@ async function factsOf(node: BlockNode, info: ImageInfo): Promise<ImageFacts> {
   };
 }
 
-/** Images are opened one at a time, so that a chain costs no more than its longest link. */
-async function followChain(graph: BlockGraph, first: Gathered, forceShare: boolean, session: Session): Promise<readonly Gathered[]> {
-  const chain = [first];
+/** For people; as much of the chain as there is, also where it ends in a failure. */
+async function printChainTable(graph: BlockGraph, first: Gathered, forceShare: boolean, session: Session): Promise<void> {
+  const { chainTable } = await import("../terminal/chain-table.ts");
+  const chain = [first.facts];
+  try {
+    for await (const { facts } of followChain(graph, first, forceShare, session)) chain.push(facts);
+  } finally {
+    session.output.print(chainTable(chain, session.screen));
+  }
+}
+
+/** What the first image stands on. Images are opened one at a time, so that a chain costs no more than its longest link. */
+async function* followChain(graph: BlockGraph, first: Gathered, forceShare: boolean, session: Session): AsyncGenerator<Gathered> {
+  let length = 1;
   const seen = new Set([first.identity ?? first.facts.fileName]);
   for (let last = first; last.backing !== undefined;) {
     const name = last.facts.fullBackingName ?? last.backing.filename;
     if (name.startsWith("json:"))
       throw new CommandFailure(`'${last.facts.fileName}' names '${name}' as its backing file, which is no plain path`);
-    if (chain.length >= MAX_CHAIN_LENGTH)
+    if (length++ >= MAX_CHAIN_LENGTH)
       throw new CommandFailure(`The backing chain of '${first.facts.fileName}' is longer than ${MAX_CHAIN_LENGTH} images`);
     last = await gatherFacts(graph, { name, format: last.backing.format, forceShare, alone: true }, session);
     const identity = last.identity ?? last.facts.fileName;
     if (seen.has(identity)) throw new CommandFailure(`Backing file '${name}' creates an infinite loop.`);
     seen.add(identity);
-    chain.push(last);
+    yield last;
   }
-  return chain;
 }

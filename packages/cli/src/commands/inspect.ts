@@ -5,12 +5,16 @@ import { flag, value } from "../command-line.ts";
 import { CommandFailure } from "../failure.ts";
 import { openImage } from "../images.ts";
 
+const OPTIONS = {
+  format: value("f", "format"),
+  imageOptions: flag(undefined, "image-opts"),
+  forceShare: flag("U", "force-share"),
+} as const;
+
 export const command: Command = defineCommand({
   name: "inspect",
-  help: `
-usage: coblock inspect [-f fmt] [--image-opts] [-U] filename
-Opens the image read-only, with its backing files, and prints all nodes as JSON: children, sizes, requests in flight, locks, caches.`,
-  options: { format: value("f", "format"), imageOptions: flag(undefined, "image-opts"), forceShare: flag("U", "force-share") },
+  manual: async () => (await import("../manual/inspect.ts")).page,
+  options: OPTIONS,
   run: async ({ options, operands }, session) => {
     const [name, ...more] = operands;
     if (name === undefined || more.length > 0) throw new CommandFailure("inspect: Expecting one image file name");

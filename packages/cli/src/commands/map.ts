@@ -2,7 +2,7 @@
 
 import type { BlockNode, BlockStatus } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
-import { flag, value } from "../command-line.ts";
+import { flag, optional, own, value } from "../command-line.ts";
 import { CommandFailure, UsageFailure } from "../failure.ts";
 import { diskSize, openImage, wantsJson } from "../images.ts";
 import type { Session } from "../session.ts";
@@ -11,34 +11,43 @@ import { parseSize } from "../text/size.ts";
 const OPTIONS = {
   format: value("f", "format"),
   output: value(undefined, "output"),
+  draw: own(optional(undefined, "draw")),
   startOffset: value("s", "start-offset"),
   maxLength: value("l", "max-length"),
   imageOptions: flag(undefined, "image-opts"),
   forceShare: flag("U", "force-share"),
 } as const;
 
-const HELP = `
-usage: coblock map [-f fmt] [--output=human|json] [--start-offset=offset] [--max-length=length] [--image-opts] [-U] filename
-Lists the runs of the disk: as text those with data, as JSON all of them.
-  -s offset  where to begin
-  -l length  how far to go`;
-
 export const command: Command = defineCommand({
   name: "map",
-  help: HELP,
+  manual: async () => (await import("../manual/map.ts")).page,
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
-    const json = wantsJson(options.output);
+    const { draw } = options;
+    const json = draw === undefined ? wantsJson(options.output) : false;
+    const asSvg = draw !== undefined && wantsSvg(options.output);
     const [name, ...more] = operands;
     if (name === undefined || more.length > 0) throw new UsageFailure("map", "Expecting one image file name");
     const start = options.startOffset === undefined ? 0 : parseSize(options.startOffset, "start offset");
     const longest = options.maxLength === undefined ? Number.MAX_SAFE_INTEGER : parseSize(options.maxLength, "max length");
     await using graph = session.createGraph();
     await using image = await openImage(graph, { name, ...options }, session);
+    if (draw !== undefined) {
+      const { drawImage } = await import("../drawing/draw-image.ts");
+      await drawImage(image, { start, end: Math.min(image.size, start + longest), fileName: draw, asSvg }, session);
+      return 0;
+    }
     const runs = runsOf(image, start, Math.min(diskSize(image), start + longest));
     return await (json ? printJson(runs, start, session) : printTable(runs, session));
   },
 });
+
+/** `--output` beside `--draw`. */
+function wantsSvg(output: string | undefined): boolean {
+  if (output === undefined || output === "human") return false;
+  if (output === "svg") return true;
+  throw new CommandFailure("--output must be used with human or svg as argument where --draw is given");
+}
 
 /** The image's runs and what fills its last sector, which is there for guests alone. */
 async function* runsOf(image: BlockNode, start: number, end: number): AsyncGenerator<BlockStatus> {

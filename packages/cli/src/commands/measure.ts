@@ -23,10 +23,6 @@ const OPTIONS = {
   forceShare: flag("U", "force-share"),
 } as const;
 
-const HELP = `
-usage: coblock measure [--output=human|json] [-O output_fmt] [-o options] [--size N | [-f fmt] [-l snapshot] [--image-opts] [-U] filename]
-Tells how large a new image of that size would be, or a copy of that image.`;
-
 interface Measured {
   readonly required: number;
   readonly fullyAllocated: number;
@@ -36,7 +32,7 @@ interface Measured {
 
 export const command: Command = defineCommand({
   name: "measure",
-  help: HELP,
+  manual: async () => (await import("../manual/measure.ts")).page,
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     const json = wantsJson(options.output);

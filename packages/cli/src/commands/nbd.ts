@@ -29,23 +29,9 @@ const OPTIONS = {
 } as const;
 type Words = CommandLine<typeof OPTIONS>["options"];
 
-const HELP = `
-usage: coblock nbd serve [-w] [-f fmt] [-k socket | -p port [-b address]] [-x name] [-D description] [-e clients] [-A] [-B bitmap]...
-         [--tls-certificates=folder | --tls-psk-file=file] [--image-opts] [-q] filename
-       coblock nbd list uri
-serve makes the image a disk for NBD clients, read-only unless told otherwise, until SIGINT or SIGTERM; requests in flight are then finished.
-list prints the exports of a server.
-  -w           clients may write
-  -k socket    a Unix socket; default one in the folder for temporary files
-  -p port      TCP instead, on the loopback address unless -b says another; 0: any free port
-  -x, -D       the export's name (default "") and description
-  -e clients   at one time (default 100)
-  -A, -B       clients may ask for qemu:allocation-depth, and for a dirty bitmap
-  --tls-...    TLS for all: a folder with ca-cert.pem, server-cert.pem and server-key.pem, or a file of user:key lines`;
-
 export const command: Command = defineCommand({
   name: "nbd",
-  help: HELP,
+  manual: async () => (await import("../manual/nbd.ts")).page,
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     const [action, name, ...more] = operands;

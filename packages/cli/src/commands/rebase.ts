@@ -21,17 +21,9 @@ const OPTIONS = {
 } as const;
 type Words = CommandLine<typeof OPTIONS>["options"];
 
-const HELP = `
-usage: coblock rebase [-f fmt] [-t cache] [-T src_cache] [-p] [-q] [-u] [-U] [--image-opts] -b backing_file [-F backing_fmt] filename
-The image gets another backing file and reads as before: what the two backing files do not have in common is written into it.
-  -b, -F    the new backing file and its format; -b "" stands for none: the image holds everything itself
-  -u        change the name alone, without a look at any file: for a backing file that was moved
-  -U        open the new backing file although another process may be writing to it
-  -p        print how far it is`;
-
 export const command: Command = defineCommand({
   name: "rebase",
-  help: HELP,
+  manual: async () => (await import("../manual/rebase.ts")).page,
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     const [name, ...more] = operands;

@@ -16,12 +16,6 @@ const OPTIONS = {
   imageOptions: flag(undefined, "image-opts"),
 } as const;
 
-const HELP = `
-usage: coblock resize [-f fmt] [--preallocation=off|metadata|falloc|full] [--shrink] [-q] [--image-opts] filename [+|-]size
-With + or - the size is added or taken off.
-  --shrink         needed where the image becomes smaller: all data beyond its new end is lost
-  --preallocation  how the new space is allocated`;
-
 const PREALLOCATIONS: readonly Preallocation[] = ["off", "metadata", "falloc", "full"];
 
 const SHRINK = "Use the --shrink option to perform a shrink operation.";
@@ -30,7 +24,7 @@ const SHRINK_WARNING =
 
 const resize: Command = defineCommand({
   name: "resize",
-  help: HELP,
+  manual: async () => (await import("../manual/resize.ts")).page,
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     const [name, words, ...more] = operands;
@@ -66,6 +60,7 @@ function parseAmount(text: string): number {
 }
 
 export const command: Command = {
+  ...resize,
   /** The last word is the size also where it looks like an option (`-10M`). */
   run: (argv, session) => {
     const size = argv.at(-1);

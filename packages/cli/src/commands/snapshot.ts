@@ -20,16 +20,9 @@ const OPTIONS = {
   forceShare: flag("U", "force-share"),
 } as const;
 
-const HELP = `
-usage: coblock snapshot [-f fmt] [--image-opts] [-U] [-q] [-l | -a snapshot | -c snapshot | -d snapshot] filename
-  -l           list the snapshots inside the image
-  -a snapshot  make the disk, with its size, what it was; what it is now is lost (an ID, else a name)
-  -c snapshot  make a snapshot of that name
-  -d snapshot  delete the first snapshot of that name`;
-
 export const command: Command = defineCommand({
   name: "snapshot",
-  help: HELP,
+  manual: async () => (await import("../manual/snapshot.ts")).page,
   options: OPTIONS,
   run: async ({ options, operands }, session) => {
     const action = chosenAction(options);
