@@ -1,57 +1,20 @@
 /** TLS with certificates and with pre-shared keys, both ways, against programs that use another library for it. */
 
-import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { BlockNode } from "@coblock/core";
 import { loadCertificates, loadPreSharedKeys, NbdServer, type NbdServerEvent } from "@coblock/nbd";
+import { makeCertificates } from "./certificates.ts";
 import { Peers } from "./peers.ts";
 
 const peers = new Peers();
 let chain: BlockNode;
 
-function openssl(...words: readonly string[]): void {
-  execFileSync("openssl", words, { cwd: peers.folder, stdio: "pipe" });
-}
-
-/** A folder with an authority and certificates of it for both sides, with QEMU's names. */
-function makeCertificates(folder: string): void {
-  mkdirSync(peers.path(folder));
-  const at = (name: string): string => peers.path(`${folder}/${name}`);
-  openssl(
-    "req",
-    "-x509",
-    "-newkey",
-    "rsa:2048",
-    "-nodes",
-    "-keyout",
-    at("ca-key.pem"),
-    "-out",
-    at("ca-cert.pem"),
-    "-days",
-    "9",
-    "-subj",
-    "/CN=authority",
-  );
-  for (const [side, usage] of [
-    ["server", "serverAuth"],
-    ["client", "clientAuth"],
-  ] as const) {
-    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", at(`${side}-key.pem`), "-out", at(`${side}.csr`), "-subj", "/CN=localhost");
-    writeFileSync(
-      at(`${side}.ext`),
-      `subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=${usage}\nkeyUsage=digitalSignature,keyEncipherment\n`,
-    );
-    const signing = ["-CA", at("ca-cert.pem"), "-CAkey", at("ca-key.pem"), "-CAcreateserial", "-days", "9", "-extfile", at(`${side}.ext`)];
-    openssl("x509", "-req", "-in", at(`${side}.csr`), "-out", at(`${side}-cert.pem`), ...signing);
-  }
-}
-
 beforeAll(async () => {
   peers.makeChain();
-  makeCertificates("pki");
-  makeCertificates("strangers");
+  makeCertificates(peers.path("pki"));
+  makeCertificates(peers.path("strangers"));
   mkdirSync(peers.path("psk"));
   writeFileSync(peers.path("psk/keys.psk"), `alice:${"0123456789abcdef".repeat(4)}\n`, { mode: 0o600 });
   chain = await peers.graph.open(peers.path("top.qcow2"), { readOnly: true });

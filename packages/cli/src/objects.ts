@@ -3,6 +3,7 @@
 import { BlockError, type Clock, type Secrets } from "@coblock/core";
 import { limitsOf, ThrottleGroup } from "@coblock/filters";
 import { CommandFailure } from "./failure.ts";
+import { AUTHORIZATION_TYPES, type Authorization, authorizationOf, flatten } from "./authz-objects.ts";
 import { secretOf } from "./secret-objects.ts";
 import { parseKeyValues } from "./text/key-values.ts";
 import { TLS_TYPES, tlsObjectOf, type TlsObject } from "./tls-objects.ts";
@@ -12,9 +13,10 @@ export interface Objects {
   readonly secrets: Secrets;
   readonly throttleGroups: ReadonlyMap<string, ThrottleGroup>;
   readonly tlsCredentials: ReadonlyMap<string, TlsObject>;
+  readonly authorizations: ReadonlyMap<string, Authorization>;
 }
 
-const TYPES = ["secret", "throttle-group", ...TLS_TYPES];
+const TYPES = ["secret", "throttle-group", ...TLS_TYPES, ...AUTHORIZATION_TYPES];
 const IDENTIFIER = /^[A-Za-z][A-Za-z0-9._-]*$/;
 
 /** One for each `--object`. Throws CommandFailure, which shows nothing of a secret. */
@@ -22,17 +24,19 @@ export async function makeObjects(texts: readonly string[], clock: Clock): Promi
   const secrets = new Map<string, Uint8Array>();
   const throttleGroups = new Map<string, ThrottleGroup>();
   const tlsCredentials = new Map<string, TlsObject>();
+  const authorizations = new Map<string, Authorization>();
   for (const words of texts.map(parseObject)) {
     const id = idOf(words);
-    if (secrets.has(id) || throttleGroups.has(id) || tlsCredentials.has(id))
+    if ([secrets, throttleGroups, tlsCredentials, authorizations].some((made) => made.has(id)))
       throw new CommandFailure(`attempt to add duplicate property '${id}' to object (type 'container')`);
     const own = new Map([...words].filter(([name]) => name !== "qom-type" && name !== "id"));
     const type = words.get("qom-type") ?? "";
     if (TLS_TYPES.includes(type)) tlsCredentials.set(id, await tlsObjectOf(type, own));
+    else if (AUTHORIZATION_TYPES.includes(type)) authorizations.set(id, authorizationOf(type, own));
     else if (type === "secret") secrets.set(id, await secretOf(id, own));
     else throttleGroups.set(id, throttleGroupOf(id, own, clock));
   }
-  return { secrets: Object.fromEntries(secrets), throttleGroups, tlsCredentials };
+  return { secrets: Object.fromEntries(secrets), throttleGroups, tlsCredentials, authorizations };
 }
 
 function throttleGroupOf(id: string, words: Words, clock: Clock): ThrottleGroup {
@@ -70,7 +74,7 @@ function parseJson(text: string): Words {
     // What the parser says may show the text.
     throw new CommandFailure("--object is neither a list of options nor JSON", 1, { cause });
   }
-  return new Map(Object.entries(parsed).map(([name, value]) => [name, String(value)]));
+  return flatten(parsed);
 }
 
 function idOf(words: Words): string {

@@ -3,6 +3,7 @@
 import { BlockGraph, SystemClock, type BlockGraphOptions, type Clock } from "@coblock/core";
 import { throttleDriver } from "@coblock/filters";
 import { DRIVERS } from "./drivers.ts";
+import type { Authorization } from "./authz-objects.ts";
 import { CommandFailure, oneLine } from "./failure.ts";
 import type { Host, SignalName, TextStream } from "./host.ts";
 import type { Objects } from "./objects.ts";
@@ -30,7 +31,7 @@ export class Session implements Disposable {
   readonly #listening: Array<readonly [SignalName, () => void]> = [];
   #graph: BlockGraph | undefined;
   #progress: Progress | undefined;
-  #objects: Objects = { secrets: {}, throttleGroups: new Map(), tlsCredentials: new Map() };
+  #objects: Objects = { secrets: {}, throttleGroups: new Map(), tlsCredentials: new Map(), authorizations: new Map() };
 
   constructor(host: Host, program: Program = COBLOCK) {
     this.program = program;
@@ -60,6 +61,11 @@ export class Session implements Disposable {
     this.#listen("SIGHUP", () => this.#interrupted("SIGHUP"));
   }
 
+  /** Settles when the signal to end has come. */
+  async untilSignal(): Promise<void> {
+    if (!this.signal.aborted) await new Promise((resolve) => this.signal.addEventListener("abort", resolve, { once: true }));
+  }
+
   /** A variable of the environment. */
   variable(name: string): string | undefined {
     return this.#host.env?.[name];
@@ -82,10 +88,17 @@ export class Session implements Disposable {
   tlsCredentials(id: string): TlsObject {
     const found = this.#objects.tlsCredentials.get(id);
     if (found !== undefined) return found;
-    const { secrets, throttleGroups } = this.#objects;
-    const isOther = Object.hasOwn(secrets, id) || throttleGroups.has(id);
+    const { secrets, throttleGroups, authorizations } = this.#objects;
+    const isOther = Object.hasOwn(secrets, id) || throttleGroups.has(id) || authorizations.has(id);
     const why = isOther ? `Object with id '${id}' is not TLS credentials` : `No TLS credentials with id '${id}'`;
     throw new CommandFailure(`Failed to get TLS creds: ${why}`);
+  }
+
+  /** What `--object authz-...` made. Throws CommandFailure. */
+  authorization(id: string): Authorization {
+    const found = this.#objects.authorizations.get(id);
+    if (found === undefined) throw new CommandFailure(`Cannot find QAuthZ object ID ${id}`);
+    return found;
   }
 
   /** `stepPercent`: the least step that `-p` prints. */
@@ -132,7 +145,7 @@ export class Session implements Disposable {
     if (this.errorScreen.isTerminal) this.#printNote(this.errorScreen.dim(`  ${oneLine(message)}`));
   }
 
-  /** What another process has put in words, on standard error. */
+  /** What another process has put in words, or what is drawn anew again and again, on standard error. */
   relay(text: string): void {
     this.#host.stderr.write(text);
   }

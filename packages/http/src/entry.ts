@@ -1,5 +1,6 @@
 /** The drivers `http` and `https` as graphs list them: their names and options; the rest is loaded with the first image. */
 
+import type { Duplex } from "node:stream";
 import type { DriverEntry } from "@coblock/core";
 
 /** Names and meanings are those of QEMU's driver where it has them. */
@@ -27,6 +28,8 @@ export interface HttpOptions {
   readonly cookieSecret?: string;
   /** Further fields of requests: `Name: value`. */
   readonly headers?: readonly string[];
+  /** In a program: makes a connection where the server is reached otherwise than by its host and port: a Unix socket, a tunnel. */
+  readonly connect?: () => Promise<Duplex>;
   /** `https`: whether the server's certificate is verified. Default true. */
   readonly sslverify?: boolean;
 }

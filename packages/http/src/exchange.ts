@@ -3,7 +3,10 @@
 import type { Clock } from "@coblock/core";
 import { Agent as HttpAgent, type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { Duplex } from "node:stream";
+import { connect as tlsConnect, type ConnectionOptions } from "node:tls";
 import { PassingFailure } from "./failure.ts";
+import type { HttpSettings } from "./settings.ts";
 
 /** At least so many bytes must arrive within the timeout: a server that trickles does not hold a reader for ever. */
 export const LEAST_PROGRESS = 4096;
@@ -22,10 +25,14 @@ export class Connections {
   readonly #plain: HttpAgent;
   readonly #secure: HttpsAgent;
 
-  constructor(count: number, verifyTls: boolean) {
-    const options = { keepAlive: true, maxSockets: count, maxFreeSockets: count };
+  /** `connections` at one time; `connect` makes each of them. */
+  constructor({ connections, verifyTls, connect }: Pick<HttpSettings, "connections" | "verifyTls" | "connect">) {
+    const options = { keepAlive: true, maxSockets: connections, maxFreeSockets: connections };
     this.#plain = new HttpAgent(options);
     this.#secure = new HttpsAgent({ ...options, rejectUnauthorized: verifyTls });
+    if (connect === undefined) return;
+    connectBy(this.#plain, connect);
+    connectBy(this.#secure, async (own) => tlsConnect({ ...own, socket: await connect() }));
   }
 
   /** A GET, sent. */
@@ -39,6 +46,19 @@ export class Connections {
     this.#plain.destroy();
     this.#secure.destroy();
   }
+}
+
+/** Streams that are no sockets have no settings for the time that they wait. */
+function connectBy(agent: HttpAgent, connect: (options: ConnectionOptions) => Promise<Duplex>): void {
+  agent.createConnection = (options, done) => {
+    connect(options as ConnectionOptions).then(
+      (stream) => done?.(null, stream),
+      (error: unknown) => done?.(error as Error, new Duplex()),
+    );
+    return undefined;
+  };
+  agent.keepSocketAlive = () => true;
+  agent.reuseSocket = () => {};
 }
 
 /** From the head of an answer on; disposing cuts the connection unless the answer has come to its end. */

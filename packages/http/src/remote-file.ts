@@ -40,7 +40,7 @@ export class RemoteFile {
   constructor(settings: HttpSettings, context: RemoteFileContext) {
     this.#settings = settings;
     this.#context = context;
-    this.#connections = new Connections(settings.connections, settings.verifyTls);
+    this.#connections = new Connections(settings);
     this.#slots = new RequestSlots(settings.connections);
     this.#location = settings.url;
   }

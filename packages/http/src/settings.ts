@@ -17,6 +17,8 @@ export interface HttpSettings {
   readonly timeoutMs: number;
   readonly retries: number;
   readonly verifyTls: boolean;
+  /** `undefined`: by host and port. */
+  readonly connect: HttpOptions["connect"];
 }
 
 /** Of both drivers. */
@@ -34,6 +36,7 @@ export const OPTION_NAMES: readonly string[] = [
   "cookieSecret",
   "headers",
   "sslverify",
+  "connect",
 ];
 
 const MIB = 1024 * 1024;
@@ -55,6 +58,8 @@ export function resolveSettings(scheme: "http" | "https", options: HttpOptions, 
   if (typeof timeout !== "number" || !(timeout > 0 && timeout <= MAX_TIMEOUT))
     throw refused(`'timeout' is ${String(timeout)}, and must be above 0 and at most ${MAX_TIMEOUT} seconds`);
   if (typeof sslverify !== "boolean") throw refused(`'sslverify' is ${String(sslverify)}, and must be true or false`);
+  const { connect } = options;
+  if (connect !== undefined && typeof connect !== "function") throw refused("'connect' is no function");
   return {
     url,
     shownUrl: `${url.origin}${url.pathname}${url.search === "" ? "" : "?…"}`,
@@ -65,6 +70,7 @@ export function resolveSettings(scheme: "http" | "https", options: HttpOptions, 
     timeoutMs: timeout * 1000,
     retries: wholeNumber("retries", options),
     verifyTls: sslverify,
+    connect,
   };
 }
 

@@ -1,6 +1,7 @@
 /** The `nbd` driver as graphs list it: its names and options; the rest is loaded with the first image. */
 
 import type { DriverEntry } from "@coblock/core";
+import type { ConnectStream } from "./transport/dial.ts";
 import type { TlsCredentials } from "./transport/tls.ts";
 
 /** Credentials in files: certificates in a folder as QEMU has them, or with `username` the pre-shared keys in its `keys.psk`. */
@@ -20,6 +21,8 @@ export interface NbdOptions {
   readonly path?: string;
   readonly host?: string;
   readonly port?: number | string;
+  /** In a program: makes a connection where the server is behind something else than a socket of its own. Called anew after each loss. */
+  readonly connect?: ConnectStream;
   /** Default "". */
   readonly export?: string;
   readonly tlsCreds?: TlsFolder | TlsCredentials;

@@ -139,6 +139,7 @@ export const ACCEPTED_DIFFERENCES: readonly AcceptedDifference[] = [
     parts: ["exitCode", "stdout", "stderr", "files"],
     why: "behind the prefix stand the files themselves; the format of the one to test is said by options",
   },
+  { program: "qemu-nbd", line: /^-c \/dev\/(?:null|zero) /, parts: ["stderr"], why: "the kernel's reason is told, too" },
   { program: "qemu-nbd", line: "-b 127.0.0.1 -p 0 --image-opts driver=raw", parts: ["stderr"], why: NAMES },
   { program: "qemu-nbd", line: "-b 127.0.0.1 -p 0 -f qcow2 disk.raw", parts: ["stderr"], why: NAMES },
   { program: "qemu-nbd", line: "-b 127.0.0.1 -p 0 -f raw .", parts: ["stderr"], why: NAMES },

@@ -9,6 +9,7 @@ import { CommandFailure } from "../failure.ts";
 import { openImage } from "../images.ts";
 import { wordsOf } from "../nbd-events.ts";
 import type { Session } from "../session.ts";
+import { LiveTraffic } from "../terminal/live-traffic.ts";
 import { formatSize, parseCount } from "../text/size.ts";
 
 const OPTIONS = {
@@ -53,6 +54,7 @@ async function serve(name: string, options: Words, session: Session): Promise<nu
   await using image = await openImage(graph, { name, format, imageOptions, writable: write }, session);
   const maxConnections = options.connections === undefined ? undefined : parseCount(options.connections, "number of clients");
   if (maxConnections === 0) throw new CommandFailure("Invalid number of clients: at least 1 must be served");
+  let tell = (line: string): void => session.note(line);
   await using server = await NbdServer.start({
     listen: addressOf(options),
     tls: await tlsOf(options),
@@ -60,7 +62,7 @@ async function serve(name: string, options: Words, session: Session): Promise<nu
     clock: session.clock,
     ...(maxConnections === undefined ? {} : { maxConnections }),
     onEvent: (event) => {
-      if (!quiet || event.kind === "cut off") session.note(`coblock: ${wordsOf(event)}`);
+      if (!quiet || event.kind === "cut off") tell(`coblock: ${wordsOf(event)}`);
     },
   });
   const uri = server.uri(exportName);
@@ -68,7 +70,13 @@ async function serve(name: string, options: Words, session: Session): Promise<nu
   session.output.line(`  ${uri}`);
   if (!quiet) session.output.print(hints(uri));
   session.output.flush();
-  if (!session.signal.aborted) await new Promise((resolve) => session.signal.addEventListener("abort", resolve, { once: true }));
+  const { errorScreen: screen, clock } = session;
+  {
+    using live = screen.isTerminal && !quiet ? new LiveTraffic({ screen, print: (text) => session.relay(text), clock, server }) : undefined;
+    if (live !== undefined) tell = (line) => live.above(() => session.note(line));
+    await session.untilSignal();
+    tell = (line) => session.note(line);
+  }
   return 0;
 }
 

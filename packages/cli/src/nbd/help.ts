@@ -5,6 +5,8 @@ export const NBD_HELP = `Usage: qemu-nbd [OPTIONS] FILE
 Serves a disk to NBD clients, or lists what a server has
 
 Where:
+  -c, --connect=DEV         a device of the kernel: /dev/nbd0
+  -d, --disconnect          FILE is such a device: take its disk away
   -k, --socket=PATH         a Unix socket; the path begins with a slash
   -p, --port=PORT           TCP, which is the default (10809)
   -b, --bind=ADDRESS        the address to listen on (0.0.0.0)
@@ -18,7 +20,8 @@ What:
   -f, --format=FORMAT       the format of the image
   --image-opts              FILE is a list of options, driver=raw,...
   --object OBJECTDEF        make an object that options name: secret,
-                            throttle-group, tls-creds-x509, tls-creds-psk
+                            throttle-group, tls-creds-x509, tls-creds-psk,
+                            authz-simple, authz-list, authz-list-file
   -x, --export-name=NAME    the name that clients ask for ("")
   -D, --description=TEXT    words for whoever reads the list
   -o, --offset=OFFSET       the disk begins at this byte of the image
@@ -29,6 +32,7 @@ What:
   -A, --allocation-depth    tell which layer of the chain holds what
   -B, --bitmap=NAME         tell what a dirty bitmap holds
   --tls-creds=ID            TLS for all, with an object's credentials
+  --tls-authz=ID            of those, only clients that an object allows
 
 How:
   -n, --nocache             --cache=none
@@ -43,5 +47,7 @@ How:
   -h, --help                print this
   -V, --version             print the version
 
-Not there: -c, -d (kernel devices), --tls-authz, --tls-hostname, --selinux-label
+  --tls-hostname=NAME       --list: what the certificate must be for
+
+Not there: --selinux-label
 `;

@@ -30,7 +30,7 @@ export function addressOf(invocation: Invocation, session: Session): NbdAddress 
 }
 
 /** A socket that an earlier server left is replaced; another file stays. Throws CommandFailure. */
-export async function listen(options: NbdServerOptions): Promise<NbdServer> {
+export async function listen(options: NbdServerOptions & { readonly listen: NbdAddress }): Promise<NbdServer> {
   const { listen: address } = options;
   if ("path" in address && lstatSync(address.path, { throwIfNoEntry: false })?.isSocket() === true) unlinkSync(address.path);
   try {

@@ -1,13 +1,12 @@
 /** The program `qemu-nbd`: its words, and what they ask for. */
 
-import { accessSync } from "node:fs";
-import { errnoWords } from "@coblock/core";
 import { CommandFailure } from "../failure.ts";
 import { versionText } from "../help.ts";
 import { parseWords } from "../io/getopt.ts";
 import type { Session } from "../session.ts";
 import { warnOfTraces } from "../trace-words.ts";
 import { isInBackground, serveInBackground } from "./background.ts";
+import { disconnect, serveDevice } from "./device.ts";
 import { NBD_HELP } from "./help.ts";
 import { printList } from "./list.ts";
 import { serve } from "./serve.ts";
@@ -15,7 +14,7 @@ import { type Invocation, invocationOf, LETTERS, LONG } from "./words.ts";
 
 /** Options that say what is served, and how. */
 const DEVICE_OPTIONS = ["c", "o", "f", "l", "n", "cache", "aio", "discard", "detect-zeroes", "x", "D", "A", "B"];
-const ABSENT = ["tls-authz", "selinux-label"];
+const ABSENT = ["selinux-label"];
 
 /** Answers the exit code. */
 export async function runNbd(argv: readonly string[], session: Session): Promise<number> {
@@ -42,11 +41,13 @@ export async function runNbd(argv: readonly string[], session: Session): Promise
     session.note(`Try \`${program} --help' for more information.`);
     return 1;
   }
-  if (invocation.has("d")) return refuseDevice("disconnect", image, `Cannot open ${image}`);
+  if (invocation.has("d")) return disconnect(image, session);
   checkServing(invocation, session);
   warnOfTraces(invocation.values("T"), session);
-  if (invocation.has("fork") && !isInBackground(session)) return serveInBackground(session);
-  return serve(image, invocation, session);
+  const device = invocation.value("c");
+  const goesOnAlone = invocation.has("fork") || (device !== undefined && !invocation.has("v"));
+  if (goesOnAlone && !isInBackground(session)) return serveInBackground(session);
+  return device === undefined ? serve(image, invocation, session) : serveDevice(device, image, invocation, session);
 }
 
 function checkList(invocation: Invocation, operands: readonly string[]): void {
@@ -65,8 +66,6 @@ function checkServing(invocation: Invocation, session: Session): void {
   const credentials = invocation.value("tls-creds");
   if (credentials !== undefined) session.tlsCredentials(credentials);
   for (const name of ABSENT) if (invocation.has(name)) throw new CommandFailure(`option --${name} is not there yet`);
-  const device = invocation.value("c");
-  if (device !== undefined) refuseDevice("connect", device, `Failed to open ${device}`);
 }
 
 function checkAuthorization(invocation: Invocation): void {
@@ -76,15 +75,4 @@ function checkAuthorization(invocation: Invocation): void {
 
 function checkSocket(invocation: Invocation): void {
   if (invocation.value("k")?.startsWith("/") === false) throw new CommandFailure("socket path must be absolute");
-}
-
-/** A kernel's device takes requests that Node cannot make. Throws CommandFailure, with `problem` where there is no such device. */
-function refuseDevice(action: "connect" | "disconnect", device: string, problem: string): never {
-  try {
-    accessSync(device);
-  } catch (cause) {
-    throw new CommandFailure(`${problem}: ${errnoWords((cause as NodeJS.ErrnoException).code ?? "EIO")}`, 1, { cause });
-  }
-  const how = action === "connect" ? `serve on a socket, and 'nbd-client -unix SOCKET ${device}'` : `'nbd-client -d ${device}'`;
-  throw new CommandFailure(`option --${action} is not there yet; ${how} does it`);
 }

@@ -23,6 +23,10 @@ export interface HostCalls {
   readonly copyRangeInPool?: (range: FileRange) => Promise<number>;
   /** Makes the target share the source's blocks: 0, or an error where the file system or the alignment does not allow it. */
   readonly cloneRangeInPool?: (range: FileRange) => Promise<number>;
+  /** A request to a device (`ioctl`) whose argument is a number. It may wait for as long as the device likes. */
+  readonly controlInPool?: (fd: number, request: number, argument: number) => Promise<number>;
+  /** Two sockets that are connected with each other, or `-errno`. */
+  readonly socketPair?: () => readonly [one: number, other: number] | number;
   readonly advise?: (fd: number, advice: Advice, offset: number, length: number) => number;
 }
 

@@ -24,6 +24,9 @@ const F_RDLCK = 0;
 const F_WRLCK = 1;
 const F_UNLCK = 2;
 const FICLONERANGE = 0x4020940d;
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SOCK_CLOEXEC = 0o2000000;
 const ADVICE: Readonly<Record<Advice, number>> = { normal: 0, random: 1, sequential: 2, "will need": 3, "do not need": 4 };
 
 /** No calls at all on other hosts, without the optional package, and where its native part does not load. */
@@ -43,6 +46,7 @@ export async function loadLinuxCalls(): Promise<HostCalls> {
     ...lockCalls(binding),
     ...copyCalls(binding),
     ...adviseCalls(binding),
+    ...deviceCalls(binding),
   };
 }
 
@@ -181,4 +185,19 @@ function adviseCalls(binding: Binding): HostCalls {
   if (fadvise === undefined) return {};
   // Unlike the others it answers the error number itself.
   return { advise: (fd, advice, offset, length) => 0 - fadvise(fd, offset, length, ADVICE[advice]) };
+}
+
+function deviceCalls(binding: Binding): HostCalls {
+  const ioctl = binding.find("ioctl", "int", ["int", "uint64_t", "uintptr_t"]);
+  const socketpair = binding.find("socketpair", "int", ["int", "int", "int", "uintptr_t"]);
+  return {
+    ...(ioctl === undefined ? {} : { controlInPool: (fd, request, argument) => binding.inPool(ioctl, fd, request, argument) }),
+    ...(socketpair === undefined ? {} : { socketPair: () => pairOf(binding, socketpair) }),
+  };
+}
+
+function pairOf(binding: Binding, socketpair: ForeignFunction): readonly [number, number] | number {
+  const pair = new Int32Array(2);
+  const result = binding.orErrno(socketpair(AF_UNIX, SOCK_STREAM + SOCK_CLOEXEC, 0, binding.addressOf(pair)));
+  return result < 0 ? result : [pair[0] ?? -1, pair[1] ?? -1];
 }

@@ -21,6 +21,7 @@ const optionNames = [
   "path",
   "host",
   "port",
+  "connect",
   "export",
   "tlsCreds",
   "tlsHostname",
@@ -52,7 +53,7 @@ async function open(options: NbdOptions, context: OpenContext): Promise<NbdImage
     await link.close();
     throw new BlockError("READ_ONLY", `${server}: export '${target.exportName}' is read-only`, { node: nodeName });
   }
-  return new NbdImage(link, `nbd ${server} ${target.exportName}`, clock);
+  return new NbdImage(link, "connect" in target.address ? undefined : `nbd ${server} ${target.exportName}`, clock);
 }
 
 /** The exports that a server lists. Throws as opening does. */

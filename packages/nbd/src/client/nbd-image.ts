@@ -15,7 +15,7 @@ const SECTOR_LENGTH = 512;
 export class NbdImage implements BlockImage {
   readonly size: number;
   readonly limits: ImageLimits;
-  readonly identity: string;
+  readonly identity?: string;
   readonly writeZeroes?: NonNullable<BlockImage["writeZeroes"]>;
   readonly discard?: NonNullable<BlockImage["discard"]>;
   readonly flush?: NonNullable<BlockImage["flush"]>;
@@ -25,12 +25,13 @@ export class NbdImage implements BlockImage {
   /** The flag that asks for FUA, where the server knows it. */
   readonly #forced: number;
 
-  constructor(link: ClientLink, identity: string, clock: Clock) {
+  /** `identity`: `undefined` where nothing tells which disk it is. */
+  constructor(link: ClientLink, identity: string | undefined, clock: Clock) {
     const { size, flags, blockSizes, allocationId } = link.agreement;
     this.#link = link;
     this.#ahead = new StatusAhead(clock);
     this.size = size;
-    this.identity = identity;
+    if (identity !== undefined) this.identity = identity;
     this.#forced = hasFlag(flags, "forceUnitAccess") ? COMMAND_FLAG.forceUnitAccess : 0;
     // A server that names no minimum serves sectors; one whose disk is of odd size serves bytes.
     const requestAlignment = blockSizes?.minimum ?? (size % SECTOR_LENGTH === 0 ? SECTOR_LENGTH : 1);

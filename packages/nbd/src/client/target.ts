@@ -34,13 +34,14 @@ export async function resolveTarget(options: NbdOptions): Promise<NbdTarget> {
   for (const name of ["filename", "path", "host", "export", "tlsHostname"])
     if (texts[name] !== undefined && typeof texts[name] !== "string")
       throw refused(`option '${name}' cannot be ${JSON.stringify(texts[name])}`);
+  if (options.connect !== undefined && typeof options.connect !== "function") throw refused("option 'connect' is no function");
   if (options.server !== undefined && (typeof options.server !== "object" || options.server === null))
     throw refused("option 'server' is no object");
   const words = options.filename === undefined ? fromOptions(options) : fromFileName(options.filename, options);
   const { address, exportName } = words;
   if (!words.secure && words.folder === undefined) return { address, exportName, tls: undefined };
   const credentials = await credentialsOf(words);
-  const hostName = words.hostName ?? ("path" in address ? undefined : address.host);
+  const hostName = words.hostName ?? ("host" in address ? address.host : undefined);
   if (credentials.kind === "certificates" && words.verifyPeer && hostName === undefined)
     throw refused("the name in the server's certificate is needed on a Unix socket (tls-hostname)");
   return { address, exportName, tls: { credentials, hostName: words.verifyPeer ? hostName : undefined } };
@@ -56,11 +57,11 @@ async function credentialsOf({ folder }: Words): Promise<TlsCredentials> {
 }
 
 function fromOptions(options: NbdOptions): Words {
-  const { server, path, host, port } = options;
-  const places = [server, path, host].filter((place) => place !== undefined);
-  if (places.length !== 1) throw refused("one of 'server', 'path', 'host' and 'filename' must tell the server");
+  const { server, path, host, port, connect } = options;
+  const places = [server, path, host, connect].filter((place) => place !== undefined);
+  if (places.length !== 1) throw refused("one of 'server', 'path', 'host', 'connect' and 'filename' must tell the server");
   return {
-    address: server === undefined ? addressOf({ path, host, port }) : addressOf(serverWords(server)),
+    address: connect === undefined ? addressOf(server === undefined ? { path, host, port } : serverWords(server)) : { connect },
     exportName: options.export ?? "",
     secure: options.tlsCreds !== undefined,
     folder: options.tlsCreds,
@@ -95,6 +96,7 @@ function fromFileName(name: string, options: NbdOptions): Words {
     path: options.path,
     host: options.host,
     port: options.port,
+    connect: options.connect,
     export: options.export,
   }))
     if (value !== undefined) throw refused(`option '${option}' and a file name exclude each other`);

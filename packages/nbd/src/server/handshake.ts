@@ -89,6 +89,8 @@ export class ServerHandshake {
     }
     // EXPORT_NAME cannot be refused but by hanging up.
     if (option === OPTION.exportName) return this.#exportName(data);
+    // What goes wrong with TLS leaves no channel to refuse on.
+    if (option === OPTION.startTls) return this.#startTls(data);
     try {
       return await this.#negotiate(option, data);
     } catch (error) {
@@ -102,8 +104,6 @@ export class ServerHandshake {
     switch (option) {
       case OPTION.list:
         return this.#list(data);
-      case OPTION.startTls:
-        return this.#startTls(data);
       case OPTION.info:
       case OPTION.go:
         return this.#inform(option, decodeInfoRequest(data));
@@ -129,7 +129,7 @@ export class ServerHandshake {
 
   /** All that was agreed on in the clear is void, and nothing may have been sent ahead of our answer. */
   async #startTls(data: Buffer): Promise<Outcome> {
-    expectPeer(data.length === 0, "STARTTLS has no data");
+    if (data.length > 0) return this.#refuse(OPTION.startTls, "invalid", "STARTTLS has no data");
     if (this.#secure) return this.#refuse(OPTION.startTls, "invalid", "the connection is secure already");
     if (this.#rules.startTls === undefined) return this.#refuse(OPTION.startTls, "policy", "there is no TLS here");
     if (this.#channel.stream.buffered > 0) {

@@ -1,11 +1,12 @@
-/** An NBD server: listens on a Unix socket or on TCP and serves nodes to whoever connects. */
+/** An NBD server: serves nodes to whoever connects, on a Unix socket, on TCP or on connections that were made elsewhere. */
 
 import { BlockError, type Clock, SystemClock } from "@coblock/core";
 import { createServer, type Server, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { BufferPool } from "../transport/buffer-pool.ts";
-import { prepareServerTls, type StartServerTls, type TlsCredentials } from "../transport/tls.ts";
+import { prepareServerTls, type ServerTls, type StartServerTls } from "../transport/tls.ts";
 import { HEADROOM } from "./reply-writer.ts";
-import { type NbdExport, ServedExport } from "./served-export.ts";
+import { exportFlags, type NbdExport, type OpenExport, ServedExport } from "./served-export.ts";
 import { ServerConnection, type ConnectionParts } from "./server-connection.ts";
 import type { NbdServerEvent } from "./server-event.ts";
 import type { Traffic } from "./transmission.ts";
@@ -13,18 +14,10 @@ import type { Traffic } from "./transmission.ts";
 /** Where clients find a server. TCP is on the loopback address unless `host` says otherwise; port 0 takes a free one. */
 export type NbdAddress = { readonly path: string } | { readonly host?: string; readonly port?: number };
 
-/** TLS for clients that ask for it, or for all. */
-export interface ServerTls {
-  readonly credentials: TlsCredentials;
-  /** Clients without TLS learn nothing but that it is required. Default true. */
-  readonly required?: boolean;
-  /** Clients need a certificate of the authority. Default true. */
-  readonly verifyPeer?: boolean;
-}
-
 /** What a server serves, where, and how much of it one client may take. */
 export interface NbdServerOptions {
-  readonly listen: NbdAddress;
+  /** Absent: clients come by `serve` and `attach` alone. */
+  readonly listen?: NbdAddress;
   readonly exports: readonly NbdExport[];
   readonly tls?: ServerTls | undefined;
   /** Connections at one time. Default 100. */
@@ -43,6 +36,16 @@ export interface NbdServerOptions {
   readonly closeTimeoutMs?: number;
   readonly clock?: Clock;
   readonly onEvent?: (event: NbdServerEvent) => void;
+}
+
+/** What somebody must be told who skips the handshake. */
+export interface AttachedExport {
+  /** Bytes. */
+  readonly size: number;
+  /** The transmission flags, as proto.md numbers them. */
+  readonly flags: number;
+  /** Bytes. */
+  readonly minimumBlockSize: number;
 }
 
 const DEFAULT_PORT = 10_809;
@@ -93,11 +96,11 @@ export class NbdServer implements AsyncDisposable {
     }
     const { tls, clock = new SystemClock() } = options;
     // Ready before a client comes: what it sends behind STARTTLS must find TLS there.
-    const startTls = tls && (await prepareServerTls(tls.credentials, tls.verifyPeer ?? true, clock));
+    const startTls = tls && (await prepareServerTls(tls, clock));
     const server = new NbdServer({ ...options, clock }, exports, startTls);
     try {
       for (const { name, node } of options.exports) if (typeof node !== "function") await exports.get(name)?.open();
-      await server.#listen(options.listen);
+      if (options.listen !== undefined) await server.#listen(options.listen);
     } catch (error) {
       await server.close();
       throw error;
@@ -105,10 +108,10 @@ export class NbdServer implements AsyncDisposable {
     return server;
   }
 
-  /** Where it listens. */
+  /** Where it listens. Throws CLOSED where it does not. */
   get address(): { readonly path: string } | { readonly host: string; readonly port: number } {
     const address = this.#server.address();
-    if (address === null) throw new BlockError("CLOSED", "the NBD server is closed");
+    if (address === null) throw new BlockError("CLOSED", "the NBD server does not listen");
     return typeof address === "string" ? { path: address } : { host: address.address, port: address.port };
   }
 
@@ -125,6 +128,22 @@ export class NbdServer implements AsyncDisposable {
   /** Who is connected, and what was moved. */
   get connections(): readonly { readonly client: string; readonly traffic: Readonly<Traffic> }[] {
     return [...this.#connections.keys()];
+  }
+
+  /** Serves a client on a connection that was made elsewhere, beside those that found the server; ends with it, and reports as for all. */
+  serve(stream: Duplex): Promise<void> {
+    return this.#accept(stream);
+  }
+
+  /**
+   * Serves a client that knows its export and goes without a handshake, with simple replies: the kernel. Throws NOT_FOUND for an unknown
+   * export, and what opening it throws; the stream is then as it was.
+   */
+  async attach(stream: Duplex, exportName: string): Promise<AttachedExport> {
+    const served = await this.#exports.get(exportName)?.open();
+    if (served === undefined) throw new BlockError("NOT_FOUND", `export '${exportName}' is not present`);
+    void this.#accept(stream, served);
+    return { size: served.size, flags: exportFlags(served, "simple"), minimumBlockSize: served.blockSizes.minimum };
   }
 
   /** Listens no more, cuts off who is still negotiating, and ends when what is in flight has been answered. Idempotent. */
@@ -147,7 +166,7 @@ export class NbdServer implements AsyncDisposable {
   }
 
   #arrived(socket: Socket): void {
-    if (this.#connections.size < this.#maxConnections || this.#closing !== undefined) return this.#accept(socket);
+    if (this.#connections.size < this.#maxConnections || this.#closing !== undefined) return void this.#accept(socket);
     socket.on("error", () => {});
     this.#waiting.push(socket);
   }
@@ -156,17 +175,15 @@ export class NbdServer implements AsyncDisposable {
     this.#connections.delete(connection);
     const next = this.#waiting.find((socket) => !socket.destroyed);
     this.#waiting.splice(0, next === undefined ? this.#waiting.length : this.#waiting.indexOf(next) + 1);
-    if (next !== undefined) this.#accept(next);
+    if (next !== undefined) void this.#accept(next);
   }
 
-  #accept(socket: Socket): void {
-    const client = `client ${++this.#count}${socket.remoteAddress === undefined ? "" : ` (${socket.remoteAddress}:${socket.remotePort})`}`;
-    const connection = new ServerConnection(socket, client, this.#parts);
+  #accept(stream: Duplex, known?: OpenExport): Promise<void> {
+    const connection = new ServerConnection(stream, `client ${++this.#count}${placeOf(stream)}`, this.#parts, known);
     if (this.#closing !== undefined) connection.stop();
-    this.#connections.set(
-      connection,
-      connection.run().finally(() => this.#ended(connection)),
-    );
+    const ended = connection.run().finally(() => this.#ended(connection));
+    this.#connections.set(connection, ended);
+    return ended;
   }
 
   async #close(): Promise<void> {
@@ -183,4 +200,10 @@ export class NbdServer implements AsyncDisposable {
     await stopped;
     for (const served of this.#exports.values()) await served[Symbol.asyncDispose]();
   }
+}
+
+/** TCP has one, a Unix socket has none. */
+function placeOf(stream: Duplex): string {
+  const { remoteAddress, remotePort }: Partial<Pick<Socket, "remoteAddress" | "remotePort">> = stream as Duplex & Partial<Socket>;
+  return remoteAddress === undefined ? "" : ` (${remoteAddress}:${remotePort})`;
 }

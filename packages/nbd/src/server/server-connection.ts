@@ -1,11 +1,12 @@
 /** One client of a server, from the greeting to its end: with a time limit for the handshake, and cut off where it stalls. */
 
 import type { Clock } from "@coblock/core";
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { BufferPool } from "../transport/buffer-pool.ts";
 import { Channel } from "../transport/channel.ts";
 import { ConnectionLost } from "../transport/connection-lost.ts";
-import { type HandshakeRules, ServerHandshake } from "./handshake.ts";
+import { type Agreement, type HandshakeRules, ServerHandshake } from "./handshake.ts";
+import type { OpenExport } from "./served-export.ts";
 import type { NbdServerEvent } from "./server-event.ts";
 import { type Traffic, Transmission, type TransmissionLimits } from "./transmission.ts";
 
@@ -25,16 +26,19 @@ export class ServerConnection {
   /** How messages name the client. */
   readonly client: string;
   readonly #parts: ConnectionParts;
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
+  readonly #known: OpenExport | undefined;
   #channel: Channel;
   #transmission: Transmission | undefined;
   #stopping = false;
   #cutReason: string | undefined;
 
-  constructor(socket: Socket, client: string, parts: ConnectionParts) {
+  /** `known`: what the client asks for from its first byte on, with simple replies; else the handshake tells. */
+  constructor(socket: Duplex, client: string, parts: ConnectionParts, known?: OpenExport) {
     this.#socket = socket;
     this.client = client;
     this.#parts = parts;
+    this.#known = known;
     this.#channel = new Channel(socket, parts.clock);
   }
 
@@ -70,12 +74,8 @@ export class ServerConnection {
   }
 
   async #serve(): Promise<void> {
-    const { rules, limits, pool, report, clock, handshakeTimeoutMs } = this.#parts;
-    let agreement;
-    {
-      using _limit = clock.schedule(handshakeTimeoutMs, () => this.#cut(`the handshake took longer than ${handshakeTimeoutMs / 1000} s`));
-      agreement = await new ServerHandshake(this.#channel, rules).run();
-    }
+    const { limits, pool, report } = this.#parts;
+    const agreement = await this.#agree();
     if (agreement === undefined) return;
     this.#channel = agreement.channel;
     if (this.#stopping) return;
@@ -91,15 +91,22 @@ export class ServerConnection {
     }
   }
 
+  async #agree(): Promise<Agreement | undefined> {
+    const { rules, clock, handshakeTimeoutMs } = this.#parts;
+    if (this.#known !== undefined) return { channel: this.#channel, served: this.#known, style: "simple", contexts: [] };
+    using _limit = clock.schedule(handshakeTimeoutMs, () => this.#cut(`the handshake took longer than ${handshakeTimeoutMs / 1000} s`));
+    return await new ServerHandshake(this.#channel, rules).run();
+  }
+
   /** A client that owes bytes, or takes none, for the whole time limit. */
   #watchStalls(transmission: Transmission): Disposable {
     const { clock, stallTimeoutMs } = this.#parts;
     let last = "";
     let timer: Disposable;
     const look = (): void => {
-      const { socket, outbox } = this.#channel;
+      const { stream, outbox } = this.#channel;
       const owes = transmission.receiving || outbox.waiting;
-      const now = owes ? `${socket.bytesRead} ${outbox.sentBatches}` : "";
+      const now = owes ? `${stream.received} ${outbox.sentBatches}` : "";
       if (owes && now === last) this.#cut(`the client has stalled for ${stallTimeoutMs / 1000} s`);
       last = now;
       timer = clock.schedule(stallTimeoutMs, look, { background: true });

@@ -33,6 +33,7 @@ export class ByteStream {
   /** Bytes of the first chunk that are taken. */
   #head = 0;
   #buffered = 0;
+  #received = 0;
   #paused = false;
   #ended: { readonly error: Error | undefined } | undefined;
   #waiter: { readonly needed: number; readonly wake: () => void } | undefined;
@@ -49,6 +50,11 @@ export class ByteStream {
   /** Bytes that came and that nobody has asked for. */
   get buffered(): number {
     return this.#buffered;
+  }
+
+  /** Bytes that have come so far. */
+  get received(): number {
+    return this.#received;
   }
 
   /** The next `length` bytes, if they are there; valid as long as the caller likes. */
@@ -105,6 +111,7 @@ export class ByteStream {
 
   /** Bytes came; `chunk` is the stream's own from now on. A consumer's objection is thrown. */
   receive(chunk: Buffer): void {
+    this.#received += chunk.length;
     if (this.#consumer !== undefined) return this.#deliver(chunk);
     const rest = this.#fill === undefined ? chunk : this.#fillFrom(this.#fill, chunk);
     if (rest.length > 0) {
@@ -129,9 +136,11 @@ export class ByteStream {
   receiveInto(length: number, buffer: Uint8Array): void {
     const consumer = this.#consumer;
     if (buffer !== this.#staging) {
+      this.#received += length;
       this.#consumed += length;
       if (consumer !== undefined && this.#consumed === consumer.target.length) this.#next(consumer);
     } else if (consumer !== undefined) {
+      this.#received += length;
       this.#deliver(this.#staging.subarray(0, length));
     } else {
       this.receive(Buffer.from(this.#staging.subarray(0, length)));

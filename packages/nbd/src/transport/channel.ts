@@ -1,31 +1,32 @@
-/** One socket with its stream and its outbox. */
+/** One connection, a socket or another stream of both directions, with what comes in and what goes out. */
 
 import type { Clock } from "@coblock/core";
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { ByteStream } from "./byte-stream.ts";
 import { ConnectionLost } from "./connection-lost.ts";
 import { Outbox } from "./outbox.ts";
 
 /** Both directions of a connection. */
 export class Channel {
-  readonly socket: Socket;
+  readonly socket: Duplex;
   readonly stream: ByteStream;
   readonly outbox: Outbox;
   readonly closed: Promise<void>;
   readonly #detach: () => void;
 
   /** `stream`: one that the socket fills directly. */
-  constructor(socket: Socket, clock: Clock, stream?: ByteStream) {
+  constructor(socket: Duplex, clock: Clock, stream?: ByteStream) {
     this.socket = socket;
     this.outbox = new Outbox(socket, clock);
     this.stream = stream ?? new ByteStream(socket);
-    this.closed = new Promise((resolve) => socket.once("close", () => resolve()));
+    this.closed = socket.closed ? Promise.resolve() : new Promise((resolve) => socket.once("close", () => resolve()));
     const data = (chunk: Buffer): void => this.#receive(chunk);
     const end = (): void => this.stream.end();
     const error = (cause: Error): void => this.stream.end(new ConnectionLost(`the connection failed: ${cause.message}`, { cause }));
     const close = (): void => this.stream.end(new ConnectionLost("the connection was closed"));
     socket.on("end", end).on("error", error).on("close", close);
     if (stream === undefined) socket.on("data", data);
+    if (socket.closed) close();
     this.#detach = () => socket.off("data", data).off("end", end).off("error", error).off("close", close);
   }
 
@@ -36,7 +37,7 @@ export class Channel {
   }
 
   /** Leaves the socket to somebody else, who reads what comes from now on. Bytes that were read and not asked for are lost. */
-  release(): Socket {
+  release(): Duplex {
     this.socket.pause();
     this.#detach();
     this.socket.on("error", () => {});

@@ -2,15 +2,23 @@
 
 import { BlockError, type Clock } from "@coblock/core";
 import { connect, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { ByteStream } from "./byte-stream.ts";
 import { Channel } from "./channel.ts";
 
-/** A Unix socket, or TCP. */
-export type DialAddress = { readonly path: string } | { readonly host: string; readonly port: number };
+/** Makes a connection that carries bytes both ways; rejects with what is in the way. */
+export type ConnectStream = (signal: AbortSignal | undefined) => Promise<Duplex>;
+
+/** A Unix socket, TCP, or whatever else somebody connects. */
+export type DialAddress =
+  | { readonly path: string }
+  | { readonly host: string; readonly port: number }
+  | { readonly connect: ConnectStream };
 
 /** `forTls`: the socket will be given to TLS, which wants to read itself. Throws NOT_FOUND where nobody listens, or IO; the signal's reason. */
 export async function dial(address: DialAddress, forTls: boolean, clock: Clock, signal?: AbortSignal): Promise<Channel> {
   signal?.throwIfAborted();
+  if ("connect" in address) return new Channel(await address.connect(signal), clock);
   const { socket, channel } = forTls ? open(address, clock) : openDirect(address, clock);
   const abort = (): void => void socket.destroy();
   signal?.addEventListener("abort", abort, { once: true });
@@ -36,15 +44,16 @@ export async function dial(address: DialAddress, forTls: boolean, clock: Clock, 
 
 /** As messages name a server. */
 export function describeAddress(address: DialAddress): string {
+  if ("connect" in address) return "the server";
   return "path" in address ? address.path : `${address.host}:${address.port}`;
 }
 
-function open(address: DialAddress, clock: Clock): { readonly socket: Socket; readonly channel: Channel } {
+function open(address: SocketAddress, clock: Clock): { readonly socket: Socket; readonly channel: Channel } {
   const socket = connect({ ...address, noDelay: true });
   return { socket, channel: new Channel(socket, clock) };
 }
 
-function openDirect(address: DialAddress, clock: Clock): { readonly socket: Socket; readonly channel: Channel } {
+function openDirect(address: SocketAddress, clock: Clock): { readonly socket: Socket; readonly channel: Channel } {
   // The socket asks for a buffer before `connect` returns.
   const stream: ByteStream = new ByteStream({ pause: () => socket.pause(), resume: () => socket.resume() });
   const receive = (length: number, buffer: Uint8Array): boolean => {
@@ -59,6 +68,8 @@ function openDirect(address: DialAddress, clock: Clock): { readonly socket: Sock
   const channel = new Channel(socket, clock, stream);
   return { socket, channel };
 }
+
+type SocketAddress = Exclude<DialAddress, { readonly connect: ConnectStream }>;
 
 function isNobody(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;

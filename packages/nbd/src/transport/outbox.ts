@@ -1,17 +1,17 @@
-/** What goes out on a socket: pieces are gathered and handed over together, in one system call. */
+/** What goes out on a connection: pieces are gathered and handed over together, in one system call. */
 
 import type { Clock } from "@coblock/core";
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 
 export class Outbox {
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #clock: Clock;
   #pieces: Uint8Array[] = [];
   #written: (() => void)[] = [];
   #due = false;
   #sentBatches = 0;
 
-  constructor(socket: Socket, clock: Clock) {
+  constructor(socket: Duplex, clock: Clock) {
     this.#socket = socket;
     this.#clock = clock;
   }

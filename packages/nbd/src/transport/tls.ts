@@ -4,7 +4,9 @@ import { BlockError, type Clock } from "@coblock/core";
 import type { TLSSocket } from "node:tls";
 import { isIP } from "node:net";
 import { Channel } from "./channel.ts";
+import { expectPeer, ProtocolError } from "../protocol/protocol-error.ts";
 import { ConnectionLost } from "./connection-lost.ts";
+import { nameIn } from "./distinguished-name.ts";
 
 /** Certificates as PEM. */
 export interface TlsCertificates {
@@ -27,14 +29,30 @@ export interface TlsPreSharedKeys {
 /** How one side of a TLS connection proves who it is. */
 export type TlsCredentials = TlsCertificates | TlsPreSharedKeys;
 
+/** TLS for clients that ask for it, or for all. */
+export interface ServerTls {
+  readonly credentials: TlsCredentials;
+  /** Clients without TLS learn nothing but that it is required. Default true. */
+  readonly required?: boolean;
+  /** Clients need a certificate of the authority. Default true. */
+  readonly verifyPeer?: boolean;
+  /**
+   * Whether a client may go on, by the name in its certificate: "CN=laptop.example,O=Example", in the order of the certificate. It is cut off
+   * where the answer is `false` and where asking fails. Needs certificates that are verified.
+   */
+  readonly authorize?: (name: string) => boolean | Promise<boolean>;
+}
+
 /** Suites that prove who is who by the key alone, or with a fresh secret on top. */
 const PSK_SUITES = "ECDHE-PSK-CHACHA20-POLY1305:ECDHE-PSK-AES256-CBC-SHA384:DHE-PSK-AES256-GCM-SHA384:PSK-AES256-GCM-SHA384:PSK";
 
 /** Makes a server's channel a secure one; takes its socket in the turn of the call. Rejects with ConnectionLost. */
 export type StartServerTls = (channel: Channel) => Promise<Channel>;
 
-/** The server's side. `verifyPeer`: clients must have a certificate of the authority. Node's TLS is loaded now, and only for who needs it. */
-export async function prepareServerTls(credentials: TlsCredentials, verifyPeer: boolean, clock: Clock): Promise<StartServerTls> {
+/** The server's side. Node's TLS is loaded now, and only for who needs it. Throws INVALID_OPTION where clients would have no name to authorize. */
+export async function prepareServerTls({ credentials, verifyPeer = true, authorize }: ServerTls, clock: Clock): Promise<StartServerTls> {
+  if (authorize !== undefined && (credentials.kind !== "certificates" || !verifyPeer))
+    throw new BlockError("INVALID_OPTION", "clients can be authorized by verified certificates alone");
   const { createServer } = await import("node:tls");
   return async (channel) => {
     const server = createServer({ ...serverOptions(credentials, verifyPeer), allowHalfOpen: true });
@@ -46,8 +64,23 @@ export async function prepareServerTls(credentials: TlsCredentials, verifyPeer: 
     });
     server.emit("connection", socket);
     socket.resume();
-    return new Channel(await secured, clock);
+    const secure = await secured;
+    if (authorize !== undefined) await expectAuthorized(secure, authorize);
+    return new Channel(secure, clock);
   };
+}
+
+async function expectAuthorized(socket: TLSSocket, authorize: NonNullable<ServerTls["authorize"]>): Promise<void> {
+  const certificate = socket.getPeerX509Certificate();
+  expectPeer(certificate !== undefined, "the client has shown no certificate");
+  const name = nameIn(certificate.subject);
+  let isAllowed: boolean;
+  try {
+    isAllowed = await authorize(name);
+  } catch (cause) {
+    throw new ProtocolError(`TLS x509 authz check for ${name} failed: ${cause instanceof Error ? cause.message : String(cause)}`);
+  }
+  expectPeer(isAllowed, `TLS x509 authz check for ${name} is denied`);
 }
 
 function serverOptions(credentials: TlsCredentials, verifyPeer: boolean): object {

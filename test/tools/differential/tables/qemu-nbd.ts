@@ -61,6 +61,16 @@ export const OBJECTS: readonly string[] = [
   "--object tls-creds-x509,id=x,dir=/nodir,endpoint=server",
   "--object tls-creds-x509,id=x,endpoint=foo,dir=/nodir",
   "--object tls-creds-psk,id=x,dir=/nodir,endpoint=server",
+  "--object authz-simple,id=a",
+  "--object authz-simple,id=a,identity=x,foo=1",
+  "--object authz-list,id=a,policy=foo",
+  "--object authz-list,id=a,foo=1",
+  "--object authz-list,id=a,rules.0.match=x",
+  "--object authz-list,id=a,rules.0.policy=deny",
+  "--object authz-list,id=a,rules.0.match=x,rules.0.policy=foo",
+  "--object authz-list,id=a,rules.0.match=x,rules.0.policy=deny,rules.0.format=x",
+  "--object authz-list,id=a,rules.1.match=x,rules.1.policy=deny",
+  "--object authz-simple,id=a,identity=x --object authz-list,id=a",
   "--tls-creds=x disk.raw",
   "--tls-authz=x disk.raw",
   "--tls-authz=x",
@@ -114,4 +124,17 @@ export const IMAGES: readonly string[] = [
   "--image-opts driver=raw",
 ].map((line) => `${LOCAL} ${line}`);
 
-export const DEVICES: readonly string[] = ["-c /dev/nbd-none -f raw disk.raw", "-d /dev/nbd-none"];
+export const DEVICES: readonly string[] = [
+  "-c /dev/nbd-none -f raw disk.raw",
+  "-c /dev/nbd-none -v -f raw disk.raw",
+  "-c /dev/nbd-none -f raw missing",
+  "-c /dev/nbd-none -v -f raw missing",
+  "-c /dev/nbd-none -B nothing -f qcow2 disk.qcow2",
+  "-c /dev/nbd-none -l nosnap disk.raw",
+  "-c /dev/null -f raw disk.qcow2",
+  "-c /dev/zero -v -r -f raw disk.qcow2",
+  "-c /dev/nbd-none --pid-file=/nodir/pid -f raw disk.raw",
+  "-d /dev/nbd-none",
+  "-d disk.raw",
+  "-d /dev/null",
+];
