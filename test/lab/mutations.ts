@@ -1,6 +1,8 @@
 /** Protections that can be taken out, one at a time: the lab must find what they prevent. */
 
 import { COROUTINE_MUTATIONS } from "./mutations/coroutines.ts";
+import { HTTP_MUTATIONS } from "./mutations/http.ts";
+import { NBD_MUTATIONS } from "./mutations/nbd.ts";
 import { QCOW2_BITMAP_MUTATIONS } from "./mutations/qcow2-bitmaps.ts";
 import { QCOW2_CLEANER_MUTATIONS } from "./mutations/qcow2-cleaner.ts";
 import { JOB_MUTATIONS } from "./mutations/jobs.ts";
@@ -41,6 +43,8 @@ export const MUTATIONS: readonly Mutation[] = [
   ...QCOW2_BITMAP_MUTATIONS,
   ...QCOW2_CLEANER_MUTATIONS,
   ...JOB_MUTATIONS,
+  ...NBD_MUTATIONS,
+  ...HTTP_MUTATIONS,
 ];
 
 /** Throws where there is none of that name. */

@@ -17,6 +17,7 @@ export { type FailureKind, RunFailure } from "./lab/run-failure.ts";
 export type { RunResult } from "./lab/run.ts";
 export type { Play, Scenario } from "./lab/scenario.ts";
 export { parseSchedule, type Schedule, scheduleText } from "./lab/schedule.ts";
+export type { SimConnection, SimConnectionOptions } from "./lab/sim-connection.ts";
 export type { SimClock } from "./lab/sim-clock.ts";
 export type { SimFault, SimFaultRule } from "./lab/sim-fault.ts";
 export type { FileAtCut, UnflushedChange } from "./lab/sim-file.ts";

@@ -18,7 +18,7 @@ export interface ChoiceSource {
   /** The step has happened, and all that followed from it has come to rest. */
   rested?(footprint: Footprint): void;
   /** A choice in the middle of a step. */
-  pick(count: number, what: "completion" | "fault" | "pause"): number;
+  pick(count: number, what: "completion" | "fault" | "pause" | "cut"): number;
 }
 
 /** The given choices, then plain ones. What is too large counts as the last option, so that a shortened schedule still runs. */
@@ -39,8 +39,8 @@ export class ScriptedChoices implements ChoiceSource {
   }
 }
 
-/** How often a completion comes in its own turn, a fault strikes and a coroutine is paused, where chance decides: once in so many. */
-const ONE_IN = { completion: 4, fault: 8, pause: 6 };
+/** How often a completion comes in its own turn, a fault strikes, a coroutine is paused and bytes are parted, where chance decides: once in so many. */
+const ONE_IN = { completion: 4, fault: 8, pause: 6, cut: 2 };
 
 /** Chance: uniform, or in a hurry for the newest or the oldest action, which finds what uniform choices hardly ever meet. */
 export class RandomChoices implements ChoiceSource {

@@ -19,6 +19,7 @@ import type { Inspected } from "./leftovers.ts";
 import { Ownership } from "./ownership.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { simAbortController } from "./sim-abort.ts";
+import { SimConnection, type SimConnectionOptions } from "./sim-connection.ts";
 import { SimClock } from "./sim-clock.ts";
 import { SimOffload } from "./sim-offload.ts";
 import { SeededRandom } from "../seeded-random.ts";
@@ -59,6 +60,7 @@ export class Lab {
   readonly #disks: LabDisk[] = [];
   readonly #watchedLocks: Inspected[] = [];
   readonly #judges: (() => (graph: BlockGraph) => Promise<void>)[] = [];
+  readonly #connections: SimConnection[] = [];
   #abortControllers = 0;
   #patternsWritten = 0;
   #patternsMade = 0;
@@ -98,6 +100,19 @@ export class Lab {
    */
   alsoJudge(now: () => (graph: BlockGraph) => Promise<void>): void {
     this.#judges.push(now);
+  }
+
+  /** Two ends that are connected: for whoever serves and for whoever asks. */
+  connection(options?: SimConnectionOptions): SimConnection {
+    const { scheduler, journal } = this.#options;
+    const made = new SimConnection(`connection ${this.#connections.length}`, scheduler, journal, options);
+    this.#connections.push(made);
+    return made;
+  }
+
+  /** Internal: ends of connections that are not closed. */
+  get openEnds(): number {
+    return this.#connections.reduce((sum, { open }) => sum + open, 0);
   }
 
   /** Internal: how to judge what is left of this moment. */

@@ -156,7 +156,9 @@ class Run {
 
   #expectNothingLeft(): void {
     const { openFiles } = this.#lab.storage;
+    const { openEnds } = this.#lab;
     const { timerCount } = this.#lab.clock;
+    if (openEnds > 0) throw new RunFailure("left behind", `everything is closed, and ${openEnds} ends of connections are still open`);
     if (openFiles > 0) throw new RunFailure("left behind", `everything is closed, and ${openFiles} files are still open`);
     if (timerCount > 0)
       throw new RunFailure("left behind", `everything is closed, and ${timerCount} timers are still set: a coroutine sleeps`);

@@ -95,7 +95,7 @@ export class Scheduler {
   }
 
   /** A choice in the middle of a step: 0 is the plain one. */
-  pick(count: number, what: "completion" | "fault" | "pause"): number {
+  pick(count: number, what: "completion" | "fault" | "pause" | "cut"): number {
     if (this.#quiet) return 0;
     const choice = this.#options.choices.pick(count, what);
     this.#schedule.push(choice);
