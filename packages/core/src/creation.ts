@@ -64,4 +64,6 @@ export interface AmendOptions {
   readonly onProgress?: (done: number, total: number) => void;
   /** Stops the work at the next step; what was changed until then stays. */
   readonly signal?: AbortSignal | undefined;
+  /** Also what may make the disk unreadable for good: erasing or overwriting the last key of an encrypted image. */
+  readonly force?: boolean;
 }

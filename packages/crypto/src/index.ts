@@ -6,5 +6,7 @@ export { legacyAesCipher } from "./legacy-aes.ts";
 export { decodeLuksHeader, LUKS_HEADER_LENGTH, type LuksHeader, type LuksSlot, STRIPES } from "./luks-header.ts";
 export { describeLuks } from "./luks-info.ts";
 export { unlockLuks, type UnlockContext } from "./luks-keys.ts";
+export { luksAmendOptions, type SlotChange, slotChangeOf } from "./luks-amend-options.ts";
 export { type LuksChoice, luksChoiceOf, luksCreateOptions, makeLuks } from "./luks-options.ts";
+export { changeSlots, type KeySlotArea } from "./slot-change.ts";
 export { createSectorCipher, SECTOR_LENGTH, type SectorCipher } from "./sector-cipher.ts";

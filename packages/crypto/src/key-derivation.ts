@@ -33,15 +33,17 @@ const FIRST_MEASURED = 2 ** 14;
 const LAST_MEASURED = 2 ** 20;
 const ENOUGH_MS = 40;
 const MAX_ITERATIONS = 2 ** 32 - 1;
+/** Fewer rounds than this are no protection, however slow the machine is. */
+const MIN_ITERATIONS = 1000;
 
-/** Rounds that take `timeMs` on this machine, as measured now. Throws INVALID_OPTION for more than a header has room for. */
+/** Rounds that take `timeMs` on this machine, as measured now, and 1,000 at least. Throws INVALID_OPTION for more than a header has room for. */
 export async function iterationsFor(
   context: DerivationContext & { readonly clock: Clock },
   hash: HashName,
   length: number,
   timeMs: number,
 ): Promise<number> {
-  if (timeMs === 0) return 0;
+  if (timeMs === 0) return MIN_ITERATIONS;
   const blank = new Uint8Array(32);
   for (let iterations = FIRST_MEASURED; ; iterations *= 2) {
     const start = context.clock.now();
@@ -49,7 +51,7 @@ export async function iterationsFor(
     const tookMs = context.clock.now() - start;
     if (tookMs < ENOUGH_MS && iterations < LAST_MEASURED) continue;
     const rounds = Math.ceil((iterations / Math.max(tookMs, 1)) * timeMs);
-    if (rounds <= MAX_ITERATIONS) return rounds;
+    if (rounds <= MAX_ITERATIONS) return Math.max(rounds, MIN_ITERATIONS);
     throw new BlockError("INVALID_OPTION", `a key derivation of ${timeMs} ms would take ${rounds} rounds, more than ${MAX_ITERATIONS}`);
   }
 }

@@ -10,6 +10,8 @@ export const STRIPES = 4000;
 /** Bytes of the digest that a master key is known by. */
 export const KEY_DIGEST_LENGTH = 20;
 export const SALT_LENGTH = 32;
+/** Bytes that say whether a slot is in use: never more than one sector is written to change them. */
+export const SLOT_STATE_LENGTH = 4;
 /** Where the material of the first slot may begin, and what that of each is aligned to; bytes. */
 export const MATERIAL_ALIGNMENT = 4096;
 
@@ -84,7 +86,7 @@ export function decodeLuksHeader(bytes: Uint8Array, areaLength: number): LuksHea
 }
 
 function slotAt(bytes: Uint8Array, view: DataView, index: number): LuksSlot {
-  const at = SLOTS_AT + index * SLOT_LENGTH;
+  const at = slotOffset(index);
   const state = view.getUint32(at);
   if (state !== ACTIVE && state !== INACTIVE)
     throw corrupt(`LUKS key slot ${index} has state ${hex(state)}, which is neither on nor off`, at);
@@ -109,7 +111,7 @@ function checkHeader(header: LuksHeader, areaLength: number): void {
   checkIterations("the LUKS master key digest", digestIterations, 164);
   const length = materialLength(header);
   for (const [index, { active, iterations, materialOffset }] of slots.entries()) {
-    const at = SLOTS_AT + index * SLOT_LENGTH;
+    const at = slotOffset(index);
     if (active) checkIterations(`LUKS key slot ${index}`, iterations, at + 4);
     if (materialOffset < MATERIAL_ALIGNMENT)
       throw corrupt(`the material of LUKS key slot ${index} at offset ${hex(materialOffset)} overlaps the header`, at + 40);
@@ -149,11 +151,17 @@ export function encodeLuksHeader(header: LuksHeader): Uint8Array {
   bytes.set(header.digestSalt, 132);
   view.setUint32(164, header.digestIterations);
   bytes.set(text.encode(header.uuid), 168);
-  for (const [index, slot] of header.slots.entries()) bytes.set(encodeSlot(slot), SLOTS_AT + index * SLOT_LENGTH);
+  for (const [index, slot] of header.slots.entries()) bytes.set(encodeLuksSlot(slot), slotOffset(index));
   return bytes;
 }
 
-function encodeSlot({ active, iterations, salt, materialOffset }: LuksSlot): Uint8Array {
+/** Where the record of a slot lies in the header; it begins with the state, `SLOT_STATE_LENGTH` bytes. */
+export function slotOffset(index: number): number {
+  return SLOTS_AT + index * SLOT_LENGTH;
+}
+
+/** The record of a slot. */
+export function encodeLuksSlot({ active, iterations, salt, materialOffset }: LuksSlot): Uint8Array {
   const bytes = new Uint8Array(SLOT_LENGTH);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, active ? ACTIVE : INACTIVE);

@@ -43,18 +43,29 @@ export interface UnlockContext extends DerivationContext, WaitOptions {
  * algorithms. The signal is looked at between two slots.
  */
 export async function unlockLuks(header: LuksHeader, passphrase: Uint8Array, context: UnlockContext): Promise<Uint8Array> {
-  const algorithms = keyAlgorithmsOf(header);
   for (const slot of header.slots) {
-    if (!slot.active) continue;
     context.signal?.throwIfAborted();
-    const material = await context.readMaterial(slot.materialOffset, materialLength(header));
-    const slotKey = await deriveSlotKey(slot, header.keyLength, algorithms, passphrase, context);
-    createSectorCipher(algorithms.spec, slotKey).decrypt(0, material, material);
-    const candidate = mergeKey(algorithms.hash, material, header.keyLength);
-    const digest = await digestMasterKey(candidate, header, algorithms.hash, context);
-    if (timingSafeEqual(digest, header.keyDigest)) return candidate;
+    const masterKey = await keyInSlot(header, slot, passphrase, context);
+    if (masterKey !== undefined) return masterKey;
   }
   throw new BlockError("NOT_ALLOWED", "Invalid password, cannot unlock any keyslot");
+}
+
+/** The master key, where the slot is in use and the passphrase opens it. Throws UNSUPPORTED_FEATURE for unknown algorithms. */
+export async function keyInSlot(
+  header: LuksHeader,
+  slot: LuksSlot,
+  passphrase: Uint8Array,
+  context: UnlockContext,
+): Promise<Uint8Array | undefined> {
+  const algorithms = keyAlgorithmsOf(header);
+  if (!slot.active) return undefined;
+  const material = await context.readMaterial(slot.materialOffset, materialLength(header));
+  const slotKey = await deriveSlotKey(slot, header.keyLength, algorithms, passphrase, context);
+  createSectorCipher(algorithms.spec, slotKey).decrypt(0, material, material);
+  const candidate = mergeKey(algorithms.hash, material, header.keyLength);
+  const digest = await digestMasterKey(candidate, header, algorithms.hash, context);
+  return timingSafeEqual(digest, header.keyDigest) ? candidate : undefined;
 }
 
 /** What the header keeps of the master key, to know it by. */

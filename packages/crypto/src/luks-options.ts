@@ -22,10 +22,15 @@ const OTHER_ALGORITHMS = [
   "twofish-256",
 ];
 /** Milliseconds that one try of a passphrase takes, where nothing else is said. */
-const ITERATION_TIME_MS = 2000;
+export const ITERATION_TIME_MS = 2000;
 
 /** What stands before the names of options. */
 export type OptionPrefix = "" | "encrypt.";
+
+/** How long one try of a passphrase shall take. */
+export function iterationTimeOption(prefix: OptionPrefix): CreateOption {
+  return { name: `${prefix}iter-time`, type: "number", help: "Time to spend in PBKDF in milliseconds" };
+}
 
 /** All but the one that names the secret, whose help is the format's own. */
 export function luksCreateOptions(prefix: OptionPrefix): readonly CreateOption[] {
@@ -33,7 +38,7 @@ export function luksCreateOptions(prefix: OptionPrefix): readonly CreateOption[]
     { name: `${prefix}cipher-alg`, type: "text", help: "Name of encryption cipher algorithm" },
     { name: `${prefix}cipher-mode`, type: "text", help: "Name of encryption cipher mode" },
     { name: `${prefix}hash-alg`, type: "text", help: "Name of encryption hash algorithm" },
-    { name: `${prefix}iter-time`, type: "number", help: "Time to spend in PBKDF in milliseconds" },
+    iterationTimeOption(prefix),
     { name: `${prefix}ivgen-alg`, type: "text", help: "Name of IV generator algorithm" },
     { name: `${prefix}ivgen-hash-alg`, type: "text", help: "Name of IV generator hash algorithm" },
   ];

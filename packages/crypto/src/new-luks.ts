@@ -16,8 +16,6 @@ import {
 } from "./luks-header.ts";
 import { checkMaterial, digestMasterKey, sealMasterKey } from "./luks-keys.ts";
 
-/** Fewer rounds than this are no protection, however slow the machine is. */
-const MIN_ITERATIONS = 1000;
 /** The share of the time that goes into knowing the master key again, as with QEMU. */
 const DIGEST_SHARE = 1 / 8;
 
@@ -51,8 +49,8 @@ export async function createLuks(
   checkMaterial(spec, keyLength);
   const masterKey = entropy.bytes(keyLength);
   const digestTimeMs = iterationTimeMs * DIGEST_SHARE;
-  const digestIterations = Math.max(MIN_ITERATIONS, await iterationsFor(context, hash, KEY_DIGEST_LENGTH, digestTimeMs));
-  const iterations = Math.max(MIN_ITERATIONS, await iterationsFor(context, hash, keyLength, iterationTimeMs));
+  const digestIterations = await iterationsFor(context, hash, KEY_DIGEST_LENGTH, digestTimeMs);
+  const iterations = await iterationsFor(context, hash, keyLength, iterationTimeMs);
   const digestSalt = entropy.bytes(SALT_LENGTH);
   const slots = Array.from({ length: SLOT_COUNT }, (_, index) => ({
     active: index === 0,

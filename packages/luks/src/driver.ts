@@ -12,7 +12,7 @@ import {
   type OpenContext,
   type Preallocation,
 } from "@coblock/core";
-import { cipherSpecOf, createSectorCipher, luksChoiceOf, luksCreateOptions, makeLuks, unlockLuks } from "@coblock/crypto";
+import { luksAmendOptions, luksChoiceOf, luksCreateOptions, makeLuks, unlockLuks } from "@coblock/crypto";
 import type { LuksOptions } from "./entry.ts";
 import { type LuksArea, openArea } from "./luks-area.ts";
 import { LuksImage } from "./luks-image.ts";
@@ -36,6 +36,7 @@ export const driver: BlockDriver<"luks"> = Object.freeze({
   open,
   createOptions: CREATE_OPTIONS,
   create,
+  amendOptions: luksAmendOptions(""),
   measure,
 });
 
@@ -48,20 +49,14 @@ async function open({ file: described, keySecret }: LuksOptions, context: OpenCo
       node: context.nodeName,
     });
     if (!context.readOnly || context.forCheck) throw locked;
-    return new LuksImage({ area, cipher: locked });
+    return new LuksImage({ area, masterKey: locked, context });
   }
-  const cipher = await unlock(area, context.secret(keySecret), context);
-  return new LuksImage({ area, cipher });
+  return new LuksImage({ area, masterKey: await unlock(area, context.secret(keySecret), context), context });
 }
 
-async function unlock(
-  { header, read }: LuksArea,
-  passphrase: Uint8Array,
-  context: OpenContext,
-): Promise<ReturnType<typeof createSectorCipher>> {
+async function unlock({ header, slots }: LuksArea, passphrase: Uint8Array, context: OpenContext): Promise<Uint8Array> {
   try {
-    const masterKey = await unlockLuks(header, passphrase, { offload: context.offload, signal: context.signal, readMaterial: read });
-    return createSectorCipher(cipherSpecOf(header), masterKey);
+    return await unlockLuks(header, passphrase, { offload: context.offload, signal: context.signal, readMaterial: slots.read });
   } catch (error) {
     if (!(error instanceof BlockError) || error.node !== undefined) throw error;
     throw new BlockError(error.code, `${context.fileName}: ${error.message}`, { node: context.nodeName, cause: error.cause });

@@ -2,16 +2,29 @@
 
 import {
   alignUp,
+  type AmendOptions,
+  assert,
   type BlockChild,
   BlockError,
   type BlockImage,
+  type CreateValue,
   type ImageInfo,
   type ImageLimits,
   type IoOptions,
   type MaybePromise,
+  type OpenContext,
   type ResizeOptions,
 } from "@coblock/core";
-import { describeLuks, type LuksHeader, SECTOR_LENGTH, type SectorCipher } from "@coblock/crypto";
+import {
+  changeSlots,
+  cipherSpecOf,
+  createSectorCipher,
+  describeLuks,
+  type LuksHeader,
+  SECTOR_LENGTH,
+  type SectorCipher,
+  slotChangeOf,
+} from "@coblock/crypto";
 import type { LuksArea } from "./luks-area.ts";
 
 /** Bytes that are enciphered at a time: so much memory does a request take beside its own. */
@@ -20,21 +33,25 @@ const MAX_TRANSFER = 1024 * 1024;
 export interface LuksImageParts {
   readonly area: LuksArea;
   /** Or why the disk cannot be read: then it only tells of itself. */
-  readonly cipher: SectorCipher | BlockError;
+  readonly masterKey: Uint8Array | BlockError;
+  readonly context: OpenContext;
 }
 
 /** Sectors are numbered from the beginning of the disk. */
 export class LuksImage implements BlockImage {
   readonly limits: ImageLimits = { requestAlignment: SECTOR_LENGTH, maxTransfer: MAX_TRANSFER };
   readonly newSpaceReads = "anything";
+  readonly #parts: LuksImageParts;
   readonly #file: BlockChild;
-  readonly #header: LuksHeader;
   readonly #cipher: SectorCipher | BlockError;
+  #header: LuksHeader;
 
-  constructor({ area, cipher }: LuksImageParts) {
+  constructor(parts: LuksImageParts) {
+    const { area, masterKey } = parts;
+    this.#parts = parts;
     this.#file = area.file;
     this.#header = area.header;
-    this.#cipher = cipher;
+    this.#cipher = masterKey instanceof BlockError ? masterKey : createSectorCipher(cipherSpecOf(area.header), masterKey);
   }
 
   /** A file may end in the middle of a sector: zeros are missing. */
@@ -65,6 +82,16 @@ export class LuksImage implements BlockImage {
   async resize(size: number, options: ResizeOptions): Promise<void> {
     const preallocation = options.preallocation === "metadata" ? "off" : options.preallocation;
     await this.#file.resize(this.#header.payloadOffset + alignUp(size, SECTOR_LENGTH), { ...options, preallocation });
+  }
+
+  /** Changes key slots: the disk stays as it is, and so does the key that it is enciphered with. */
+  async amend(values: Readonly<Record<string, CreateValue>>, { signal, force = false }: AmendOptions): Promise<void> {
+    const { area, masterKey, context } = this.#parts;
+    assert(!(masterKey instanceof BlockError), "a disk that is amended was opened for writing, with its key");
+    const { clock, entropy, offload } = context;
+    const secret = (id: string): Uint8Array => context.secret(id);
+    const change = slotChangeOf(values, "");
+    this.#header = await changeSlots(change, { area: area.slots, masterKey, clock, entropy, offload, secret, signal, force });
   }
 
   info(): ImageInfo {

@@ -76,12 +76,13 @@ function parseChanges(driver: BlockDriver, lists: readonly string[]): Readonly<R
 async function amend(
   image: BlockNode,
   changes: Readonly<Record<string, CreateValue>>,
-  options: { readonly progress: boolean; readonly quiet: boolean },
+  options: { readonly progress: boolean; readonly quiet: boolean; readonly force: boolean },
   session: Session,
 ): Promise<void> {
   const progress = session.startProgress({ printed: options.progress && !options.quiet, quiet: options.quiet, stepPercent: 1 });
   try {
-    await image.amend(changes, { signal: session.signal, onProgress: (done, total) => progress.update(done, total) });
+    const onProgress = (done: number, total: number): void => progress.update(done, total);
+    await image.amend(changes, { signal: session.signal, onProgress, force: options.force });
     progress.finish();
   } finally {
     progress.end();

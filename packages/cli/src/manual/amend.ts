@@ -13,10 +13,14 @@ export const page: ManualPage = {
     progress: PROGRESS,
     quiet: QUIET,
     imageOptions: IMAGE_OPTIONS,
-    force: "is taken and changes nothing",
+    force: "also erase or overwrite the last key of an encrypted image",
   },
   examples: [
     { line: "coblock amend -o compat=1.1 old.qcow2", why: "bring an old qcow2 image to version 3" },
     { line: "coblock amend -f qcow2 -o help", why: "list what can be changed" },
+    {
+      line: "coblock amend --object secret,id=old,file=old --object secret,id=new,file=new -o encrypt.state=active,encrypt.new-secret=new --image-opts driver=qcow2,file.filename=secret.qcow2,encrypt.key-secret=old",
+      why: "add a passphrase to an encrypted image",
+    },
   ],
 };

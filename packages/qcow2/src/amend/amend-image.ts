@@ -1,6 +1,7 @@
 /** Amends an image step by step; after each step the image is whole, and reads as before. */
 
 import { assert, BlockError, type AmendOptions, type CreateValue } from "@coblock/core";
+import type { SlotChange } from "@coblock/crypto";
 import { COMPRESSION_TYPE, EXTERNAL_DATA_FILE, FEATURE_NAMES, LAZY_REFCOUNTS, RAW_EXTERNAL_DATA } from "../format/features.ts";
 import { encodeFeatures, encodeHeader, type Header, HEADER_AT, V2_HEADER_LENGTH, V3_HEADER_LENGTH } from "../format/header.ts";
 import { type ExtensionRecord, MIN_CLUSTER_FOR_FEATURE_NAMES, withDataFile, withFeatureNames } from "../format/header-extensions.ts";
@@ -24,6 +25,7 @@ export interface AmendedImage {
   /** The tables, behind the driver lock. */
   lock(): Promise<Disposable & OpenTables>;
   resize(size: number): Promise<void>;
+  changeKeys(change: SlotChange): Promise<void>;
 }
 
 /** Valid while the lock is held. */
@@ -47,6 +49,7 @@ export async function amendImage(image: AmendedImage, values: Readonly<Record<st
   const progress = new AmendProgress(options);
   const choices = amendChoicesOf(values, image.owner.description);
   const downgrades = choices.version < image.owner.description.header.version;
+  if (choices.keys !== undefined) await image.changeKeys(choices.keys);
   {
     using tables = await image.lock();
     const amendment = { ...image, tables, progress };

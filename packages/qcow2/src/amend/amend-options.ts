@@ -1,9 +1,14 @@
 /** What can be amended, in qemu-img's spelling and with its words: which values there are, and what of the image forbids them. */
 
 import { BlockError, type CreateOption, type CreateValue, isPowerOfTwo } from "@coblock/core";
+import { luksAmendOptions, type SlotChange, slotChangeOf } from "@coblock/crypto";
 import { CREATE_OPTIONS, versionOf } from "../create-options.ts";
 import { EXTERNAL_DATA_FILE, LAZY_REFCOUNTS, RAW_EXTERNAL_DATA } from "../format/features.ts";
+import type { Header } from "../format/header.ts";
 import type { Description } from "../image/description.ts";
+
+const KEY_OPTIONS = luksAmendOptions("encrypt.");
+const LUKS = 2;
 
 const NAMES: readonly string[] = [
   "backing_file",
@@ -16,7 +21,7 @@ const NAMES: readonly string[] = [
   "size",
 ];
 
-export const AMEND_OPTIONS: readonly CreateOption[] = CREATE_OPTIONS.filter(({ name }) => NAMES.includes(name));
+export const AMEND_OPTIONS: readonly CreateOption[] = [...CREATE_OPTIONS.filter(({ name }) => NAMES.includes(name)), ...KEY_OPTIONS];
 
 /** What shall become of the image. */
 export interface AmendChoices {
@@ -29,6 +34,7 @@ export interface AmendChoices {
   readonly dataFile: string | undefined;
   /** The data file need not read like the disk any more. */
   readonly dropsRawData: boolean;
+  readonly keys: SlotChange | undefined;
 }
 
 /** Throws INVALID_OPTION for what qemu-img refuses too, before anything is changed. */
@@ -54,7 +60,16 @@ export function amendChoicesOf(values: Readonly<Record<string, CreateValue>>, { 
     size: size === undefined ? undefined : Number(size),
     dataFile: dataFile === undefined ? undefined : String(dataFile),
     dropsRawData: rawData === false && isRaw,
+    keys: keyChangeOf(values, header, version),
   };
+}
+
+/** The keys are changed first, so that what follows must not be refused for them. */
+function keyChangeOf(values: Readonly<Record<string, CreateValue>>, header: Header, version: 2 | 3): SlotChange | undefined {
+  if (!KEY_OPTIONS.some(({ name }) => name in values)) return undefined;
+  if (header.cryptMethod !== LUKS) throw invalid("Can't amend encryption options - encryption not present");
+  if (version < header.version) throw invalid("Cannot downgrade an encrypted image");
+  return slotChangeOf(values, "encrypt.");
 }
 
 interface Version2Choices {

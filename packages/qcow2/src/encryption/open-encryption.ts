@@ -5,6 +5,7 @@ import {
   cipherSpecOf,
   createSectorCipher,
   decodeLuksHeader,
+  type KeySlotArea,
   legacyAesCipher,
   LUKS_HEADER_LENGTH,
   type LuksHeader,
@@ -26,7 +27,17 @@ export interface OpenedEncryption {
   readonly transform: Transform | undefined;
   /** Why the guest's bytes cannot be told. */
   readonly locked: BlockError | undefined;
+  /** What key slots are changed with, where the passphrase opened one. */
+  readonly keys: Keys | undefined;
 }
+
+/** The key of an image, and where it is kept. */
+export interface Keys {
+  readonly area: KeySlotArea;
+  readonly masterKey: Uint8Array;
+}
+
+const CLOSED = { luks: undefined, transform: undefined, locked: undefined, keys: undefined } as const;
 
 /**
  * Without a secret a read-only image still tells of itself; one that is to be written is refused. Throws INVALID_OPTION, NOT_FOUND for an
@@ -40,20 +51,21 @@ export async function openEncryption(
 ): Promise<OpenedEncryption> {
   const { cryptMethod } = image.header;
   checkFormat(cryptMethod, options, context);
-  if (cryptMethod === NONE) return { luks: undefined, transform: undefined, locked: undefined };
+  if (cryptMethod === NONE) return CLOSED;
   const secretId = options?.keySecret;
   if (secretId === undefined) {
     const locked = failure("Parameter 'encrypt.key-secret' is required for cipher", context);
     if (!context.readOnly && !context.forCheck) throw locked;
     const shownLuks = cryptMethod === LEGACY_AES || context.forCheck ? undefined : (await openLuks(file, image, context)).header;
-    return { luks: shownLuks, transform: undefined, locked };
+    return { ...CLOSED, luks: shownLuks, locked };
   }
   const secret = context.secret(secretId);
-  if (cryptMethod === LEGACY_AES) return { luks: undefined, transform: legacyTransform(legacyAesCipher(secret)), locked: undefined };
-  const { header, readMaterial } = await openLuks(file, image, context);
+  if (cryptMethod === LEGACY_AES) return { ...CLOSED, transform: legacyTransform(legacyAesCipher(secret)) };
+  const { header, area } = await openLuks(file, image, context);
   try {
-    const masterKey = await unlockLuks(header, secret, { offload: context.offload, signal: context.signal, readMaterial });
-    return { luks: header, transform: luksTransform(createSectorCipher(cipherSpecOf(header), masterKey)), locked: undefined };
+    const masterKey = await unlockLuks(header, secret, { offload: context.offload, signal: context.signal, readMaterial: area.read });
+    const transform = luksTransform(createSectorCipher(cipherSpecOf(header), masterKey));
+    return { luks: header, transform, locked: undefined, keys: { area, masterKey } };
   } catch (error) {
     throw inFile(error, context);
   }
@@ -73,20 +85,24 @@ function checkFormat(cryptMethod: number, options: EncryptOptions | undefined, c
 
 interface OpenedLuks {
   readonly header: LuksHeader;
-  readMaterial(offset: number, length: number): Promise<Uint8Array>;
+  readonly area: KeySlotArea;
 }
 
 async function openLuks(file: BlockChild, { extensions }: ImageHeader, context: OpenContext): Promise<OpenedLuks> {
   const { offset, length } = extensions.encryption ?? { offset: 0, length: 0 };
-  const areaLength = Math.max(0, Math.min(length, file.size - offset));
-  const read = async (from: number, count: number): Promise<Uint8Array> => {
-    const bytes = new Uint8Array(count);
-    if (count > 0) await file.read(offset + from, bytes);
-    return bytes;
+  const area: KeySlotArea = {
+    length: Math.max(0, Math.min(length, file.size - offset)),
+    read: async (from, count) => {
+      const bytes = new Uint8Array(count);
+      if (count > 0) await file.read(offset + from, bytes);
+      return bytes;
+    },
+    write: (to, bytes) => file.write(offset + to, bytes),
+    flush: () => file.flush(),
   };
-  const head = await read(0, Math.min(areaLength, LUKS_HEADER_LENGTH));
+  const head = await area.read(0, Math.min(area.length, LUKS_HEADER_LENGTH));
   try {
-    return { header: decodeLuksHeader(head, areaLength), readMaterial: read };
+    return { header: decodeLuksHeader(head, area.length), area };
   } catch (error) {
     throw inFile(error, context, offset);
   }

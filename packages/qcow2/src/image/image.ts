@@ -25,8 +25,10 @@ import type {
   Wait,
 } from "@coblock/core";
 import { assert, BlockError } from "@coblock/core";
-import { SECTOR_LENGTH } from "@coblock/crypto";
+import { SECTOR_LENGTH, type SlotChange } from "@coblock/crypto";
 import { amendImage, type OpenTables } from "../amend/amend-image.ts";
+import { changeKeys } from "../encryption/change-keys.ts";
+import type { Keys } from "../encryption/open-encryption.ts";
 import { KNOWN_AUTOCLEAR, RAW_EXTERNAL_DATA } from "../format/features.ts";
 import { type Geometry, geometryOf } from "../format/geometry.ts";
 import { checkImage } from "../maintenance/check.ts";
@@ -64,6 +66,8 @@ export interface Qcow2ImageParts {
   readonly unreadable: BlockError | undefined;
   /** The image is encrypted. */
   readonly transform: Transform | undefined;
+  /** It was opened with its passphrase. */
+  readonly keys: Keys | undefined;
   /** The disk is what it was when a snapshot was made. */
   readonly showsSnapshot: boolean;
   /** With which it was opened. */
@@ -195,6 +199,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
       hasBacking: this.backing !== undefined || this.#description.header.backingOffset !== 0,
       lock: () => this.#lockTables(),
       resize: (size: number) => this.resize(size, { preallocation: "off", shrink: true }),
+      changeKeys: (change: SlotChange) => changeKeys(this.#owner, this.#parts.keys, change, options),
     };
     await amendImage(image, values, options);
   }

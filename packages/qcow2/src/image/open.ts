@@ -25,7 +25,7 @@ export async function openImage(options: Qcow2Options, context: OpenContext): Pr
   const file = await context.child("file", "data and metadata", options.file);
   const imageHeader = await soundHeader(file, context);
   const { header } = imageHeader;
-  const { luks, transform, locked } = await openEncryption(file, imageHeader, options.encrypt, context);
+  const { luks, transform, locked, keys } = await openEncryption(file, imageHeader, options.encrypt, context);
   const description: Description = { ...(await describe(file, imageHeader, context)), luks };
   const geometry = geometryOf(header);
   const shown = shownDisk(options, description, context);
@@ -47,6 +47,7 @@ export async function openImage(options: Qcow2Options, context: OpenContext): Pr
     size,
     unreadable: data instanceof BlockError ? data : locked,
     transform,
+    keys,
     showsSnapshot: options.snapshot !== undefined,
     options,
   });
