@@ -5,6 +5,7 @@ import { HTTP_MUTATIONS } from "./mutations/http.ts";
 import { NBD_MUTATIONS } from "./mutations/nbd.ts";
 import { QCOW2_BITMAP_MUTATIONS } from "./mutations/qcow2-bitmaps.ts";
 import { QCOW2_CLEANER_MUTATIONS } from "./mutations/qcow2-cleaner.ts";
+import { QCOW2_ENCRYPTION_MUTATIONS } from "./mutations/qcow2-encryption.ts";
 import { JOB_MUTATIONS } from "./mutations/jobs.ts";
 import { QCOW2_MUTATIONS } from "./mutations/qcow2.ts";
 import { QCOW2_PLACE_MUTATIONS } from "./mutations/qcow2-places.ts";
@@ -42,6 +43,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...QCOW2_SNAPSHOT_MUTATIONS,
   ...QCOW2_BITMAP_MUTATIONS,
   ...QCOW2_CLEANER_MUTATIONS,
+  ...QCOW2_ENCRYPTION_MUTATIONS,
   ...JOB_MUTATIONS,
   ...NBD_MUTATIONS,
   ...HTTP_MUTATIONS,

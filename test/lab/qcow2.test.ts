@@ -7,6 +7,7 @@ import { QCOW2_BITMAP_MUTATIONS } from "./mutations/qcow2-bitmaps.ts";
 import { QCOW2_SNAPSHOT_MUTATIONS } from "./mutations/qcow2-snapshots.ts";
 import { QCOW2_CLEANER_MUTATIONS } from "./mutations/qcow2-cleaner.ts";
 import { QCOW2_PLACE_MUTATIONS } from "./mutations/qcow2-places.ts";
+import { QCOW2_ENCRYPTION_MUTATIONS } from "./mutations/qcow2-encryption.ts";
 import { QCOW2_REFCOUNT_MUTATIONS } from "./mutations/qcow2-refcounts.ts";
 import { QCOW2_MUTATIONS } from "./mutations/qcow2.ts";
 import { QCOW2_SCENARIOS } from "./scenarios/qcow2-scenarios.ts";
@@ -31,6 +32,9 @@ const SEEDS: Readonly<Record<string, number>> = {
   "qcow2-cleaner-evict": 100,
   "qcow2-bitmap-requests": 100,
   "qcow2-cleaner-storm": 50,
+  "qcow2-encrypted-fresh": 30,
+  "qcow2-encrypted-copies": 30,
+  "qcow2-encrypted-storm": 20,
 };
 
 /** Cut beside the plain schedule with these many seeds. */
@@ -62,6 +66,7 @@ const CUT_SEEDS: Readonly<Record<string, number>> = {
   "qcow2-cleaner-storm": 0,
   "qcow2-bitmap-life": 0,
   "qcow2-bitmap-requests": 0,
+  "qcow2-encrypted-copies": 0,
 };
 
 /** Disks that are built at each moment. The command tries more. */
@@ -116,6 +121,7 @@ describe("a protection that is taken out is missed", () => {
     ...QCOW2_SNAPSHOT_MUTATIONS,
     ...QCOW2_BITMAP_MUTATIONS,
     ...QCOW2_CLEANER_MUTATIONS,
+    ...QCOW2_ENCRYPTION_MUTATIONS,
   ]) {
     test(`${mutation.name}: ${mutation.about}`, async () => {
       const { status, output } = await runMutated(mutation);

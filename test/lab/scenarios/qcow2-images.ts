@@ -38,6 +38,8 @@ export interface Qcow2DiskOptions {
   readonly backing?: number;
   /** An internal snapshot of all that is filled. Needs refcounts of 16 bits. */
   readonly snapshot?: boolean;
+  /** With LUKS, under the secret `sec0` of the scenario. */
+  readonly encrypted?: boolean;
   /** Refcounts stay behind until the image is closed, which says until then that it is dirty. */
   readonly lazy?: boolean;
   /** Clusters that are discarded keep their place. */
@@ -46,6 +48,18 @@ export interface Qcow2DiskOptions {
   readonly damage?: (image: Buffer) => void;
 }
 
+const ENCRYPT = { encrypt: { keySecret: "sec0" } } as const;
+/** Secrets of scenarios with encrypted images. */
+export const QCOW2_SECRETS: NonNullable<Scenario["secrets"]> = { sec0: "open sesame" };
+/** The key that is soonest found: small, and derived in the fewest rounds. */
+const QUICK_KEY = {
+  "encrypt.format": "luks",
+  "encrypt.key-secret": "sec0",
+  "encrypt.iter-time": 0,
+  "encrypt.cipher-alg": "aes-128",
+  "encrypt.cipher-mode": "cbc",
+} as const;
+
 /** The file is made once for all runs. */
 export async function qcow2Disk(lab: Lab, options: Qcow2DiskOptions = {}): Promise<LabDisk> {
   return lab.open("disk", await qcow2File(lab, options));
@@ -53,7 +67,8 @@ export async function qcow2Disk(lab: Lab, options: Qcow2DiskOptions = {}): Promi
 
 /** Makes the file; answers how it is opened. */
 export async function qcow2File(lab: Lab, options: Qcow2DiskOptions): Promise<NodeOptions> {
-  const { clusterSize = CLUSTER, cachedTables, cachedBlocks, cleanInterval, backing = 0, snapshot = false, keepsPlaces, damage } = options;
+  const { clusterSize = CLUSTER, cachedTables, cachedBlocks, cleanInterval, backing = 0, snapshot = false } = options;
+  const { encrypted, keepsPlaces, damage } = options;
   if (backing > 0) await lab.file("sim:base", async () => fillingOf(0, backing, 0xba));
   await lab.file(DISK_FILE, async () => {
     const plain = await newImage(lab, options);
@@ -65,6 +80,7 @@ export async function qcow2File(lab: Lab, options: Qcow2DiskOptions): Promise<No
     driver: "qcow2",
     file: DISK_FILE,
     backing: backing > 0 ? { driver: "raw", file: "sim:base" } : null,
+    ...(encrypted === true ? ENCRYPT : {}),
     ...(cachedTables === undefined ? {} : { l2CacheSize: cachedTables * clusterSize }),
     ...(cachedBlocks === undefined ? {} : { refcountCacheSize: cachedBlocks * clusterSize }),
     ...(cleanInterval === undefined ? {} : { cacheCleanInterval: cleanInterval }),
@@ -80,18 +96,22 @@ function fillingOf(offset: number, length: number, mark: number = 0xee): Uint8Ar
 }
 
 async function newImage(lab: Lab, options: Qcow2DiskOptions): Promise<Uint8Array> {
-  const { clusterSize = CLUSTER, refcountBits = 64, filled = [], lazy = false } = options;
+  const { clusterSize = CLUSTER, refcountBits = 64, filled = [], lazy = false, encrypted = false } = options;
   const size = options.size ?? (3 * clusterSize * clusterSize) / 8;
   await using graph = lab.newGraph();
-  const values = { cluster_size: clusterSize, refcount_bits: refcountBits, lazy_refcounts: lazy };
+  const values = { cluster_size: clusterSize, refcount_bits: refcountBits, lazy_refcounts: lazy, ...(encrypted ? QUICK_KEY : {}) };
   await graph.create({ driver: "qcow2", filename: DISK_FILE, size, values });
-  await fill(graph, clusterSize, filled);
+  await fill(graph, options, filled);
   await graph[Symbol.asyncDispose]();
   return lab.storage.contentOf(DISK_FILE);
 }
 
-async function fill(graph: BlockGraph, clusterSize: number, filled: readonly Filled[]): Promise<void> {
-  await using disk = await graph.open({ driver: "qcow2", file: DISK_FILE, backing: null });
+async function fill(
+  graph: BlockGraph,
+  { clusterSize = CLUSTER, encrypted = false }: Qcow2DiskOptions,
+  filled: readonly Filled[],
+): Promise<void> {
+  await using disk = await graph.open({ driver: "qcow2", file: DISK_FILE, backing: null, ...(encrypted ? ENCRYPT : {}) });
   for (const { offset, length, how = "data" } of filled) {
     const bytes = fillingOf(offset, length);
     if (how !== "compressed") await disk.write(offset, bytes);

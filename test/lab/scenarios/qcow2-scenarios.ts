@@ -4,6 +4,7 @@ import type { Scenario } from "@coblock/testing";
 import { QCOW2_BITMAP_SCENARIOS } from "./qcow2-bitmaps.ts";
 import { qcow2BitmapRequests } from "./qcow2-bitmap-requests.ts";
 import { QCOW2_CLEANER } from "./qcow2-cleaner.ts";
+import { qcow2EncryptedCopies, qcow2EncryptedFresh, qcow2EncryptedStorm } from "./qcow2-encrypted.ts";
 import { qcow2Lazy, qcow2NewTables, qcow2Reserved, qcow2SlowData } from "./qcow2-order.ts";
 import {
   qcow2Compressed,
@@ -97,4 +98,7 @@ export const QCOW2_SCENARIOS: readonly Scenario[] = [
   ...QCOW2_BITMAP_SCENARIOS,
   qcow2BitmapRequests,
   ...QCOW2_CLEANER,
+  qcow2EncryptedFresh,
+  qcow2EncryptedCopies,
+  qcow2EncryptedStorm,
 ];

@@ -40,12 +40,12 @@ export class Actor {
   /** `what`: bytes, or how many of a pattern of their own. */
   write(disk: LabDisk, offset: number, what: Uint8Array | number, options?: IoOptions): Promise<boolean> {
     const bytes = typeof what === "number" ? this.#lab.pattern(what) : what;
-    return this.#request(disk, { kind: "write", offset, bytes }, () => disk.node.write(offset, bytes, options));
+    return this.#request(disk, { kind: "write", offset, bytes }, () => unchanged(bytes, () => disk.node.write(offset, bytes, options)));
   }
 
   writeCompressed(disk: LabDisk, offset: number, what: Uint8Array | number): Promise<boolean> {
     const bytes = typeof what === "number" ? this.#lab.pattern(what) : what;
-    return this.#request(disk, { kind: "write", offset, bytes }, () => disk.node.writeCompressed(offset, bytes));
+    return this.#request(disk, { kind: "write", offset, bytes }, () => unchanged(bytes, () => disk.node.writeCompressed(offset, bytes)));
   }
 
   writeZeroes(disk: LabDisk, offset: number, length: number, mayUnmap = false): Promise<boolean> {
@@ -119,9 +119,17 @@ export class Actor {
 
   #failed(what: string, error: unknown): false {
     this.#lab.journal.note(() => `${this.name}: ${what} fails: ${String(error)}`);
-    if (this.#lab.mayFail()) return false;
+    if (this.#lab.mayFail() && !(error instanceof RunFailure)) return false;
     throw RunFailure.of(error, "thrown", `${this.name}: ${what} fails`);
   }
+}
+
+/** What is written stays the caller's, and as it is. */
+async function unchanged(bytes: Uint8Array, write: () => Promise<void>): Promise<void> {
+  const before = bytes.slice();
+  await write();
+  if (Buffer.compare(bytes, before) !== 0)
+    throw new RunFailure("wrong", "the bytes that were given to be written are no longer what they were");
 }
 
 function rangeOf(request: ModelRequest, diskSize: number): { readonly offset: number; readonly length: number } {
