@@ -31,6 +31,7 @@ const LAYERS: readonly string[][] = [
     "readable.ts",
     "reopen.ts",
     "snapshots.ts",
+    "vm-state.ts",
     "secrets.ts",
   ],
   ["request"],
@@ -39,7 +40,7 @@ const LAYERS: readonly string[][] = [
   ["drivers"],
   ["host"],
   ["coroutine"],
-  ["driver.ts", "creation.ts", "amend.ts", "block-event.ts", "breakpoints.ts", "options.ts", "failures.ts"],
+  ["driver.ts", "checking.ts", "creation.ts", "amend.ts", "block-event.ts", "breakpoints.ts", "options.ts", "failures.ts"],
   ["binary"],
   ["errors.ts"],
 ];

@@ -6,7 +6,7 @@ import type { MaybePromise, RunStatus } from "./driver.ts";
 import type { BlockNode } from "./node.ts";
 
 /** The file below, or what is filtered. */
-function storageOf(node: BlockNode): BlockNode | undefined {
+export function storageOf(node: BlockNode): BlockNode | undefined {
   return node.children.get("file")?.node ?? filteredBy(node);
 }
 

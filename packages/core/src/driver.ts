@@ -3,6 +3,7 @@
 import type { ImageBitmaps } from "./bitmap/image-bitmaps.ts";
 import type { BlockEvent } from "./block-event.ts";
 import type { Breakpoints } from "./breakpoints.ts";
+import type { CheckOptions, CheckResult, Finding } from "./checking.ts";
 import type { BlockChild } from "./child.ts";
 import type { AmendOptions, CreateContext, CreateOption, CreateValue, ImageCreation, MeasuredContent, Measurement } from "./creation.ts";
 import type { Clock } from "./coroutine/clock.ts";
@@ -14,6 +15,7 @@ import type { Entropy } from "./host/entropy.ts";
 import type { DriverOptions, NodeOptions } from "./options.ts";
 import type { PreparedReopen } from "./reopen.ts";
 import type { ImageSnapshots, SnapshotInfo } from "./snapshots.ts";
+import type { ImageVmState } from "./vm-state.ts";
 
 /** Inside the request path only: done already, or a promise. Drivers may throw synchronously or reject. */
 export type MaybePromise<T> = T | Promise<T>;
@@ -89,6 +91,8 @@ export interface ImageBasics extends AsyncDisposable {
   readonly bitmaps?: ImageBitmaps;
   /** Present where the format keeps snapshots inside the image. */
   readonly snapshots?: ImageSnapshots;
+  /** Present where the format has room beside the disk for the state of a machine. */
+  readonly vmState?: ImageVmState;
   /**
    * Names another backing file in the image, or none; on stable storage when it returns, and a power cut leaves the old name or the new.
    * `child` shows from then on where the image has nothing. Called in exclusive mode. Throws INVALID_OPTION for a name that has no room.
@@ -351,34 +355,6 @@ export interface NamedFile {
   readonly filename: string;
   /** Absent: probed. */
   readonly format?: string | undefined;
-}
-
-export interface CheckOptions extends WaitOptions {
-  readonly repair: "none" | "leaks" | "all";
-  /** Tells what the repair would do and does nothing; the result is what would be. */
-  readonly dryRun?: boolean;
-}
-/** One thing that a check found: what, where in the file (bytes), what it means, what repair would do, what could be lost. */
-export interface Finding {
-  readonly severity: "error" | "leak" | "note";
-  /** qemu-img's words where it has some. */
-  readonly what: string;
-  readonly offset: number;
-  readonly meaning: string;
-  readonly repair: string;
-  readonly risk: string;
-}
-/** Totals of a check. */
-export interface CheckResult {
-  /** Places that could not be checked. */
-  readonly errors: number;
-  readonly corruptions: number;
-  readonly leaks: number;
-  readonly corruptionsFixed: number;
-  readonly leaksFixed: number;
-  /** Bytes; where the image file's used part ends. */
-  readonly imageEndOffset?: number;
-  readonly clusters?: { readonly total: number; readonly allocated: number; readonly fragmented: number; readonly compressed: number };
 }
 
 /** What an image tells of itself, from its own file alone. */

@@ -6,6 +6,7 @@ export type { NewBitmap, NodeBitmaps } from "./bitmap/node-bitmaps.ts";
 export type { BlockEvent } from "./block-event.ts";
 export type { Breakpoints } from "./breakpoints.ts";
 export { BlockChild } from "./child.ts";
+export * from "./checking.ts";
 export * from "./creation.ts";
 export * from "./driver.ts";
 export { assert, BlockError, hex, type BlockErrorCode, type BlockErrorDetails } from "./errors.ts";
@@ -24,6 +25,7 @@ export type { Secrets } from "./secrets.ts";
 export type { RequestKind } from "./request/tracker.ts";
 export type { RequestTrace } from "./request/trace.ts";
 export { findSnapshot, type ImageSnapshots, type NodeSnapshots, type SnapshotInfo, type SnapshotSelector } from "./snapshots.ts";
+export type { ImageVmState, NodeVmState } from "./vm-state.ts";
 
 export { alignDown, alignUp, isPowerOfTwo } from "./binary/align.ts";
 export { SparseSet } from "./binary/sparse-set.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { BlockImage, CheckOptions } from "./driver.ts";
+import type { CheckOptions } from "./checking.ts";
+import type { BlockImage } from "./driver.ts";
 import { BlockError } from "./errors.ts";
 import { LabDisk } from "./fixture/lab-disk.ts";
 import { LabFiles } from "./fixture/lab-files.ts";

@@ -2,7 +2,7 @@
 
 import type { DirtyBitmap } from "./bitmap/dirty-bitmap.ts";
 import { NodeBitmaps } from "./bitmap/node-bitmaps.ts";
-import { allocatedSizeOf, breakpointsOf, identityOf, statusOf } from "./below.ts";
+import { allocatedSizeOf, breakpointsOf, identityOf, statusOf, storageOf } from "./below.ts";
 import type { Breakpoints } from "./breakpoints.ts";
 import { BlockChild } from "./child.ts";
 import { CoMutex } from "./coroutine/mutex.ts";
@@ -10,14 +10,12 @@ import type { LockReport, WaitOptions } from "./coroutine/held.ts";
 import type { Clock } from "./coroutine/clock.ts";
 import { touch } from "./coroutine/witness.ts";
 import { checkAmendment } from "./amend.ts";
+import type { CheckOptions, CheckResult, Finding } from "./checking.ts";
 import type { AmendOptions, CreateValue } from "./creation.ts";
 import type {
   BlockDriver,
   BlockImage,
-  CheckOptions,
-  CheckResult,
   DriverKind,
-  Finding,
   ImageInfo,
   IoOptions,
   MaybePromise,
@@ -35,6 +33,7 @@ import { checkReopenOptions, NOTHING_TO_REOPEN, type PreparedReopen, reopenNodes
 import { RequestPath } from "./request/path.ts";
 import type { TurnBudget } from "./request/turn-budget.ts";
 import { NodeSnapshots } from "./snapshots.ts";
+import { NodeVmState } from "./vm-state.ts";
 
 let nextSerial = 0;
 
@@ -76,12 +75,15 @@ export class BlockNode implements AsyncDisposable {
   readonly requests: RequestPath;
   /** The snapshots inside the image, where its format has them. */
   readonly snapshots: NodeSnapshots;
+  /** Room beside the disk for the state of a machine, where this node or one below has it. */
+  readonly vmState: NodeVmState;
   /** Which parts of the disk have changed, and since when. */
   readonly bitmaps: NodeBitmaps;
   /** @internal Nodes above that hold this one as a child. */
   readonly parents: Set<BlockNode> = new Set();
   readonly #parts: BlockNodeParts;
   readonly #exclusive: CoMutex;
+  readonly #closedError = (): BlockError => new BlockError("CLOSED", `${this.name} is closed`, { node: this.name });
   #references = 1;
   #closing: Promise<void> | undefined;
 
@@ -101,6 +103,7 @@ export class BlockNode implements AsyncDisposable {
     const [size, info] = [() => image.size, () => image.info?.() ?? {}];
     const follow = (bitmaps: readonly DirtyBitmap[] | undefined): unknown => (this.requests.following = bitmaps);
     this.bitmaps = new NodeBitmaps({ ...own, bitmaps: image.bitmaps, loaded: parts.loadedBitmaps, size, info, follow });
+    this.vmState = new NodeVmState({ ...own, vmState: image.vmState, below: () => storageOf(this)?.vmState });
     this.snapshots = new NodeSnapshots({ ...own, snapshots: image.snapshots, hasBitmaps: () => this.bitmaps.loaded.length > 0 });
   }
 
@@ -350,10 +353,6 @@ export class BlockNode implements AsyncDisposable {
 
   #refused(code: BlockErrorCode, reason: string): BlockError {
     return new BlockError(code, `${this.fileName}: ${reason}`, { node: this.name });
-  }
-
-  #closedError(): BlockError {
-    return new BlockError("CLOSED", `${this.name} is closed`, { node: this.name });
   }
 
   async #drainSelf(options: WaitOptions | undefined): Promise<AsyncDisposable> {

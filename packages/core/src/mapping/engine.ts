@@ -5,9 +5,6 @@ import { touch } from "../coroutine/witness.ts";
 import { assert } from "../errors.ts";
 import type {
   BlockImage,
-  CheckOptions,
-  CheckResult,
-  Finding,
   HostSpan,
   ImageInfo,
   ImageLimits,
@@ -20,11 +17,13 @@ import type {
   RunStatus,
   ZeroOptions,
 } from "../driver.ts";
+import type { CheckOptions, CheckResult, Finding } from "../checking.ts";
 import type { AmendOptions, CreateValue } from "../creation.ts";
 import type { ImageBitmaps } from "../bitmap/image-bitmaps.ts";
 import { Failures } from "../failures.ts";
 import type { PreparedReopen } from "../reopen.ts";
 import type { ImageSnapshots } from "../snapshots.ts";
+import type { ImageVmState } from "../vm-state.ts";
 import { AddressLookup } from "./address-lookup.ts";
 import type { AllocationSlots } from "./allocation-slots.ts";
 import type { ImageServices } from "./image-services.ts";
@@ -60,6 +59,7 @@ export class MappingEngine implements BlockImage {
   readonly reopen?: (options: object) => Promise<PreparedReopen>;
   readonly resize?: (size: number, options: ResizeOptions) => Promise<void>;
   readonly snapshots?: ImageSnapshots;
+  readonly vmState?: ImageVmState;
   readonly bitmaps?: ImageBitmaps;
   readonly check?: (options: CheckOptions, report: (finding: Finding) => void) => Promise<CheckResult>;
   readonly amend?: (values: Readonly<Record<string, CreateValue>>, options: AmendOptions) => Promise<void>;
@@ -96,6 +96,7 @@ export class MappingEngine implements BlockImage {
     services.attach(image.storage);
     if (image.resize !== undefined) this.resize = (size, options) => this.#resize(size, options);
     if (image.snapshots !== undefined) this.snapshots = this.#settledBefore(image.snapshots);
+    if (image.vmState !== undefined) this.vmState = this.#preparedFor(image.vmState);
     if (image.bitmaps !== undefined) this.bitmaps = this.#settledBeforeBitmaps(image.bitmaps);
     if (image.reopen !== undefined) this.reopen = (options) => this.#reopen(options);
     if (image.check !== undefined) this.check = (options, report) => this.#check(options, report);
@@ -240,6 +241,20 @@ export class MappingEngine implements BlockImage {
       create: (name) => settled(() => snapshots.create(name)),
       apply: (selector) => settled(() => snapshots.apply(selector)),
       delete: (selector) => settled(() => snapshots.delete(selector)),
+    };
+  }
+
+  #preparedFor(vmState: ImageVmState): ImageVmState {
+    const usable = <T>(use: () => Promise<T>): Promise<T> => {
+      if (this.#services.failure !== undefined) throw this.#services.failure;
+      return use();
+    };
+    return {
+      read: async (position, into) => usable(() => vmState.read(position, into)),
+      write: async (position, from) => {
+        await usable(() => this.#writer.prepare());
+        return vmState.write(position, from);
+      },
     };
   }
 

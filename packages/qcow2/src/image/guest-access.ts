@@ -1,43 +1,34 @@
-/** Guest bytes read and written by the format itself, in exclusive mode and under the driver lock: for resize and preallocation. */
+/** Guest bytes written by the format itself, in exclusive mode and under the driver lock: for resize, preallocation and the state of a machine. */
 
-import { alignDown, alignUp, assert, type Allocation, type BlockChild, type Mapping } from "@coblock/core";
+import { alignDown, alignUp, assert, type Allocation, type Mapping } from "@coblock/core";
 import { writeGuestBytes, writeGuestZeros } from "../encryption/guest-cipher.ts";
-import { l1IndexOf, l2IndexOf } from "../format/geometry.ts";
-import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
+import type { WritableMetadata } from "../metadata/metadata.ts";
 import { abandon, allocate, link, type Ticket } from "./allocate.ts";
 import { type ClearParts, zeroClusters } from "./clear.ts";
-import { lookup, type LookupParts } from "./lookup.ts";
+import { GuestReader, type GuestReaderParts } from "./guest-reader.ts";
 
-export interface GuestAccessParts {
-  readonly metadata: Metadata;
+export interface GuestAccessParts extends GuestReaderParts {
   readonly writable: WritableMetadata;
-  readonly lookup: LookupParts;
-  readonly backing: BlockChild | undefined;
   readonly clear: ClearParts;
 }
 
 export class GuestAccess {
   readonly #parts: GuestAccessParts;
+  readonly #reader: GuestReader;
 
   constructor(parts: GuestAccessParts) {
     this.#parts = parts;
+    this.#reader = new GuestReader(parts);
   }
 
-  /** Brings in the part of the L2 table that maps `offset`: with the lock held nobody can wait for it. */
-  async load(offset: number): Promise<void> {
-    const { geometry, l1, l2 } = this.#parts.metadata;
-    const l2Offset = l1.l2Offset(l1IndexOf(geometry, offset));
-    if (l2Offset !== 0) await l2.fetch(l2Offset, l2IndexOf(geometry, offset));
+  /** As `GuestReader` does. */
+  load(offset: number): Promise<void> {
+    return this.#reader.load(offset);
   }
 
-  /** The run at `offset`; tables are loaded with the lock held. */
-  async map(offset: number, length: number): Promise<Mapping> {
-    const { metadata, lookup: parts } = this.#parts;
-    await this.load(offset);
-    const found = lookup(metadata, parts, offset, length, "write");
-    if (found.kind !== "wait") return found;
-    await found.until;
-    return this.map(offset, length);
+  /** The run at `offset`, to be written to. */
+  map(offset: number, length: number): Promise<Mapping> {
+    return this.#reader.map(offset, length, "write");
   }
 
   /** Space for the run at `offset`, given to `write` and linked when that is done. */
@@ -56,6 +47,26 @@ export class GuestAccess {
     writable.writeOut.wroteData(allocation.child);
     await link(allocating, allocation);
     return allocation;
+  }
+
+  /** Writes whole sectors, which the L1 table has entries for. */
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    const { subclusterSize } = this.#parts.lookup.geometry;
+    for (let done = 0; done < bytes.length;) {
+      const at = offset + done;
+      const run = await this.map(at, bytes.length - done);
+      const part = bytes.subarray(done, done + run.length);
+      if (run.kind === "data" && run.writable) {
+        await writeGuestBytes(run, at, part);
+        done += run.length;
+        continue;
+      }
+      const start = alignDown(at, subclusterSize);
+      const { offset: first, length } = await this.allocate(start, alignUp(at + run.length, subclusterSize) - start, (allocation) =>
+        this.#fill(allocation, at, part),
+      );
+      done = Math.min(first + length, at + run.length) - offset;
+    }
   }
 
   /** Makes [offset, offset + length), within one cluster, read as zeros; what the guest has before `diskEnd` is kept. */
@@ -92,36 +103,17 @@ export class GuestAccess {
   async #copy(allocation: Allocation<Ticket>, diskEnd: number): Promise<void> {
     const { offset, length } = allocation;
     const bytes = new Uint8Array(length);
-    await this.#read(offset, bytes.subarray(0, Math.max(0, Math.min(length, diskEnd - offset))));
+    await this.#reader.read(offset, bytes.subarray(0, Math.max(0, Math.min(length, diskEnd - offset))));
     await writeGuestBytes(allocation, offset, bytes);
   }
 
-  async #read(offset: number, into: Uint8Array): Promise<void> {
-    for (let done = 0; done < into.length;) {
-      const run = await this.map(offset + done, into.length - done);
-      await this.#readRun(run, offset + done, into.subarray(done, done + run.length));
-      done += run.length;
-    }
+  /** Fills new space: `bytes` belong at `at`, and around them stays what the guest has. */
+  async #fill(allocation: Allocation<Ticket>, at: number, bytes: Uint8Array): Promise<void> {
+    const { offset, length } = allocation;
+    const all = new Uint8Array(length);
+    const part = bytes.subarray(0, offset + length - at);
+    if (part.length < length) await this.#reader.read(offset, all);
+    all.set(part, at - offset);
+    await writeGuestBytes(allocation, offset, all);
   }
-
-  async #readRun(run: Mapping, offset: number, into: Uint8Array): Promise<void> {
-    if (run.kind === "data") {
-      await readPresent(run.child, run.childOffset, into);
-      return run.transform?.decode({ guestOffset: offset, childOffset: run.childOffset }, into);
-    }
-    if (run.kind === "unallocated" && this.#parts.backing !== undefined) return readPresent(this.#parts.backing, offset, into);
-    if (run.kind !== "encoded") return;
-    const stored = new Uint8Array(run.stored.length);
-    const present = Math.max(0, Math.min(stored.length, run.stored.child.size - run.stored.childOffset));
-    await readPresent(run.stored.child, run.stored.childOffset, stored);
-    const unit = new Uint8Array(run.unitLength);
-    await run.decode(stored.subarray(0, present), unit);
-    into.set(unit.subarray(run.skip, run.skip + into.length));
-  }
-}
-
-/** Bytes past the end of the file stay zero. */
-async function readPresent(child: BlockChild, offset: number, into: Uint8Array): Promise<void> {
-  const present = Math.max(0, Math.min(into.length, child.size - offset));
-  if (present > 0) await child.read(offset, into.subarray(0, present));
 }

@@ -52,6 +52,7 @@ import type { ImageOwner } from "./image-owner.ts";
 import { PersistentBitmaps } from "../bitmaps/persistent-bitmaps.ts";
 import { readDescription, readHeader } from "./read-header.ts";
 import { resizeImage } from "./resize.ts";
+import { Qcow2VmState, type VmStateParts } from "./vm-state.ts";
 
 export interface Qcow2ImageParts {
   readonly description: Description;
@@ -82,6 +83,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   backing: BlockChild | undefined;
   readonly storage: readonly BlockChild[];
   readonly snapshots: Qcow2Snapshots;
+  readonly vmState: Qcow2VmState;
   /** Absent where the disk is that of a snapshot, of which bitmaps say nothing. */
   readonly bitmaps?: PersistentBitmaps;
   readonly compressionUnit?: number;
@@ -104,6 +106,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     this.#options = parts.options;
     this.#owner = this.#asOwner();
     this.snapshots = new Qcow2Snapshots(this.#owner);
+    this.vmState = new Qcow2VmState(() => this.#vmStateParts());
     this.#bitmaps = new PersistentBitmaps(this.#owner);
     if (!parts.showsSnapshot) this.bitmaps = this.#bitmaps;
     this.#lookup = { geometry, data, codec, unreadable, transform };
@@ -298,6 +301,10 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
   #allocateParts(metadata: Metadata): AllocateParts {
     const { data, transform } = this.#parts;
     return { metadata, writable: writableOf(metadata), data, transform };
+  }
+
+  #vmStateParts(): VmStateParts {
+    return { ...this.#parts, size: this.#size, lookup: this.#lookup, clear: (metadata) => this.#clearParts(metadata) };
   }
 
   async #lockTables(): Promise<Disposable & OpenTables> {

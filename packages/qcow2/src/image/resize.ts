@@ -15,6 +15,7 @@ import { MAX_L1_BYTES } from "../format/limits.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
 import { type ClearParts, unmapClusters, zeroClusters } from "./clear.ts";
 import type { Description } from "./description.ts";
+import { growL1 } from "./grow-l1.ts";
 import { GuestAccess } from "./guest-access.ts";
 import type { LookupParts } from "./lookup.ts";
 import { lengthen, preallocate } from "./preallocate.ts";
@@ -59,7 +60,7 @@ async function growDisk(
   const { currentSize, geometry, data } = parts;
   const { file, l1 } = metadata;
   const entries = l1EntriesFor(geometry, size);
-  if (entries > l1.entries) await growL1(parts, metadata, writable, entries);
+  if (entries > l1.entries) await growL1(metadata, writable, entries);
   const guest = new GuestAccess({ metadata, writable, lookup: parts.lookup, backing: parts.backing, clear: parts.clear(metadata) });
   await dropVmState(parts, metadata, guest, size);
   await clearNewArea(parts, metadata, guest, size);
@@ -107,27 +108,6 @@ function refuseGrowth(parts: ResizeParts, size: number, preallocation: Prealloca
     fail("UNSUPPORTED_FEATURE", "the backing file is longer than the image and would show in the new area, which version 2 cannot hide");
   }
   if (preallocation !== "off" && hasBacking) fail("UNSUPPORTED_FEATURE", "preallocation of an image with a backing file is not supported");
-}
-
-async function growL1({ geometry }: ResizeParts, metadata: Metadata, writable: WritableMetadata, entries: number): Promise<void> {
-  const { l1, file } = metadata;
-  await writable.writeOut.all();
-  const bytes = new Uint8Array(entries * 8);
-  bytes.set(l1.table.bytes);
-  await file.event("l1_grow_alloc_table");
-  const offset = (await writable.clusters.allocateContiguous(Math.ceil(bytes.length / geometry.clusterSize))) * geometry.clusterSize;
-  await file.event("l1_grow_write_table");
-  await file.write(offset, bytes);
-  await writable.writeOut.refcounts();
-  await file.flush();
-  await file.event("l1_grow_activate_table");
-  await file.switchL1(entries, offset);
-  const oldOffset = l1.offset;
-  const oldLength = l1.table.bytes.length;
-  l1.replace(bytes, offset);
-  writable.map.place("active L1 table", offset, bytes.length);
-  const whole = Math.ceil(oldLength / geometry.clusterSize) * geometry.clusterSize;
-  writable.freed.retire(oldOffset, whole, "other");
 }
 
 /** A VM state lies behind the end of the disk, from the next L1 entry on: the disk must not come to show what was left of one. */

@@ -26,6 +26,8 @@ export interface Reading {
   readonly quiet: boolean;
   readonly machine: boolean;
   readonly dump: boolean;
+  /** Of the state of a machine, and not of the disk. */
+  readonly vmState?: boolean;
   /** Begins the line of a failure. */
   readonly called: string;
 }
@@ -60,9 +62,8 @@ export const read: IoCommand = {
     const checked = length ?? range.length - start;
     if (checked < 0 || start + checked > range.length) throw new IoFailure("pattern verification range exceeds end of read data");
     if (call.has("b")) checkSectors(operands, range);
-    if (call.has("b")) throw new IoFailure("read failed: Operation not supported");
     const expected = pattern === undefined ? undefined : { pattern, start, length: checked };
-    await perform(shell, { ...range, ...printing(call), expected, called: "read" });
+    await perform(shell, { ...range, ...printing(call), expected, called: "read", vmState: call.has("b") });
   },
 };
 
@@ -97,11 +98,11 @@ export function readingOf(call: IoCall, called: string): Reading {
 
 /** Throws IoFailure where the read fails; what does not fit the pattern is told, and fails in the end. */
 export async function perform(shell: Shell, reading: Reading): Promise<void> {
-  const { offset, length, quiet, machine, dump, called } = reading;
+  const { offset, length, quiet, machine, dump, called, vmState = false } = reading;
   const startedMs = shell.clock.now();
   const bytes = new Uint8Array(length).fill(UNREAD);
   try {
-    await shell.image.read(offset, bytes);
+    await (vmState ? shell.node.vmState.read(offset, bytes) : shell.image.read(offset, bytes));
   } catch (error) {
     throw new IoFailure(`${called} failed: ${systemWords(error)}`);
   }

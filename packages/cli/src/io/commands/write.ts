@@ -21,6 +21,8 @@ export interface Writing {
   readonly compressed: boolean;
   readonly forced: boolean;
   readonly mayUnmap: boolean;
+  /** Goes to the state of a machine, and not to the disk. */
+  readonly vmState?: boolean;
   readonly quiet: boolean;
   readonly machine: boolean;
   /** Begins the line of a failure. */
@@ -112,8 +114,9 @@ export async function perform(shell: Shell, writing: Writing): Promise<void> {
   if (!quiet) shell.print(describeRequest({ verb: "wrote", offset, length, elapsedMs, machine }));
 }
 
-async function send(shell: Shell, { offset, length, bytes, compressed, forced, mayUnmap }: Writing): Promise<void> {
+async function send(shell: Shell, { offset, length, bytes, compressed, forced, mayUnmap, vmState = false }: Writing): Promise<void> {
   const { image } = shell;
+  if (vmState && bytes !== undefined) return image.node.vmState.write(offset, bytes);
   const options = image.writing(forced);
   await image.prepareWrite(offset + length);
   if (bytes === undefined) return image.node.writeZeroes(offset, length, { ...options, mayUnmap });
@@ -133,11 +136,10 @@ function writingOf(call: IoCall): Writing {
   const limit = { how: " without -n", limited: !call.has("n") };
   const { offset, length } = parseRange(shell, operands, limit);
   if (call.has("b") || call.has("c")) checkSectors(operands, { offset, length });
-  if (call.has("b")) throw new IoFailure("write failed: Operation not supported");
   const source = call.value("s");
   const filled = (): Uint8Array =>
     source === undefined ? new Uint8Array(length).fill(pattern ?? DEFAULT_PATTERN) : repeated(source, length);
-  return { offset, length, bytes: call.has("z") ? undefined : filled(), ...flagsOf(call), called: "write" };
+  return { offset, length, bytes: call.has("z") ? undefined : filled(), ...flagsOf(call), called: "write", vmState: call.has("b") };
 }
 
 function checkFlags(call: IoCall): void {
