@@ -4,9 +4,9 @@ import { LiveTraffic } from "./live-traffic.ts";
 
 const MIB = 1024 * 1024;
 
-/** A terminal of 72 columns, whose lines are what a reader sees. */
+/** A terminal of 71 columns, whose lines are what a reader sees. */
 class Terminal {
-  readonly columns = 72;
+  readonly columns = 71;
   lines: string[] = [""];
 
   write(text: string): void {
@@ -38,12 +38,13 @@ test("a line for each connection, with what it moved in the last second; events 
   expect(screen.lines).toEqual([""]);
   connections.push({ client: "client 1", traffic });
   tick();
-  expect(screen.lines).toEqual(["  client 1: 3 MiB/s read, 0 B/s written, 10 requests/s; so far 3 MiB an", ""]);
+  expect(screen.lines).toEqual(["  client 1: 3 MiB/s read (3 MiB), 10 requests/s", ""]);
   traffic.readBytes += MIB;
+  traffic.writtenBytes = 512;
   traffic.requests += 4;
   live.above(() => screen.write("client 2 is here\n"));
   tick();
-  expect(screen.lines).toEqual(["client 2 is here", "  client 1: 1 MiB/s read, 0 B/s written, 4 requests/s; so far 4 MiB and", ""]);
+  expect(screen.lines).toEqual(["client 2 is here", "  client 1: 1 MiB/s read (4 MiB), 512 B/s written (512 B), 4 requests/", ""]);
   for (let index = 2; index < 12; index++) connections.push({ client: `client ${index}`, traffic });
   tick();
   expect(screen.lines).toHaveLength(1 + 8 + 2);

@@ -88,10 +88,13 @@ export class LiveTraffic implements Disposable {
   }
 }
 
+/** Rates of the last second, and behind each what was moved so far; a direction in which nothing went is left out. */
 function rowOf({ client, traffic }: Connection, before: Sample, seconds: number): string {
-  const rate = (bytes: number): string => `${formatSize(Math.round(bytes / seconds))}/s`;
-  const reads = `${rate(traffic.readBytes - before.readBytes)} read`;
-  const writes = `${rate(traffic.writtenBytes - before.writtenBytes)} written`;
-  const requests = `${Math.round((traffic.requests - before.requests) / seconds)} requests/s`;
-  return `  ${client}: ${reads}, ${writes}, ${requests}; so far ${formatSize(traffic.readBytes)} and ${formatSize(traffic.writtenBytes)}`;
+  const moved = (bytes: number, bytesBefore: number, how: string): readonly string[] =>
+    bytes === 0 ? [] : [`${formatSize(Math.round((bytes - bytesBefore) / seconds))}/s ${how} (${formatSize(bytes)})`];
+  return `  ${client}: ${[
+    ...moved(traffic.readBytes, before.readBytes, "read"),
+    ...moved(traffic.writtenBytes, before.writtenBytes, "written"),
+    `${Math.round((traffic.requests - before.requests) / seconds)} requests/s`,
+  ].join(", ")}`;
 }
