@@ -18,6 +18,7 @@ const PACKAGES = {
   debugfs: "e2fsprogs",
   openssl: "openssl",
   python3: "python3",
+  busybox: "busybox",
   zsh: "zsh",
   fish: "fish",
   mandoc: "mandoc",

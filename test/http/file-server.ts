@@ -53,6 +53,8 @@ export class FileServer implements AsyncDisposable {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     this.requests++;
+    // On a connection that is kept, QEMU 7.2 misses answers that come at once, and waits for ever. It asks for none; our client does.
+    response.shouldKeepAlive = request.headers.connection === "keep-alive";
     const expected = this.credentials === undefined ? undefined : `Basic ${Buffer.from(this.credentials).toString("base64")}`;
     if (request.headers.authorization !== expected) return void response.writeHead(401).end();
     await using file = await open(join(this.#folder, basename(request.url ?? ""))).catch(() => undefined);
