@@ -47,6 +47,18 @@ describe("reads", () => {
     expect(ranges()).toEqual(["0+4096", "499712+4096"]);
   });
 
+  test("at many places at one time, without a warning", async () => {
+    const warnings: string[] = [];
+    const hear = (warning: Error): void => void warnings.push(warning.name);
+    process.on("warning", hear);
+    await using node = await disk.open();
+    const all = await Promise.all(Array.from({ length: 40 }, (_, index) => disk.matches(node, index * 70_000, 64)));
+    await new SystemClock().yield();
+    process.off("warning", hear);
+    expect(all).toEqual(all.map(() => true));
+    expect(warnings).toEqual([]);
+  });
+
   test("ahead of those who go in order", async () => {
     await using node = await disk.open({ readahead: 64 * KIB });
     for (let offset = 1024 * KIB; offset < 2048 * KIB; offset += 4096) expect(await disk.matches(node, offset, 4096)).toBe(true);

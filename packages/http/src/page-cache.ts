@@ -1,5 +1,6 @@
 /** Pages of a file that were fetched: those in memory are copied, missing runs are asked for once, whoever else wants them. */
 
+import { setMaxListeners } from "node:events";
 import { assert, BlockError, type MaybePromise } from "@coblock/core";
 import type { RemoteFile } from "./remote-file.ts";
 
@@ -27,6 +28,8 @@ export class PageCache implements AsyncDisposable {
   constructor(file: RemoteFile, maxLength: number) {
     this.#file = file;
     this.#maxLength = maxLength;
+    // Each fetch listens, and any number of them may wait for their turn.
+    setMaxListeners(0, this.#closing.signal);
   }
 
   /** Bytes held. */
