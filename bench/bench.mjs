@@ -9,6 +9,7 @@ import { fixtures, warm } from "./fixtures.mjs";
 import { httpRows, measureHttpRow } from "./http-rows.mjs";
 import { measureNbdRow, nbdRows } from "./nbd-rows.mjs";
 import { printedSeconds, rows } from "./rows.mjs";
+import { measureStartUp, startUpRow } from "./start-up-row.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const coblock = join(root, "packages/cli/bin/coblock");
@@ -76,9 +77,12 @@ function print(row, [ours, ...others]) {
   console.log(`${row.name.padEnd(22)} ${mine.toFixed(3)} s   to reach ${row.target.padEnd(12)} ${parts.join("   ")}`);
 }
 
+const START_UP_ROUNDS_IN_PAIR = 8;
+
 const [filter = "", pairs = "5"] = process.argv.slice(2);
 const folder = mkdtempSync(join(process.env.COBLOCK_BENCH_DIR ?? tmpdir(), "coblock-bench-"));
 try {
+  if (startUpRow.name.includes(filter)) measureStartUp({ coblock, folder, rounds: Number(pairs) * START_UP_ROUNDS_IN_PAIR });
   const path = fixtures(folder);
   console.log("time of the real tool / our time, medians of pairs that alternate, page cache warm");
   for (const row of rows) if (row.name.includes(filter)) print(row, measureRow(row, path, folder, Number(pairs)));

@@ -23,12 +23,11 @@ export class Session implements Disposable {
   readonly output: Output;
   /** What is seen of standard output. */
   readonly screen: Screen;
-  /** And of standard error. */
-  readonly errorScreen: Screen;
   readonly clock: Clock = new SystemClock();
   readonly #host: Host;
   readonly #abort: AbortController = new AbortController();
   readonly #listening: Array<readonly [SignalName, () => void]> = [];
+  #errorScreen: Screen | undefined;
   #graph: BlockGraph | undefined;
   #progress: Progress | undefined;
   #objects: Objects = { secrets: {}, throttleGroups: new Map(), tlsCredentials: new Map(), authorizations: new Map() };
@@ -36,9 +35,7 @@ export class Session implements Disposable {
   constructor(host: Host, program: Program = COBLOCK) {
     this.program = program;
     this.#host = host;
-    const forPeople = program.kind === "coblock";
-    this.screen = new Screen(host.stdout, host.env ?? {}, forPeople);
-    this.errorScreen = new Screen(host.stderr, host.env ?? {}, forPeople);
+    this.screen = this.#screenOf(host.stdout);
     this.output = new Output(host.stdout, (failure) => this.#abort.abort(failure));
     this.#listen("SIGINT", () => this.#interrupted("SIGINT"));
     this.#listen("SIGTERM", () => this.#interrupted("SIGTERM"));
@@ -49,6 +46,11 @@ export class Session implements Disposable {
   /** Aborts at SIGINT, SIGTERM and what `endOnHangup` says, and when nobody reads the output any more; its reason is the failure to report. */
   get signal(): AbortSignal {
     return this.#abort.signal;
+  }
+
+  /** What is seen of standard error. Node makes that stream when it is first asked for, and most commands never do. */
+  get errorScreen(): Screen {
+    return (this.#errorScreen ??= this.#screenOf(this.#host.stderr));
   }
 
   get isDebugging(): boolean {
@@ -158,6 +160,10 @@ export class Session implements Disposable {
 
   [Symbol.dispose](): void {
     for (const [signal, listener] of this.#listening) this.#host.off?.(signal, listener);
+  }
+
+  #screenOf(stream: TextStream): Screen {
+    return new Screen(stream, this.#host.env ?? {}, this.program.kind === "coblock");
   }
 
   #printNote(line: string, before: string = ""): void {

@@ -43,9 +43,9 @@ export const METADATA: PaintedKind = {
   rank: 2,
   glyph: "▒",
   ascii: "=",
-  colour: 214,
-  light: "#b87f00",
-  dark: "#e69f00",
+  colour: 203,
+  light: "#c2312f",
+  dark: "#ff7b72",
 };
 export const HOLE: PaintedKind = { ...UNALLOCATED, name: "not on the host's disk" };
 

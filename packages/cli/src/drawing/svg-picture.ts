@@ -24,6 +24,8 @@ const MARGIN = 24;
 const DISK_LINE_HEIGHT = 26;
 const STRIP_HEIGHT = 22;
 const GAP = 4;
+/** What is there is seen, however little it is. */
+const THINNEST = 2;
 
 /** As the terminal's, with ten steps from the first place in the disk to the last. */
 const PLACE_FILLS = ["#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#5ec962", "#8fd744", "#bddf26", "#fde725"];
@@ -70,7 +72,7 @@ function drawLines(page: Page, disk: Strip): void {
   page.space(GAP);
 }
 
-/** Each bucket is a column in which the kinds lie one over the other, as high as their share. */
+/** Each bucket is a column in which the kinds lie one over the other, as high as their shares. */
 function drawStrip(page: Page, strip: Strip, from: number, to: number, height: number, bucketsInLine: number = strip.count): void {
   const top = page.top;
   const columnWidth = page.innerWidth / Math.min(bucketsInLine, strip.count);
@@ -80,9 +82,7 @@ function drawStrip(page: Page, strip: Strip, from: number, to: number, height: n
     const x = MARGIN + (bucket - from) * columnWidth;
     const width = (same - bucket) * columnWidth;
     let bottom = top + height;
-    for (const kind of strip.kinds) {
-      const part = (strip.bytes(bucket, kind) / strip.length(bucket)) * height;
-      if (!(part > 0)) continue;
+    for (const [kind, part] of partsOf(strip, bucket, height)) {
       const path = paths.get(kind) ?? [];
       paths.set(kind, path);
       path.push(rectangle(x, bottom - part, width, part));
@@ -92,6 +92,17 @@ function drawStrip(page: Page, strip: Strip, from: number, to: number, height: n
   }
   for (const [kind, path] of paths) page.path(page.classOf(kind), path.join(""), kind.name);
   page.space(height + GAP);
+}
+
+/** The heights of the kinds in a bucket, in pixels; together they fill it. */
+function partsOf(strip: Strip, bucket: number, height: number): ReadonlyArray<readonly [PaintedKind, number]> {
+  const present = strip.kinds.filter((kind) => strip.bytes(bucket, kind) > 0);
+  const parts = present.map((kind) => {
+    const exact = (strip.bytes(bucket, kind) / strip.length(bucket)) * height;
+    return [kind, kind.rank > 0 ? Math.max(exact, THINNEST) : exact] as const;
+  });
+  const sum = parts.reduce((total, [, part]) => total + part, 0);
+  return parts.map(([kind, part]) => [kind, (part * height) / sum]);
 }
 
 /** The first bucket from `bucket` on that has other shares. */

@@ -1,5 +1,6 @@
 /** A picture in the characters of a terminal: blocks by kind and density, a line for each layer and file, and the legend. */
 
+import { wrap } from "../manual/text-page.ts";
 import type { Screen } from "../terminal/screen.ts";
 import { formatSize } from "../text/size.ts";
 import type { HostFile } from "./host-file.ts";
@@ -39,7 +40,7 @@ export function drawOnTerminal(picture: Picture, screen: Screen): string {
     lines.push("", `${screen.bold("Layers")} on the same scale, each with what it holds itself`);
     for (const [depth, { strip, fileName: name, format: layerFormat }] of layers.entries()) {
       lines.push(labelled(String(depth), cellsIn(strip, 0, strip.count, screen)));
-      lines.push(labelled("", screen.dim(`${name} (${layerFormat}): ${shareWords(strip, nameInLayer)}`)));
+      lines.push(...paragraph(`${name} (${layerFormat}): ${shareWords(strip, nameInLayer)}`, screen));
     }
   }
   for (const { files, others } of layers) for (const file of files) lines.push("", ...fileLines(file, others, end - start, screen));
@@ -56,6 +57,7 @@ function diskLines({ disk, start }: Picture, screen: Screen): readonly string[] 
 
 function fileLines(file: HostFile, others: readonly string[], diskSize: number, screen: Screen): readonly string[] {
   const strip = file.strip();
+  const ramp = screen.hasColours ? "from dark to light" : "from 0 to 9";
   return [
     `${screen.bold("File")} ${file.fileName}: ${formatSize(file.size)} in the order of the host, ${formatSize(strip.size / strip.count)} a cell`,
     labelled("use", cellsIn(strip, 0, strip.count, screen)),
@@ -64,10 +66,7 @@ function fileLines(file: HostFile, others: readonly string[], diskSize: number, 
       legendOf(strip, (kind) => metadataName(kind, others)),
       screen,
     ),
-    labelled(
-      "",
-      `${scatterWords(file)}; place: where in the disk the data belongs, ${screen.hasColours ? "from dark to light" : "from 0 to 9"}`,
-    ),
+    ...paragraph(`${scatterWords(file)}; place: where in the disk the data belongs, ${ramp}`, screen),
   ];
 }
 
@@ -77,6 +76,10 @@ function legendLines(entries: readonly LegendEntry[], screen: Screen): readonly 
     const sample = glyphOf(kind, kind.rank === 0 ? 0 : 1, screen);
     return labelled("", `${sample} ${name.padEnd(nameWidth)}  ${formatSize(bytes).padStart(8)}  ${share.padStart(6)}`);
   });
+}
+
+function paragraph(text: string, screen: Screen): readonly string[] {
+  return wrap(text, cellsOf(screen)).map((line) => labelled("", screen.dim(line)));
 }
 
 function labelled(label: string, text: string): string {

@@ -25,7 +25,7 @@ function wordHints(error: unknown, command: string, options: OptionTable): reado
   const message = error instanceof Error ? error.message : "";
   const format = /^Unknown (?:file format|driver) '(.*)'$/s.exec(message)?.[1];
   if (format !== undefined) return [...meant(nearestWord(format, FORMATS)), `formats: ${FORMATS.join(" ")}`];
-  if (!(error instanceof UsageFailure)) return [];
+  if (!(error instanceof UsageFailure) && !message.startsWith(`${command}: `)) return [];
   const unknown = /^Command not found: (.*)$/s.exec(message)?.[1];
   if (unknown !== undefined) return [...meant(nearestWord(unknown, COMMANDS.keys())), "coblock --help lists the commands"];
   if (!COMMANDS.has(command)) return ["coblock --help lists the commands"];
