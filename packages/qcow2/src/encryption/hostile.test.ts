@@ -91,6 +91,35 @@ it.each(damages)("where %s, opening it says so", async (_what, code, message, ed
   expect((refusal as Error).message).not.toContain("horse");
 });
 
+/** The entry of the L1 table that leads to the first L2 table, and the refcount of the first cluster of the keys. */
+const SHARED: readonly (readonly [what: string, message: string, edit: (bytes: Buffer) => unknown])[] = [
+  [
+    "an L2 table",
+    "lies over the active L2 table",
+    (bytes) => bytes.writeBigUInt64BE(2n ** 63n + BigInt(luksAt(bytes)), Number(bytes.readBigUInt64BE(40))),
+  ],
+  [
+    "somebody else",
+    "has 2 references",
+    (bytes) => {
+      const block = Number(bytes.readBigUInt64BE(Number(bytes.readBigUInt64BE(48))));
+      bytes.writeUInt16BE(2, block + (luksAt(bytes) / 65_536) * 2);
+    },
+  ],
+];
+it.each(SHARED)("keys in a place that belongs to %s are not changed", async (_what, message, edit) => {
+  using folder = new TemporaryDirectory();
+  const file = folder.file("image");
+  writeFileSync(file, await image);
+  patch(file, (bytes) => void edit(bytes));
+  await using graph = secretGraph();
+  const node = await graph.open(opened(file));
+  const before = readFileSync(file);
+  const refusal = node.amend({ "encrypt.state": "active", "encrypt.new-secret": "sec0", "encrypt.iter-time": 1 });
+  await expect(refusal).rejects.toMatchObject({ code: "CORRUPT_IMAGE", message: expect.stringContaining(message) as string });
+  expect(readFileSync(file).equals(before)).toBe(true);
+});
+
 const WORDS: readonly (readonly [what: string, options: object, opening: OpenOptions, code: string, message: string])[] = [
   [
     "the wrong passphrase",
