@@ -15,6 +15,8 @@ const MIN_BAR = 6;
 const MAX_BAR = 40;
 const EIGHTHS = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 const BAR_COLOUR = 32;
+/** Room for the `^C` that a terminal echoes: in the next line nobody would take it away. */
+const ECHO_WIDTH = 2;
 
 /** Draws when it is told of progress, at most ten times a second. */
 export class ProgressBar {
@@ -83,7 +85,7 @@ export class ProgressBar {
 
   /** Without colours, and with them. What does not fit is left out, the least important first. */
   #line(done: number, total: number): readonly [words: string, line: string] {
-    const width = this.#screen.columns - 1;
+    const width = this.#screen.columns - ECHO_WIDTH - 1;
     const share = total === 0 ? 0 : Math.min(1, done / total);
     const percent = `${(Math.floor(share * 1000) / 10).toFixed(1).padStart(5)} %`;
     const rate = (this.#rate ?? 0) * 1000;
