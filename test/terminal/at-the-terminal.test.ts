@@ -27,7 +27,7 @@ async function make(...words: readonly string[]): Promise<void> {
 
 describe("info --backing-chain", () => {
   it("is a table", async () => {
-    const { exitCode, stdout } = await shown(["info", "--backing-chain", path("top.qcow2")]);
+    const { exitCode, stdout } = await shown(["info", "--backing-chain", path("top.qcow2")], { columns: 200 });
     const lines = stdout.split("\n");
     expect(exitCode).toBe(0);
     expect(lines[0]).toMatch(/^ +format +virtual size +disk size +cluster +flags +file$/);
@@ -35,6 +35,15 @@ describe("info --backing-chain", () => {
     expect(lines[2]).toMatch(/^1 {2}qed +64 MiB .*middle\.qed$/);
     expect(lines[3]).toMatch(/^2 {2}qcow2 .* - +\/.*base\.qcow2$/);
     expect(lines).toHaveLength(5);
+  });
+
+  it("keeps names of files whole on a narrow terminal, in lines of their own", async () => {
+    const { stdout } = await shown(["info", "--backing-chain", path("top.qcow2")], { columns: 60 });
+    const lines = stdout.split("\n");
+    expect(lines[0]).toMatch(/flags$/);
+    expect(lines[1]).toMatch(/^0 {2}qcow2 .* lazy-refcounts$/);
+    expect(lines[2]).toBe(`   ${path("top.qcow2")}`);
+    expect(lines).toHaveLength(8);
   });
 
   it("is qemu-img's text in a pipe, where it is asked for, and under that name", async () => {
@@ -159,6 +168,8 @@ describe("help", () => {
   it("of a command is the same by both ways", async () => {
     expect((await shown(["help", "map"])).stdout).toBe((await shown(["map", "--help"])).stdout);
     expect((await shown(["help", "mop"])).stderr).toContain("did you mean map?");
+    const inPipe = async (...words: readonly string[]): Promise<string> => (await shown(words, { isTTY: false })).stdout;
+    for (const program of ["img", "io"]) expect(await inPipe("help", program)).toBe(await inPipe(program, "--help"));
   });
 
   it("of qemu-img leaves out what that does not have", async () => {

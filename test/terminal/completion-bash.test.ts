@@ -52,7 +52,7 @@ it("offers what fits", () => {
     "coblock info -f raw ": ["<default>"],
     "coblock nbd --tls-certificates=": ["<dirnames>"],
     "coblock help inf": ["info"],
-    "coblock completion ": ["bash", "zsh", "fish"],
+    "coblock completion ": "bash fish zsh".split(" "),
     "coblock snapshot -c ": [],
     "coblock dd i": ["if="],
   };

@@ -22,7 +22,7 @@ it("offers what fits", async () => {
       "coblock create -f qed -o ta": ["table_size="],
       "coblock check -r ": ["all", "leaks"],
       "coblock info dis": ["disk.qcow2"],
-      "coblock completion z": ["zsh"],
+      "coblock completion b": ["bash"],
     };
     const asking = `source $argv[1]; for line in $argv[2..-1]; complete -C $line | string replace -r '\\t.*' '' | string join \\x1f; echo; end`;
     const { stdout, stderr } = spawnSync("fish", ["--no-config", "-c", asking, script, ...Object.keys(cases)], {

@@ -39,8 +39,8 @@ export class Session implements Disposable {
     this.output = new Output(host.stdout, (failure) => this.#abort.abort(failure));
     this.#listen("SIGINT", () => this.#interrupted("SIGINT"));
     this.#listen("SIGTERM", () => this.#interrupted("SIGTERM"));
-    this.#listen("SIGUSR1", () => host.stderr.write(this.#progress?.report() ?? ""));
-    this.#listen("SIGUSR2", () => host.stderr.write(`${this.inspection()}\n`));
+    this.#listen("SIGUSR1", () => this.relay(this.#progress?.report() ?? ""));
+    this.#listen("SIGUSR2", () => this.relay(`${this.inspection()}\n`));
   }
 
   /** Aborts at SIGINT, SIGTERM and what `endOnHangup` says, and when nobody reads the output any more; its reason is the failure to report. */

@@ -3,6 +3,8 @@
 import { COMMANDS } from "../command-table.ts";
 import { defineCommand, type Command } from "../command.ts";
 import { UsageFailure } from "../failure.ts";
+import { programOf, type Program } from "../program.ts";
+import type { Session } from "../session.ts";
 
 export const command: Command = defineCommand({
   name: "help",
@@ -11,9 +13,11 @@ export const command: Command = defineCommand({
   run: async ({ operands }, session) => {
     const [name, ...more] = operands;
     if (more.length > 0) throw new UsageFailure("help", "Expecting the name of one command");
-    if (name === undefined) {
-      const { helpText } = await import("../help.ts");
-      session.output.print(helpText(session.program, session.screen));
+    if (name === undefined) return printProgramHelp(session.program, session);
+    const { program } = programOf(session.program, [name, "--version"]);
+    if (program.kind === "qemu-img") return printProgramHelp(program, session);
+    if (program.kind === "qemu-io") {
+      session.output.print((await import("../io/help.ts")).IO_HELP);
       return 0;
     }
     const entry = COMMANDS.get(name);
@@ -21,3 +25,9 @@ export const command: Command = defineCommand({
     return (await entry.load()).run(["--help"], session);
   },
 });
+
+async function printProgramHelp(program: Program, session: Session): Promise<number> {
+  const { helpText } = await import("../help.ts");
+  session.output.print(helpText(program, session.screen));
+  return 0;
+}

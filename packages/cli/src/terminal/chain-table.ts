@@ -5,10 +5,14 @@ import type { ImageFacts } from "../text/image-info.ts";
 import type { Screen } from "./screen.ts";
 
 const HEADINGS = ["", "format", "virtual size", "disk size", "cluster", "flags", "file"];
+const GAP = "  ";
 /** Columns whose numbers stand below each other. */
 const RIGHT = [0, 2, 3, 4];
 
-/** From the top down; ends with a line's end. The last column is never cut: names are there to be copied. */
+/**
+ * From the top down; ends with a line's end. Names of files are never cut, for they are there to be copied: where the terminal is too
+ * narrow for the longest, each stands in a line of its own below its row.
+ */
 export function chainTable(chain: readonly ImageFacts[], screen: Screen): string {
   const rows = chain.map((facts, depth) => [
     String(depth),
@@ -25,10 +29,14 @@ export function chainTable(chain: readonly ImageFacts[], screen: Screen): string
   const lineOf = (cells: readonly string[]): string =>
     cells
       .map((cell, column) => pad(cell, widths[column] ?? 0, column))
-      .join("  ")
+      .join(GAP)
       .trimEnd();
-  const head = screen.bold(lineOf(HEADINGS));
-  return [head, ...rows.map(lineOf)].map((line) => `${line}\n`).join("");
+  const isWide = widths.reduce((sum, width) => sum + width + GAP.length, -GAP.length) <= screen.columns;
+  const lines = isWide
+    ? rows.map(lineOf)
+    : rows.flatMap((row) => [lineOf(row.slice(0, -1)), `${" ".repeat((widths[0] ?? 0) + GAP.length)}${row.at(-1) ?? ""}`]);
+  const head = screen.bold(lineOf(isWide ? HEADINGS : HEADINGS.slice(0, -1)));
+  return [head, ...lines].map((line) => `${line}\n`).join("");
 }
 
 function pad(cell: string, width: number, column: number): string {
