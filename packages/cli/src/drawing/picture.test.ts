@@ -172,6 +172,19 @@ describe("1 TiB", () => {
   });
 });
 
+describe("space that is kept in advance", () => {
+  it("is the disk's, and what the host has stored beside it is metadata", async () => {
+    qemuImg("create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", "kept.qcow2", String(SIZE));
+    const { layers } = await survey("kept.qcow2", { diskCount: 10, layerCount: 10, fileCount: 1 });
+    const strip = layers[0]?.files[0]?.strip();
+    expect(strip?.total(DATA)).toBe(SIZE);
+    const stored = statSync(path("kept.qcow2")).blocks * 512;
+    expect(strip?.total(METADATA)).toBeGreaterThan(0);
+    expect(strip?.total(METADATA)).toBeLessThanOrEqual(stored);
+    if (strip !== undefined) expectWhole(strip);
+  });
+});
+
 describe("SVG", () => {
   it("is well-formed, says what it shows, and is small", async () => {
     const svg = drawAsSvg(await survey("top & <more>.qcow2"));
