@@ -12,6 +12,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { ROOT, runQuietly } from "./command.mjs";
 
 const CLI = join(ROOT, "packages/cli");
+const MAIN = join(CLI, "dist/main.js");
 const OUTPUT = join(CLI, "bundle");
 const CURRENT = join(OUTPUT, "current.json");
 
@@ -63,7 +64,7 @@ function describeInputs(packages) {
 async function writeFiles(folder) {
   const { rolldown } = await import("rolldown");
   // Grows while it is walked: the files that start a worker are found as they are bundled.
-  const entries = new Set([join(CLI, "dist/main.js")]);
+  const entries = new Set([MAIN]);
   for (const entry of entries) {
     const build = await rolldown({ input: entry, platform: "node", external: EXTERNAL, plugins: [findWorkers(entries), loadNodeLate()] });
     await build.write({
@@ -75,9 +76,14 @@ async function writeFiles(folder) {
       minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
     });
     await build.close();
-    escapeBeyondAscii(join(folder, bundledName(entry)));
+    const file = join(folder, bundledName(entry));
+    const code = escapeBeyondAscii(readFileSync(file, "utf8"));
+    writeFileSync(file, entry === MAIN ? `${WRAPPER[0]}${code}\n${WRAPPER[1]}` : code);
   }
 }
+
+/** The command's code is a function, as Node makes one of each CommonJS module: then nobody has to put it together at each start. */
+const WRAPPER = ["(function (exports, require, module, __filename, __dirname) {", "})"];
 
 /** @param {string} path */
 function bundledName(path) {
@@ -129,11 +135,10 @@ function loadNodeLate() {
 
 /**
  * V8 keeps a source of bytes as it is read, and takes twice as long for any other. No raw template of the sources has other characters.
- * @param {string} file
+ * @param {string} code
  */
-function escapeBeyondAscii(file) {
-  const escaped = readFileSync(file, "utf8").replaceAll(/[^\0-\x7f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
-  writeFileSync(file, escaped);
+function escapeBeyondAscii(code) {
+  return code.replaceAll(/[^\0-\x7f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /**

@@ -32,7 +32,7 @@ function program(exporting: string, form: string): string {
 function writeBundle(): void {
   const inputs = [["../dist/main.js", statSync(join(home, "dist/main.js")).mtimeMs]];
   write("bundle/current.json", JSON.stringify({ directory: "abc", builtBy: "", inputs }));
-  write("bundle/abc/main.cjs", program("exports.main =", "bundle"));
+  write("bundle/abc/main.cjs", `(function (exports) { ${program("exports.main =", "bundle")} })`);
 }
 
 function start(...args: string[]): { readonly stdout: string; readonly status: number | null } {

@@ -35,8 +35,8 @@ exports.findBundle = function findBundle() {
  */
 exports.loadBundle = function loadBundle(folder) {
   const path = join(folder, "main.cjs");
-  // ASCII, as scripts/bundle.mjs leaves it: V8 takes it byte for byte.
-  const source = `(function (exports, require, module, __filename, __dirname) { ${readFileSync(path, "latin1")}\n})`;
+  // A function in ASCII, as scripts/bundle.mjs leaves it: V8 takes it byte for byte.
+  const source = readFileSync(path, "latin1");
   // Compiled code keeps the name that it was compiled under: one that is right wherever the bundle goes.
   const script = new Script(source, { filename: "coblock/main.cjs", cachedData: readIfThere(`${path}.v8`) });
   const module = { exports: {} };
