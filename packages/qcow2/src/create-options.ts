@@ -114,7 +114,7 @@ function checkVersion({ version, refcountBits, extendedL2, lazyRefcounts, compre
   if (dataFile !== undefined) throw invalid(`External data files are only supported with ${newer}`);
 }
 
-function checkFiles({ backing, dataFile, rawDataFile, preallocation, encryption }: CreateChoices): void {
+function checkFiles({ backing, dataFile, rawDataFile, preallocation, extendedL2, encryption }: CreateChoices): void {
   if (rawDataFile && dataFile === undefined) throw invalid("data-file-raw requires data-file");
   if (rawDataFile && backing !== undefined) throw invalid("Backing file and data-file-raw cannot be used at the same time");
   if (rawDataFile && encryption !== undefined)
@@ -124,8 +124,8 @@ function checkFiles({ backing, dataFile, rawDataFile, preallocation, encryption 
     throw invalid(`the name of the backing file is longer than ${MAX_NAME_BYTES} bytes`);
   if (Buffer.byteLength(backing.format ?? "") > MAX_BACKING_FORMAT_BYTES)
     throw invalid(`the backing format '${String(backing.format)}' is longer than ${MAX_BACKING_FORMAT_BYTES} bytes`);
-  if (preallocation !== "off")
-    throw new BlockError("UNSUPPORTED_FEATURE", "preallocation of an image with a backing file is not supported");
+  if (preallocation !== "off" && !extendedL2)
+    throw invalid("Backing file and preallocation can only be used at the same time if extended_l2 is on");
 }
 
 /** The version of a compatibility level. Throws INVALID_OPTION. */

@@ -1,7 +1,17 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import type { CreateValue } from "@coblock/core";
 import { describe, expect, it } from "vitest";
-import { contentOf, expectClean, hostGraph, qemuContent, qemuCreate, qemuImg, qemuImgRefusal, TemporaryDirectory } from "./test/images.ts";
+import {
+  contentOf,
+  expectClean,
+  hostGraph,
+  qemuContent,
+  qemuCreate,
+  qemuImg,
+  qemuImgRefusal,
+  qemuIo,
+  TemporaryDirectory,
+} from "./test/images.ts";
 
 type Values = Readonly<Record<string, CreateValue>>;
 
@@ -29,6 +39,8 @@ const SAME: readonly [values: Values, size: number][] = [
   [{ compat: "v3" }, MIB],
   [{ preallocation: "metadata" }, 16 * MIB],
   [{ preallocation: "metadata", compat: "0.10" }, 16 * MIB],
+  [{ preallocation: "metadata", extended_l2: true }, 16 * MIB],
+  [{ preallocation: "metadata", extended_l2: true, cluster_size: 16_384 }, 5 * MIB],
 ];
 
 describe("a new image is the one that qemu-img makes, byte for byte", () => {
@@ -41,19 +53,22 @@ describe("a new image is the one that qemu-img makes, byte for byte", () => {
     expect(readFileSync(ours).equals(readFileSync(theirs))).toBe(true);
   });
 
-  it.each([{}, { compat: "0.10" }, { cluster_size: 512 }])("%o over a backing file", async (values) => {
-    using folder = new TemporaryDirectory();
-    await using graph = hostGraph();
-    const base = qemuCreate(folder.file("a base"), MIB);
-    const theirs = folder.file("theirs");
-    qemuImg("create", "-q", "-f", "qcow2", "-o", optionsOf({ ...values, size: MIB }), "-b", base, "-F", "qcow2", theirs);
-    const ours = folder.file("ours");
-    await graph.create({ driver: "qcow2", filename: ours, size: MIB, values, backing: { filename: base, format: "qcow2" } });
-    expect(readFileSync(ours).equals(readFileSync(theirs))).toBe(true);
-    const named = folder.file("named");
-    await graph.create({ driver: "qcow2", filename: named, size: MIB, values: { ...values, backing_file: base, backing_fmt: "qcow2" } });
-    expect(readFileSync(named).equals(readFileSync(theirs))).toBe(true);
-  });
+  it.each<Values>([{}, { compat: "0.10" }, { cluster_size: 512 }, { extended_l2: true, preallocation: "metadata" }])(
+    "%o over a backing file",
+    async (values) => {
+      using folder = new TemporaryDirectory();
+      await using graph = hostGraph();
+      const base = qemuCreate(folder.file("a base"), MIB);
+      const theirs = folder.file("theirs");
+      qemuImg("create", "-q", "-f", "qcow2", "-o", optionsOf({ ...values, size: MIB }), "-b", base, "-F", "qcow2", theirs);
+      const ours = folder.file("ours");
+      await graph.create({ driver: "qcow2", filename: ours, size: MIB, values, backing: { filename: base, format: "qcow2" } });
+      expect(readFileSync(ours).equals(readFileSync(theirs))).toBe(true);
+      const named = folder.file("named");
+      await graph.create({ driver: "qcow2", filename: named, size: MIB, values: { ...values, backing_file: base, backing_fmt: "qcow2" } });
+      expect(readFileSync(named).equals(readFileSync(theirs))).toBe(true);
+    },
+  );
 });
 
 describe("preallocation", () => {
@@ -78,7 +93,68 @@ describe("preallocation", () => {
   });
 });
 
+describe("preallocation with extended L2 entries over a backing file", () => {
+  it.each(["metadata", "falloc", "full"])("%s maps all clusters, and the backing file shows", async (preallocation) => {
+    using folder = new TemporaryDirectory();
+    await using graph = hostGraph();
+    const base = qemuCreate(folder.file("base"), 4 * MIB);
+    qemuIo(base, "write -P 7 0 4M");
+    const file = folder.file("image");
+    const backing = { filename: base, format: "qcow2" };
+    await graph.create({ driver: "qcow2", filename: file, size: 5 * MIB, values: { extended_l2: true, preallocation }, backing });
+    const check = JSON.parse(qemuImg("check", "--output=json", file)) as Record<string, number>;
+    expect(check["allocated-clusters"]).toBe(check["total-clusters"]);
+    expect(statSync(file).blocks * 512 >= 5 * MIB).toBe(preallocation !== "metadata");
+    const { length } = readFileSync(file);
+    await using disk = await graph.open(file);
+    await disk.write(4 * MIB - 1000, Buffer.alloc(3000, 1));
+    await disk.flush();
+    expect(readFileSync(file).length).toBe(length);
+    await graph[Symbol.asyncDispose]();
+    const parts = [Buffer.alloc(4 * MIB - 1000, 7), Buffer.alloc(3000, 1), Buffer.alloc(MIB - 2000)];
+    expect(qemuContent(file).equals(Buffer.concat(parts))).toBe(true);
+    expectClean(file);
+  });
+
+  it.each(["metadata", "falloc", "full"])("%s without them is refused, as qemu-img does", async (preallocation) => {
+    using folder = new TemporaryDirectory();
+    await using graph = hostGraph();
+    const base = qemuCreate(folder.file("base"), MIB);
+    const theirs = qemuImgRefusal(
+      "create",
+      "-q",
+      "-f",
+      "qcow2",
+      "-o",
+      `preallocation=${preallocation}`,
+      "-b",
+      base,
+      "-F",
+      "qcow2",
+      folder.file("theirs"),
+    );
+    const backing = { filename: base, format: "qcow2" };
+    await expect(
+      graph.create({ driver: "qcow2", filename: folder.file("ours"), size: MIB, values: { preallocation }, backing }),
+    ).rejects.toThrow(theirs.trim().replace(/^.*?theirs: /, ""));
+  });
+});
+
 describe("an external data file", () => {
+  it.each(["metadata", "falloc", "full"])("mapped in advance, %s, is the one that qemu-img makes", async (preallocation) => {
+    using folder = new TemporaryDirectory();
+    await using graph = hostGraph();
+    const [there, theirs, ours] = [folder.file("there"), folder.file("theirs"), folder.file("ours")];
+    for (const extended_l2 of [false, true]) {
+      const values = { data_file: there, preallocation, extended_l2 };
+      qemuCreate(theirs, 4 * MIB, optionsOf(values));
+      const blocks = statSync(there).blocks;
+      await graph.create({ driver: "qcow2", filename: ours, size: 4 * MIB, values });
+      expect(readFileSync(ours).equals(readFileSync(theirs))).toBe(true);
+      expect(Math.abs(statSync(there).blocks - blocks)).toBeLessThanOrEqual(8);
+    }
+  });
+
   it.each([false, true])("is made along, raw: %s", async (raw) => {
     using folder = new TemporaryDirectory();
     await using graph = hostGraph();
@@ -140,7 +216,7 @@ describe("options that do not go together are refused, as qemu-img refuses them"
       { cluster_size: 512, backing_file: "b".repeat(400) },
       "do not fit into the header",
     ],
-    ["preallocation over a backing file", MIB, { backing_file: "b", preallocation: "full" }, "not supported"],
+    ["preallocation over a backing file", MIB, { backing_file: "b", preallocation: "full" }, "if extended_l2 is on"],
   ])("%s", async (_what, size, values, message) => {
     using folder = new TemporaryDirectory();
     await using graph = hostGraph();

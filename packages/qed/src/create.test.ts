@@ -34,6 +34,16 @@ describe("makes the bytes that qemu-img makes", () => {
   });
 });
 
+test("has qemu-img's words for space in advance, of which there is none", async () => {
+  using directory = new TemporaryDirectory();
+  await using graph = hostGraph();
+  const filename = directory.file("image");
+  const made = (preallocation: string) => graph.create({ driver: "qed", filename, size: MIB, values: { preallocation } });
+  await expect(made("metadata")).rejects.toThrow("Unsupported preallocation mode: metadata");
+  await made("full");
+  expect(qemuImg("check", "-f", "qed", filename)).toContain("No errors");
+});
+
 test("an older file of the name is emptied first", async () => {
   using directory = new TemporaryDirectory();
   const file = directory.file("image");

@@ -5,6 +5,13 @@ import { encodeBacking, HEADER_LENGTH, SECTOR_SIZE, sizeProblem, writeHeader } f
 
 export const createOptions: readonly CreateOption[] = [
   { name: "cluster_size", type: "size", help: "Cluster size (in bytes)", defaultValue: 65536 },
+  {
+    name: "preallocation",
+    type: "choice",
+    choices: ["off", "metadata", "falloc", "full"],
+    help: "Preallocation mode of the new file, which holds tables alone (allowed values: off, falloc, full)",
+    defaultValue: "off",
+  },
   { name: "table_size", type: "number", help: "L1/L2 table size (in clusters)", defaultValue: 4 },
 ];
 
@@ -20,7 +27,8 @@ export async function create({ filename, size, values, backing }: ImageCreation,
   // QEMU makes such images, and then refuses to open them.
   const tableProblem =
     tableClusters > 1 ? undefined : "QED table size must be at least 2: QEMU cannot open an image with tables of one cluster";
-  const problem = sizeProblem(clusterSize, tableClusters, imageSize) ?? tableProblem ?? nameProblem;
+  const modeProblem = values["preallocation"] === "metadata" ? "Unsupported preallocation mode: metadata" : undefined;
+  const problem = sizeProblem(clusterSize, tableClusters, imageSize) ?? tableProblem ?? nameProblem ?? modeProblem;
   if (problem !== undefined) throw new BlockError("INVALID_OPTION", `${filename}: ${problem}`);
   const file = await context.createFile(filename, clusterSize + tableClusters * clusterSize);
   if (!file.growable) throw new BlockError("INVALID_OPTION", `${filename} cannot grow, and a QED image grows at the end of its file`);

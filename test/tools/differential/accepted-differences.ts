@@ -183,7 +183,6 @@ export const ACCEPTED_DIFFERENCES: readonly AcceptedDifference[] = [
     why: VALUES,
   },
   { program: "qemu-img", line: / -o backing_fmt=| -F qcow2 @new 1M$/, parts: ["exitCode", "stdout", "stderr", "files"], why: VALUES },
-  { program: "qemu-img", line: /^create -f qcow2 -o preallocation=metadata -b /, parts: ["stderr"], why: NAMES },
   {
     program: "qemu-img",
     line: /^create .*(?:backing_file=base\.qcow2|-b base\.qcow2) @new/,

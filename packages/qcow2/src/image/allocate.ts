@@ -144,8 +144,11 @@ async function allocatePacked(
   };
 }
 
-/** Shows the new space in the L2 table, and gives up what the entries owned; where that cannot be found out, the space goes back. */
-export async function link(parts: AllocateParts, allocation: Allocation<Ticket>): Promise<void> {
+/**
+ * Shows the new space in the L2 table, and gives up what the entries owned; where that cannot be found out, the space goes back.
+ * `reserves`: with extended L2 entries the space is there, and no subcluster is shown.
+ */
+export async function link(parts: AllocateParts, allocation: Allocation<Ticket>, reserves = false): Promise<void> {
   const { metadata, writable } = parts;
   const { l2, count, space } = allocation.ticket;
   const { place, index } = l2;
@@ -154,7 +157,7 @@ export async function link(parts: AllocateParts, allocation: Allocation<Ticket>)
     if (space === "packed") await metadata.file.event("l2_update_compressed");
     const indices = space === "own" ? [] : Array.from({ length: count }, (_, step) => index + step);
     const drops = await planDrops(writable.references, place, indices);
-    for (let step = 0; step < count; step++) setEntry(place, allocation, step);
+    for (let step = 0; step < count; step++) setEntry(place, allocation, step, reserves);
     metadata.l2.slices.markDirty(l2.slice);
     writable.references.commit(drops, "other");
   } catch (error) {
@@ -174,13 +177,14 @@ async function giveBack({ metadata, writable }: AllocateParts, { host, count, sp
   if (space === "packed") await writable.references.giveBackBytes(host, storedLength);
 }
 
-function setEntry(place: L2Place, allocation: Allocation<Ticket>, step: number): void {
+function setEntry(place: L2Place, allocation: Allocation<Ticket>, step: number, reserves: boolean): void {
   const { geometry, table } = place;
   const { l2, host, space, storedLength } = allocation.ticket;
   const { clusterSize, clusterBits } = geometry;
   const at = l2.index + step;
   const entry = space === "packed" ? compressedEntryFor(host, storedLength, clusterBits) : entryFor(host + step * clusterSize, true);
   if (!geometry.extendedL2) return table.set(at, entry);
+  if (reserves) return table.set(at * 2, entry);
   const bitmap = space === "packed" ? EMPTY : subclustersWith(place, allocation, at, step);
   table.set(at * 2, entry);
   table.set(at * 2 + 1, bitmap);

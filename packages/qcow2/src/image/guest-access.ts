@@ -2,10 +2,13 @@
 
 import { alignDown, alignUp, assert, type Allocation, type Mapping } from "@coblock/core";
 import { writeGuestBytes, writeGuestZeros } from "../encryption/guest-cipher.ts";
+import { l1IndexOf, l2IndexOf } from "../format/geometry.ts";
 import type { WritableMetadata } from "../metadata/metadata.ts";
 import { abandon, allocate, link, type Ticket } from "./allocate.ts";
 import { type ClearParts, zeroClusters } from "./clear.ts";
 import { GuestReader, type GuestReaderParts } from "./guest-reader.ts";
+import type { L2Place } from "../metadata/l2-entry.ts";
+import { kindAt } from "../metadata/owned-space.ts";
 
 export interface GuestAccessParts extends GuestReaderParts {
   readonly writable: WritableMetadata;
@@ -31,8 +34,43 @@ export class GuestAccess {
     return this.#reader.map(offset, length, "write");
   }
 
-  /** Space for the run at `offset`, given to `write` and linked when that is done. */
-  async allocate(offset: number, length: number, write: (allocation: Allocation<Ticket>) => Promise<void>): Promise<Allocation<Ticket>> {
+  /** Each cluster has subclusters with states of their own. */
+  get hasSubclusters(): boolean {
+    return this.#parts.metadata.geometry.extendedL2;
+  }
+
+  /** Whether the cluster that begins at `offset` has a place in the file, and for how many of `length` bytes that goes on, at least one cluster. */
+  async places(offset: number, length: number): Promise<{ readonly placed: boolean; readonly length: number }> {
+    const { file, geometry, l1, l2 } = this.#parts.metadata;
+    const l1Index = l1IndexOf(geometry, offset);
+    const entry = l2IndexOf(geometry, offset);
+    const l2Offset = l1.l2Offset(l1Index);
+    if (l2Offset === 0) return { placed: false, length: Math.min(length, (geometry.l2Entries - entry) * geometry.clusterSize) };
+    const slice = await l2.fetch(l2Offset, entry);
+    const index = entry % l2.sliceEntries;
+    const place: L2Place = { file, geometry, table: slice.table, l1Index, offset: slice.offset, firstEntry: entry - index };
+    const hasPlace = (at: number): boolean => !["unallocated", "zero"].includes(kindAt(place, at).kind);
+    const placed = hasPlace(index);
+    let end = index + 1;
+    while (end < l2.sliceEntries && (end - index) * geometry.clusterSize < length && hasPlace(end) === placed) end++;
+    return { placed, length: (end - index) * geometry.clusterSize };
+  }
+
+  /** Gives the cluster at `offset` a place, with what it shows before `diskEnd` and zeros behind; answers its length. */
+  async copyCluster(offset: number, diskEnd: number): Promise<number> {
+    const { length } = await this.allocate(offset, this.#parts.metadata.geometry.clusterSize, (allocation) =>
+      this.#copy(allocation, diskEnd),
+    );
+    return length;
+  }
+
+  /** Space for the run at `offset`, given to `write` and linked when that is done; `reserves` as of `link`. */
+  async allocate(
+    offset: number,
+    length: number,
+    write: (allocation: Allocation<Ticket>) => Promise<void>,
+    reserves = false,
+  ): Promise<Allocation<Ticket>> {
     const { metadata, writable, lookup: parts } = this.#parts;
     const allocating = { metadata, writable, data: parts.data, transform: parts.transform };
     await this.load(offset);
@@ -45,7 +83,7 @@ export class GuestAccess {
       throw error;
     }
     writable.writeOut.wroteData(allocation.child);
-    await link(allocating, allocation);
+    await link(allocating, allocation, reserves);
     return allocation;
   }
 

@@ -13,24 +13,29 @@ export interface PreallocatedRange {
   readonly unit: number;
 }
 
-/** Clusters that have a place keep it. The new ones read as zeros. */
+/**
+ * Clusters that have a place keep it, with all that is there. The new ones read as zeros, or with extended L2 entries as before: these have
+ * the place, and no subcluster is shown. What the cluster has before `from` stays.
+ */
 export async function preallocate(guest: GuestAccess, data: BlockChild, { from, to, mode, unit }: PreallocatedRange): Promise<void> {
-  for (let at = from; at < to;) {
-    const run = await guest.map(at, to - at);
-    if (run.kind !== "unallocated" && run.kind !== "zero") {
-      at += run.length;
-      continue;
+  const end = alignUp(to, unit);
+  for (let at = alignDown(from, unit); at < end;) {
+    const { placed, length } = await guest.places(at, end - at);
+    if (placed) at += length;
+    else if (at < from && !guest.hasSubclusters) at += await guest.copyCluster(at, from);
+    else {
+      const allocation = await guest.allocate(at, length, (space) => fill(data, space, mode), guest.hasSubclusters);
+      if (allocation.transform !== undefined && !guest.hasSubclusters) await hideBytes(guest, allocation);
+      at = allocation.offset + allocation.length;
     }
-    const start = alignDown(at, unit);
-    const allocation = await guest.allocate(start, alignUp(to, unit) - start, async ({ childOffset, length, readsZero }) => {
-      if (mode === "full") await writeZeros(data, childOffset, length);
-      else if (!readsZero) await data.writeZeroes(childOffset, length);
-      else if (mode === "falloc") await data.resize(childOffset + length, { preallocation: "falloc", shrink: false });
-      await lengthen(data, childOffset + length);
-    });
-    if (allocation.transform !== undefined) await hideBytes(guest, allocation);
-    at = allocation.offset + allocation.length;
   }
+}
+
+async function fill(data: BlockChild, { childOffset, length, readsZero }: Allocation, mode: PreallocatedRange["mode"]): Promise<void> {
+  if (mode === "full") await writeZeros(data, childOffset, length);
+  else if (!readsZero) await data.writeZeroes(childOffset, length, { mayUnmap: mode === "metadata" });
+  else if (mode === "falloc") await data.resize(childOffset + length, { preallocation: "falloc", shrink: false });
+  await lengthen(data, childOffset + length);
 }
 
 /** Zeros in the file are no zeros to a guest whose bytes are encrypted: the clusters say that they are, or hold what becomes zeros. */

@@ -45,6 +45,32 @@ describe("growing", () => {
     expect((JSON.parse(qemuImg("check", "--output=json", file)) as Record<string, number>)["allocated-clusters"]).toBe((5.5 * MIB) / 4096);
   });
 
+  const modes = ["metadata", "full"] as const;
+  const kinds = ["extended_l2=on", "cluster_size=64k,compat=0.10"];
+  it.each(modes.flatMap((mode) => kinds.flatMap((options) => ["none", "shorter", "longer"].map((base) => ({ mode, options, base })))))(
+    "with preallocation keeps what the last cluster has, which ends behind the disk: %o",
+    async ({ mode, options, base }) => {
+      using folder = new TemporaryDirectory();
+      const backing = folder.file("base");
+      if (base === "longer" && options.includes("0.10")) return;
+      writeFileSync(backing, Buffer.alloc(base === "longer" ? MIB : 40_000, 7));
+      const size = 100 * 512;
+      const words = base === "none" ? [] : ["-b", backing, "-F", "raw"];
+      const file = folder.file("image");
+      qemuImg("create", "-q", "-f", "qcow2", "-o", options, ...words, file, String(size));
+      qemuIo(file, "write -P 5 1000 20000");
+      const before = qemuContent(file);
+      {
+        await using graph = hostGraph();
+        await using disk = await graph.open(file);
+        await disk.resize(2 * MIB, { preallocation: mode });
+        expect((await contentOf(disk)).equals(Buffer.concat([before, Buffer.alloc(2 * MIB - size)]))).toBe(true);
+      }
+      expect(qemuContent(file).equals(Buffer.concat([before, Buffer.alloc(2 * MIB - size)]))).toBe(true);
+      expectClean(file);
+    },
+  );
+
   it.each(["cluster_size=512", "cluster_size=512,compat=0.10"])(
     "does not show what a VM state left behind the end: %s",
     async (options) => {

@@ -40,7 +40,7 @@ export async function resizeImage(parts: ResizeParts, size: number, { preallocat
   const { currentSize, state } = parts;
   assert(size >= currentSize || shrink, "core has asked whether data may be lost");
   refuse(parts, size, preallocation);
-  if (size > currentSize) refuseGrowth(parts, size, preallocation);
+  if (size > currentSize) refuseGrowth(parts, size);
   if (size === currentSize) return size;
   using guard = await state.lock();
   const { writable } = guard.value;
@@ -96,7 +96,7 @@ function refuse(parts: ResizeParts, size: number, preallocation: Preallocation):
     fail("UNSUPPORTED_FEATURE", "a version 2 image with snapshots cannot be resized, for snapshots do not keep their size there");
 }
 
-function refuseGrowth(parts: ResizeParts, size: number, preallocation: Preallocation): void {
+function refuseGrowth(parts: ResizeParts, size: number): void {
   const { currentSize, description, geometry, backing } = parts;
   const fail = failOf(parts);
   const hasBacking = backing !== undefined || description.header.backingOffset !== 0;
@@ -107,7 +107,6 @@ function refuseGrowth(parts: ResizeParts, size: number, preallocation: Prealloca
   if (geometry.version === 2 && backing !== undefined && backing.size > currentSize) {
     fail("UNSUPPORTED_FEATURE", "the backing file is longer than the image and would show in the new area, which version 2 cannot hide");
   }
-  if (preallocation !== "off" && hasBacking) fail("UNSUPPORTED_FEATURE", "preallocation of an image with a backing file is not supported");
 }
 
 /** A VM state lies behind the end of the disk, from the next L1 entry on: the disk must not come to show what was left of one. */
