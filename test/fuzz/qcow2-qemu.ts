@@ -14,6 +14,11 @@ const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
   },
   { about: "QEMU takes what is past the end of the file for zeros, in tables too", refuses: "Coblock", words: /past the end of the file/ },
   { about: "QEMU counts to 2^63 where we count to 2^53", refuses: "Coblock", words: /(larger than|past) 8 PiB/ },
+  {
+    about: "QEMU passes over a header that says that there are bitmaps, and not where",
+    refuses: "Coblock",
+    words: /that there are bitmaps, but not where/,
+  },
   { about: "QEMU looks at the length of the mark that ends the header extensions", refuses: "QEMU", words: /Header extension too large/ },
 ];
 

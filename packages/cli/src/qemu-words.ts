@@ -9,6 +9,7 @@ const WORDINGS: readonly Wording[] = [
   [/^Could not create (.*): it is a directory$/s, "Could not create $1: Is a directory"],
   [/^.*: (QED (?:cluster|table) size must be within range .* and power of 2), not \d+$/s, "$1"],
   [/^.*: (Compression not supported for this file format|Invalid password, cannot unlock any keyslot)$/s, "$1"],
+  [/^.*: (Can't resize a v2 image which has snapshots)$/s, "$1"],
   [/^'(\w+):.*' is no place to create an image$/s, "Unknown protocol '$1'"],
   [/^Could not open '(.*)': it is a directory$/s, "'file' driver requires '$1' to be a regular file"],
   [/^Could not open '.*': (Unknown protocol '.*')$/s, "$1"],

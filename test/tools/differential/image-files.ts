@@ -48,7 +48,7 @@ async function imageText(path: string): Promise<string> {
     capture("qemu-img", "convert", "-U", "-O", "raw", path, raw),
   ]);
   const told = info.replace(/^disk size: .*$/m, "").replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, "DATE");
-  return `${told}check: ${check}runs:${runsOf(map)}\ndisk: ${digest(bytesOf(raw))}`;
+  return `${told}check: ${check}\nruns:${runsOf(map)}\ndisk: ${digest(bytesOf(raw))}`;
 }
 
 /** Standard output, and the exit code where it is not 0. */

@@ -162,12 +162,12 @@ export class RequestPath {
     }
   }
 
-  /** Zeros that the gate does not hold back: for whoever has closed it. */
+  /** Zeros of the image's own, that the gate does not hold back: for whoever has closed it. */
   async writeZeroesInside(offset: number, length: number): Promise<void> {
     this.checkWritable();
     this.#checkRange("write zeroes", offset, length, this.image.size);
     try {
-      await this.#zeroAny(offset, length, { mayUnmap: this.#discard === "unmap" });
+      await this.#zeroAny(offset, length, { mayUnmap: false });
     } finally {
       this.#dirtied(offset, length);
     }

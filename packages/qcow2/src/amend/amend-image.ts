@@ -116,10 +116,10 @@ async function expectDowngradable(amendment: Amendment, { size: newSize }: Amend
     throw new BlockError("INVALID_OPTION", reason);
   };
   if ((header.incompatible & EXTERNAL_DATA_FILE) !== 0n) refuse("Cannot downgrade an image with a data file");
-  const others = header.incompatible & ~COMPRESSION_TYPE;
-  if (others !== 0n) refuse(`Cannot downgrade an image with incompatible features 0x${others.toString(16)} set`);
   if (snapshots.some(({ diskSize, vmStateSize }) => (diskSize ?? owner.size) !== size || vmStateSize >= 2 ** 32))
     refuse("Internal snapshots prevent downgrade of image");
+  const others = header.incompatible & ~COMPRESSION_TYPE;
+  if (others !== 0n) refuse(`Cannot downgrade an image with incompatible features 0x${others.toString(16)} set`);
   if (header.cryptMethod !== 0) refuse("Cannot downgrade an encrypted image");
   if (bitmaps.length > 0) refuse("Cannot downgrade an image with bitmaps, which would be lost: remove them first");
   const walk = await walkParts(amendment);

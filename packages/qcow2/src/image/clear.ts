@@ -35,9 +35,10 @@ export async function zeroClusters(parts: ClearParts, offset: number, length: nu
   const { hasBacking, rawDataFile, metadata } = parts;
   if (rawDataFile) return 0;
   if (metadata.geometry.version === 2 && (hasBacking || !mayUnmap)) return 0;
-  return changeClusters(parts, { offset, length, skipsHoles: !hasBacking }, (kind) => {
-    if (kind === "unallocated") return hasBacking ? "zero" : "leave";
-    if (metadata.geometry.version === 2) return "hole";
+  if (metadata.geometry.version === 2) return changeClusters(parts, { offset, length, skipsHoles: true }, () => "hole");
+  // Also where nothing shows through now: the image may get a backing file.
+  return changeClusters(parts, { offset, length, skipsHoles: false }, (kind) => {
+    if (kind === "unallocated") return "zero";
     return mayUnmap || kind === "compressed" ? givenUp(parts, kind) : "keep space";
   });
 }

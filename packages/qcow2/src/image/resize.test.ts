@@ -152,7 +152,7 @@ describe("what cannot be resized stays as it is", () => {
   it.each<[what: string, size: number, options: string, prepare: (file: string) => void, message: string]>([
     ["to a part of a sector", MIB + 1, "", () => {}, "not whole sectors"],
     ["beyond what the L1 table can map", 2 ** 40, "cluster_size=512", () => {}, "more than clusters of 512 bytes can map"],
-    ["version 2 with snapshots", 2 * MIB, "compat=0.10", (file) => qemuImg("snapshot", "-c", "one", file), "do not keep their size"],
+    ["version 2 with snapshots", 2 * MIB, "compat=0.10", (file) => qemuImg("snapshot", "-c", "one", file), "resize a v2 image"],
   ])("%s", async (_what, size, options, prepare, message) => {
     using folder = new TemporaryDirectory();
     const file = qemuCreate(folder.file("image"), MIB, options);

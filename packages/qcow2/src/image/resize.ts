@@ -93,7 +93,7 @@ function refuse(parts: ResizeParts, size: number, preallocation: Preallocation):
   if (size % SECTOR !== 0) fail("INVALID_OPTION", `${size} bytes are not whole sectors of ${SECTOR} bytes`);
   if (size < currentSize && preallocation !== "off") fail("INVALID_OPTION", "Preallocation can't be used for shrinking an image");
   if (geometry.version === 2 && description.snapshots.length > 0)
-    fail("UNSUPPORTED_FEATURE", "a version 2 image with snapshots cannot be resized, for snapshots do not keep their size there");
+    fail("UNSUPPORTED_FEATURE", "Can't resize a v2 image which has snapshots");
 }
 
 function refuseGrowth(parts: ResizeParts, size: number): void {
