@@ -237,7 +237,7 @@ export type Mapping =
       readonly writable: boolean;
       readonly transform?: Transform | undefined;
     }
-  /** `reserved`: space that is owned and not read. */
+  /** `reserved`: space that is owned and not read, to be told of; not where data is encrypted. */
   | {
       readonly kind: "zero";
       readonly length: number;

@@ -34,20 +34,15 @@ function specificData({ header, extensions, bitmaps, luks }: Description): Recor
   const width = { "refcount-bits": 2 ** header.refcountOrder };
   const encryption = describeEncryption(header, luks);
   if (version === 2) return { ...common, ...width, ...encryption };
-  const dataFile =
-    (incompatible & EXTERNAL_DATA_FILE) === 0n
-      ? {}
-      : {
-          ...(extensions.dataFile === undefined ? {} : { "data-file": extensions.dataFile }),
-          "data-file-raw": (autoclear & RAW_EXTERNAL_DATA) !== 0n,
-        };
+  const isExternal = (incompatible & EXTERNAL_DATA_FILE) !== 0n;
   return {
     ...common,
     "lazy-refcounts": (compatible & LAZY_REFCOUNTS) !== 0n,
     ...(bitmaps.length === 0 ? {} : { bitmaps: bitmaps.map(describeBitmap) }),
     ...width,
-    ...dataFile,
+    ...(isExternal && extensions.dataFile !== undefined ? { "data-file": extensions.dataFile } : {}),
     ...encryption,
+    ...(isExternal ? { "data-file-raw": (autoclear & RAW_EXTERNAL_DATA) !== 0n } : {}),
     corrupt: (incompatible & CORRUPT) !== 0n,
     "extended-l2": (incompatible & EXTENDED_L2) !== 0n,
   };

@@ -83,7 +83,7 @@ function describeClusters(query: TableQuery): Mapping {
   const childOffset = host + skip;
   return kind === "data"
     ? { kind, length, child: data, childOffset, writable: isCopied(high), transform }
-    : { kind: "zero", length, reserved: { child: data, childOffset } };
+    : { kind: "zero", length, reserved: transform === undefined ? { child: data, childOffset } : undefined };
 }
 
 /** Bytes up to the first entry that differs. */

@@ -52,7 +52,8 @@ export function describeSubclusters(query: TableQuery): Mapping {
   const run = Math.min(covered, length);
   const childOffset = first.host + skip;
   if (kind === "data") return { kind, length: run, child: data, childOffset, writable: first.copied, transform };
-  if (kind === "zero") return { kind, length: run, reserved: first.placed ? { child: data, childOffset } : undefined };
+  const isShown = first.placed && transform === undefined;
+  if (kind === "zero") return { kind, length: run, reserved: isShown ? { child: data, childOffset } : undefined };
   return { kind, length: run };
 }
 
