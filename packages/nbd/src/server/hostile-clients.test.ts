@@ -230,6 +230,24 @@ describe("limits (D10)", () => {
   });
 });
 
+test("a client that takes no replies is asked for no more when some MiB of them wait, and then gets all", async () => {
+  const length = 512 * 1024;
+  const { server, path } = await serve();
+  const client = await (await peers.client(path)).go();
+  const clock = new SystemClock();
+  for (let count = 0; count < 120; count++) client.request({ command: COMMAND.read, offset: 0, length });
+  const moved = (): number => server.connections[0]?.traffic.readBytes ?? 0;
+  for (let still = 0, before = -1; still < 50; still = moved() === before ? still + 1 : 0) {
+    before = moved();
+    await clock.yield();
+  }
+  expect(moved()).toBeGreaterThan(0);
+  // Some were begun before the first ones had ended.
+  expect(moved()).toBeLessThan(16 * 1024 * 1024);
+  for (let count = 0; count < 120; count++) expect(await client.errno(length)).toBe(0);
+  await server.close();
+});
+
 describe("shutdown", () => {
   test("answers what is in flight, cuts off who negotiates, and takes nobody new", async () => {
     const { server, path } = await serve();

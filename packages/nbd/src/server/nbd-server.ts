@@ -4,6 +4,8 @@ import { BlockError, type Clock, SystemClock } from "@coblock/core";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { BufferPool } from "../transport/buffer-pool.ts";
+import { Channel } from "../transport/channel.ts";
+import { acceptDirectly } from "../transport/direct-channel.ts";
 import { prepareServerTls, type ServerTls, type StartServerTls } from "../transport/tls.ts";
 import { HEADROOM } from "./reply-writer.ts";
 import { exportFlags, type NbdExport, type OpenExport, ServedExport } from "./served-export.ts";
@@ -60,6 +62,7 @@ export class NbdServer implements AsyncDisposable {
   readonly #parts: ConnectionParts;
   readonly #closeTimeoutMs: number;
   readonly #maxConnections: number;
+  readonly #maxWaiting: number;
   /** Who waits for a turn, not greeted yet. */
   readonly #waiting: Socket[] = [];
   #closing: Promise<void> | undefined;
@@ -78,10 +81,9 @@ export class NbdServer implements AsyncDisposable {
       clock,
       report: onEvent,
     };
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#arrived(socket));
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => this.#arrived(socket));
     this.#maxConnections = options.maxConnections ?? 100;
-    this.#server.maxConnections = this.#maxConnections + (options.whenFull === "wait" ? MAX_WAITING : 0);
-    this.#server.on("drop", () => onEvent({ kind: "refused", client: "a client", reason: "there are too many connections" }));
+    this.#maxWaiting = options.whenFull === "wait" ? MAX_WAITING : 0;
   }
 
   /**
@@ -132,7 +134,7 @@ export class NbdServer implements AsyncDisposable {
 
   /** Serves a client on a connection that was made elsewhere, beside those that found the server; ends with it, and reports as for all. */
   serve(stream: Duplex): Promise<void> {
-    return this.#accept(stream);
+    return this.#accept(new Channel(stream, this.#parts.clock), "");
   }
 
   /**
@@ -142,7 +144,7 @@ export class NbdServer implements AsyncDisposable {
   async attach(stream: Duplex, exportName: string): Promise<AttachedExport> {
     const served = await this.#exports.get(exportName)?.open();
     if (served === undefined) throw new BlockError("NOT_FOUND", `export '${exportName}' is not present`);
-    void this.#accept(stream, served);
+    void this.#accept(new Channel(stream, this.#parts.clock), "", served);
     return { size: served.size, flags: exportFlags(served, "simple"), minimumBlockSize: served.blockSizes.minimum };
   }
 
@@ -166,20 +168,31 @@ export class NbdServer implements AsyncDisposable {
   }
 
   #arrived(socket: Socket): void {
-    if (this.#connections.size < this.#maxConnections || this.#closing !== undefined) return void this.#accept(socket);
+    if (this.#connections.size < this.#maxConnections || this.#closing !== undefined) return this.#welcome(socket);
     socket.on("error", () => {});
-    this.#waiting.push(socket);
+    if (this.#waiting.length < this.#maxWaiting) return void this.#waiting.push(socket);
+    socket.destroy();
+    this.#parts.report({ kind: "refused", client: "a client", reason: "there are too many connections" });
   }
 
   #ended(connection: ServerConnection): void {
     this.#connections.delete(connection);
     const next = this.#waiting.find((socket) => !socket.destroyed);
     this.#waiting.splice(0, next === undefined ? this.#waiting.length : this.#waiting.indexOf(next) + 1);
-    if (next !== undefined) void this.#accept(next);
+    if (next !== undefined) this.#welcome(next);
   }
 
-  #accept(stream: Duplex, known?: OpenExport): Promise<void> {
-    const connection = new ServerConnection(stream, `client ${++this.#count}${placeOf(stream)}`, this.#parts, known);
+  /** TLS wants to read the socket itself. */
+  #welcome(socket: Socket): void {
+    const place = socket.remoteAddress === undefined ? "" : ` (${socket.remoteAddress}:${socket.remotePort})`;
+    const { clock, rules } = this.#parts;
+    const direct = rules.startTls === undefined ? acceptDirectly(socket, clock) : undefined;
+    void this.#accept(direct ?? new Channel(socket, clock), place);
+    if (direct === undefined) socket.resume();
+  }
+
+  #accept(channel: Channel, place: string, known?: OpenExport): Promise<void> {
+    const connection = new ServerConnection(channel, `client ${++this.#count}${place}`, this.#parts, known);
     if (this.#closing !== undefined) connection.stop();
     const ended = connection.run().finally(() => this.#ended(connection));
     this.#connections.set(connection, ended);
@@ -200,10 +213,4 @@ export class NbdServer implements AsyncDisposable {
     await stopped;
     for (const served of this.#exports.values()) await served[Symbol.asyncDispose]();
   }
-}
-
-/** TCP has one, a Unix socket has none. */
-function placeOf(stream: Duplex): string {
-  const { remoteAddress, remotePort }: Partial<Pick<Socket, "remoteAddress" | "remotePort">> = stream as Duplex & Partial<Socket>;
-  return remoteAddress === undefined ? "" : ` (${remoteAddress}:${remotePort})`;
 }

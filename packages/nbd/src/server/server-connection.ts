@@ -3,7 +3,7 @@
 import type { Clock } from "@coblock/core";
 import type { Duplex } from "node:stream";
 import type { BufferPool } from "../transport/buffer-pool.ts";
-import { Channel } from "../transport/channel.ts";
+import type { Channel } from "../transport/channel.ts";
 import { ConnectionLost } from "../transport/connection-lost.ts";
 import { type Agreement, type HandshakeRules, ServerHandshake } from "./handshake.ts";
 import type { OpenExport } from "./served-export.ts";
@@ -34,12 +34,12 @@ export class ServerConnection {
   #cutReason: string | undefined;
 
   /** `known`: what the client asks for from its first byte on, with simple replies; else the handshake tells. */
-  constructor(socket: Duplex, client: string, parts: ConnectionParts, known?: OpenExport) {
-    this.#socket = socket;
+  constructor(channel: Channel, client: string, parts: ConnectionParts, known?: OpenExport) {
+    this.#socket = channel.socket;
     this.client = client;
     this.#parts = parts;
     this.#known = known;
-    this.#channel = new Channel(socket, parts.clock);
+    this.#channel = channel;
   }
 
   /** Ends with the connection; whatever the client does is reported, not thrown. */

@@ -25,6 +25,12 @@ export interface Traffic {
   writtenBytes: number;
 }
 
+/**
+ * Bytes of replies that a client has not taken when no further request is: more would only wait, in memory that the processor's caches do not
+ * hold. Requests that wait for the disk are not counted.
+ */
+const MOST_UNSENT = 4 * 1024 * 1024;
+
 export class Transmission {
   readonly #channel: Channel;
   readonly #limits: TransmissionLimits;
@@ -36,6 +42,8 @@ export class Transmission {
   #inFlight = 0;
   /** Replies that the system has not taken keep their memory. */
   #memory = 0;
+  /** Bytes of replies that the system has not taken. */
+  #unsent = 0;
   #stopping = false;
   #receiving = false;
 
@@ -99,7 +107,6 @@ export class Transmission {
       try {
         await stream.readInto(buffer.subarray(0, request.length));
       } catch (error) {
-        this.#pool.give(buffer);
         this.#ended(memory);
         throw error;
       } finally {
@@ -113,15 +120,17 @@ export class Transmission {
   async #serve(request: RequestHeader, payload: Buffer | undefined, memory: number, pooled?: Buffer): Promise<void> {
     // What the reply holds is freed when it was sent, the rest now.
     let held = memory;
-    const sent = (bytes: number): void => {
-      this.#memory -= bytes;
+    const sent = (bytes: number, kept: number): void => {
+      this.#unsent -= bytes;
+      this.#memory -= kept;
       this.#room.wakeAll();
     };
     const keep = (bytes: number): (() => void) => {
       const kept = Math.min(bytes, held);
       held -= kept;
+      this.#unsent += bytes;
       this.#traffic.readBytes += bytes;
-      return () => sent(kept);
+      return () => sent(bytes, kept);
     };
     await this.#server.serve(request, payload, keep);
     if (pooled !== undefined) this.#pool.give(pooled);
@@ -130,7 +139,7 @@ export class Transmission {
   }
 
   #hasRoom(memory: number): boolean {
-    if (this.#inFlight >= this.#limits.maxRequests) return false;
+    if (this.#inFlight >= this.#limits.maxRequests || this.#unsent >= MOST_UNSENT) return false;
     return this.#memory === 0 || this.#memory + memory <= this.#limits.maxMemory;
   }
 

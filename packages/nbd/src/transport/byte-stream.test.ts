@@ -68,6 +68,33 @@ describe("whoever pulls", () => {
   });
 });
 
+test("a long message goes right into the buffer of who waits for it, and what follows does not", async () => {
+  const stream = new ByteStream(new CountedFlow());
+  const into = new Uint8Array(20_000);
+  const filled = stream.readInto(into);
+  const first = stream.nextBuffer();
+  expect([first.buffer === into.buffer, first.length]).toEqual([true, 20_000]);
+  first.fill(1, 0, 13_000);
+  stream.receiveInto(13_000, first);
+  const second = stream.nextBuffer();
+  expect(second.buffer === into.buffer).toBe(false);
+  second.fill(2, 0, 8000);
+  stream.receiveInto(8000, second);
+  await filled;
+  expect([into[12_999], into[13_000], into.at(-1)]).toEqual([1, 2, 2]);
+  expect([stream.received, stream.take(1000)?.[0], stream.buffered]).toEqual([21_000, 2, 0]);
+});
+
+test("bytes that come into a buffer after its reader has gone are nobody's", async () => {
+  const stream = new ByteStream(new CountedFlow());
+  const filled = stream.readInto(new Uint8Array(20_000));
+  const late = stream.nextBuffer();
+  stream.end(new Error("stopped"));
+  await expect(filled).rejects.toThrow("stopped");
+  stream.receiveInto(20_000, late);
+  expect(stream.buffered).toBe(0);
+});
+
 describe("the end", () => {
   test("between two messages is no error, in the middle of one it is", async () => {
     const between = new ByteStream(new CountedFlow());

@@ -84,7 +84,7 @@ export class ByteStream {
     return bytes;
   }
 
-  /** Fills all of `target`, in the middle of a message. */
+  /** Fills all of `target`, in the middle of a message. After a failure the socket may still write to it: nobody else may have it then. */
   readInto(target: Uint8Array): MaybePromise<void> {
     const at = Math.min(this.#buffered, target.length);
     for (let done = 0; done < at;) {
@@ -129,6 +129,8 @@ export class ByteStream {
   nextBuffer(): Uint8Array {
     const consumer = this.#consumer;
     if (consumer !== undefined && consumer.target.length - this.#consumed >= DIRECT_LENGTH) return consumer.target.subarray(this.#consumed);
+    const fill = this.#fill;
+    if (fill !== undefined && fill.target.length - fill.at >= DIRECT_LENGTH) return fill.target.subarray(fill.at);
     return (this.#staging ??= Buffer.allocUnsafeSlow(STAGING_LENGTH));
   }
 
@@ -137,8 +139,9 @@ export class ByteStream {
     const consumer = this.#consumer;
     if (buffer !== this.#staging) {
       this.#received += length;
+      if (consumer === undefined) return this.#filled(length);
       this.#consumed += length;
-      if (consumer !== undefined && this.#consumed === consumer.target.length) this.#next(consumer);
+      if (this.#consumed === consumer.target.length) this.#next(consumer);
     } else if (consumer !== undefined) {
       this.#received += length;
       this.#deliver(this.#staging.subarray(0, length));
@@ -195,7 +198,10 @@ export class ByteStream {
     const fill = { target, at };
     this.#fill = fill;
     while (fill.at < target.length) {
-      if (this.#ended !== undefined) throw this.#ended.error ?? cutShort();
+      if (this.#ended !== undefined) {
+        this.#fill = undefined;
+        throw this.#ended.error ?? cutShort();
+      }
       // Woken by `#fillFrom`, or by the end.
       await this.#wait(Infinity);
     }
@@ -204,12 +210,18 @@ export class ByteStream {
   #fillFrom(fill: { readonly target: Uint8Array; at: number }, chunk: Buffer): Buffer {
     const length = Math.min(chunk.length, fill.target.length - fill.at);
     fill.target.set(chunk.subarray(0, length), fill.at);
-    fill.at += length;
-    if (fill.at === fill.target.length) {
-      this.#fill = undefined;
-      this.#wake();
-    }
+    this.#filled(length);
     return chunk.subarray(length);
+  }
+
+  /** So many bytes more are in the buffer of whoever waits in `readInto`, if that one still waits. */
+  #filled(length: number): void {
+    const fill = this.#fill;
+    if (fill === undefined) return;
+    fill.at += length;
+    if (fill.at < fill.target.length) return;
+    this.#fill = undefined;
+    this.#wake();
   }
 
   #join(length: number): Buffer {

@@ -3,8 +3,8 @@
 import { BlockError, type Clock } from "@coblock/core";
 import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { ByteStream } from "./byte-stream.ts";
 import { Channel } from "./channel.ts";
+import { directChannel } from "./direct-channel.ts";
 
 /** Makes a connection that carries bytes both ways; rejects with what is in the way. */
 export type ConnectStream = (signal: AbortSignal | undefined) => Promise<Duplex>;
@@ -54,19 +54,8 @@ function open(address: SocketAddress, clock: Clock): { readonly socket: Socket; 
 }
 
 function openDirect(address: SocketAddress, clock: Clock): { readonly socket: Socket; readonly channel: Channel } {
-  // The socket asks for a buffer before `connect` returns.
-  const stream: ByteStream = new ByteStream({ pause: () => socket.pause(), resume: () => socket.resume() });
-  const receive = (length: number, buffer: Uint8Array): boolean => {
-    try {
-      stream.receiveInto(length, buffer);
-    } catch (error) {
-      channel.destroy(error as Error);
-    }
-    return true;
-  };
-  const socket = connect({ ...address, noDelay: true, onread: { buffer: () => stream.nextBuffer(), callback: receive } });
-  const channel = new Channel(socket, clock, stream);
-  return { socket, channel };
+  const channel = directChannel((onread) => connect({ ...address, noDelay: true, onread }), clock);
+  return { socket: channel.socket as Socket, channel };
 }
 
 type SocketAddress = Exclude<DialAddress, { readonly connect: ConnectStream }>;
