@@ -198,8 +198,15 @@ export interface MappedImage<State = unknown, Ticket = unknown> extends ImageBas
    * With `storedLength` it is one compressed cluster of that many bytes.
    */
   allocate?(state: State, request: AllocationRequest): Promise<Allocation<Ticket> | Wait>;
+  /**
+   * What `allocate` would answer, where that takes no waiting; `undefined`: it does, or there is no room, and nothing was changed. Not asked
+   * while somebody hears the events of the image, or for compressed clusters. Absent: `allocate` does all.
+   */
+  allocateNow?(state: State, request: AllocationRequest): Allocation<Ticket> | undefined;
   /** Makes it visible in crash order; consumes the allocation also when it throws (then the mapping is as before, or new). */
   link?(state: State, allocation: Allocation<Ticket>): Promise<void>;
+  /** Does what `link` does, where that takes no waiting; `false`: it does, and nothing was changed. Absent: `link` does all. */
+  linkNow?(state: State, allocation: Allocation<Ticket>): boolean;
   /** Only where `link` never began, and after all of the allocation's I/O has ended. */
   abandon?(state: State, allocation: Allocation<Ticket>): Promise<void>;
   /** Makes whole clusters read as zeros; answers the bytes done, at most one table's worth; 0: core writes zeros instead. */

@@ -16,7 +16,7 @@ const MUTEX_MUTATIONS: readonly Mutation[] = [
     scenario: "coroutine-mutex",
     by: "exhaustive",
     edits: [
-      { file: MUTEX, find: "if (this.locked) return this.#lockInTurn(held, options);", replace: "" },
+      { file: MUTEX, find: "if (this.locked) await this.#lockInTurn(held, options);\n    else ", replace: "" },
       { file: MUTEX, find: "    await acquired;\n", replace: "    void acquired;\n" },
     ],
     found: /wrong: . goes in before its turn: inside: /,
@@ -56,7 +56,7 @@ const MUTEX_MUTATIONS: readonly Mutation[] = [
     about: "a synchronous section runs beside the holder",
     scenario: "coroutine-mutex",
     by: "exhaustive",
-    edits: [{ file: MUTEX, find: "    if (this.#mutex.isLocked()) return undefined;\n", replace: "" }],
+    edits: [{ file: MUTEX, find: "    if (this.#inside) return undefined;\n", replace: "" }],
     found: /wrong: a synchronous section runs beside the holder/,
   },
   {
@@ -80,7 +80,7 @@ const MUTEX_MUTATIONS: readonly Mutation[] = [
     about: "a synchronous section changes the value between another's read and write",
     scenario: "coroutine-guarded",
     by: "exhaustive",
-    edits: [{ file: MUTEX, find: "    if (this.#mutex.isLocked()) return undefined;\n", replace: "" }],
+    edits: [{ file: MUTEX, find: "    if (this.#inside) return undefined;\n", replace: "" }],
     found: /wrong: the count is \d, and was counted up \d times/,
   },
 ];

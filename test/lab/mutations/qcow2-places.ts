@@ -58,4 +58,18 @@ export const QCOW2_PLACE_MUTATIONS: readonly Mutation[] = [
     edits: [{ file: "qcow2/src/image/emptied-space.ts", find: "(!keepsPlace || !isCopied(high))", replace: "(!keepsPlace || high < 0)" }],
     found: /belongs to the snapshot, and was changed/u,
   },
+  {
+    name: "qcow2-place-written-at-once",
+    about: "a write that allocates in the turn of its lookup does not wait until the host has been given its place",
+    scenario: "qcow2-prompt-kept-place",
+    by: "exhaustive",
+    edits: [
+      {
+        file: "core/src/mapping/writer.ts",
+        find: "emptied === undefined ? write() : emptied.then(write)",
+        replace: "write()",
+      },
+    ],
+    found: /at offset \d+ there is|while it is in use/u,
+  },
 ];

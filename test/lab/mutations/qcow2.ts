@@ -90,7 +90,11 @@ const ORDER: readonly Mutation[] = [
     by: "power-cut",
     edits: [
       { file: WRITER, find: "    this.#parts.linking();\n", replace: "" },
-      { file: WRITER, find: "      await writeData();\n", replace: "      this.#parts.linking();\n      await writeData();\n" },
+      {
+        file: WRITER,
+        find: "const pending = started(writeData);",
+        replace: "this.#parts.linking();\n    const pending = started(writeData);",
+      },
     ],
     found: /after the cut: at offset \d+ there is/u,
   },
@@ -240,6 +244,20 @@ const MEETING: readonly Mutation[] = [
     found: /at offset \d+ there is/u,
   },
   {
+    name: "qcow2-new-space-unclaimed",
+    about: "a write that allocates in the turn of its lookup does not hold others off while its data is on the way",
+    scenario: "qcow2-prompt-overlap-warm",
+    by: "exhaustive",
+    edits: [
+      {
+        file: WRITER,
+        find: 'const held = hold.trySlot() && hold.tryClaim(this.claimRange(allocation.offset, allocation.length), "exclusive");',
+        replace: "const held = hold !== undefined;",
+      },
+    ],
+    found: /at offset \d+ there is|leaks/u,
+  },
+  {
     name: "qcow2-zero-shares-claim",
     about: "zero writes and discards go on beside writes that allocate the same cluster",
     scenario: "qcow2-zero-copy",
@@ -356,7 +374,7 @@ const COUNTS: readonly Mutation[] = [
       {
         file: "qcow2/src/metadata/cluster-allocator.ts",
         find: "if (kind !== undefined) {",
-        replace: "if (kind !== undefined && count < 0) {",
+        replace: "if (kind !== undefined && run.count < 0) {",
       },
     ],
     found: /nothing is refused/u,

@@ -161,7 +161,7 @@ const STALE_LOOKUPS: readonly Mutation[] = [
 
   /** Calls the format's \`prepareWrite\` once`,
       },
-      { file: WRITER, find: "const parts = { image:", replace: "const parts = { early: this.early.get(from.buffer), image:" },
+      { file: WRITER, find: "const parts = { image:", replace: "const parts = { early: this.early.get(payload.bytes.buffer), image:" },
       { file: COPY, find: "|| (await mapsToZeros(parts, start, inside))", replace: "" },
       {
         file: COPY,
@@ -177,11 +177,10 @@ const STALE_LOOKUPS: readonly Mutation[] = [
     scenario: "qed-copy-up",
     by: "exhaustive",
     edits: [
-      { file: WRITER, find: "      await writeData();\n", replace: "" },
       {
         file: WRITER,
-        find: "    await image.link(guard.value, allocation);",
-        replace: "    await image.link(guard.value, allocation);\n    guard[Symbol.dispose]();\n    await writeData();",
+        find: "const pending = started(writeData);\n    return pending === undefined ? this.#link(allocation) : this.#linkAfter(pending, allocation);",
+        replace: "this.#parts.linking();\n    return this.#linkLater(allocation).then(writeData);",
       },
     ],
     found: /read of \d+ bytes at \d+|at offset \d+ there is/u,

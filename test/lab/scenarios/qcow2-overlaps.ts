@@ -57,6 +57,25 @@ export const qcow2Overlap: Scenario = {
   },
 };
 
+export const qcow2OverlapWarm: Scenario = {
+  name: "qcow2-overlap-warm",
+  about: "two unaligned writes that overlap in a cluster which nobody has allocated yet, the first with all tables in memory",
+  drivers: QCOW2_DRIVERS,
+  storage: { completions: "later" },
+  async prepare(lab) {
+    const disk = await qcow2Disk(lab, { filled: TABLES.slice(0, 1) });
+    return {
+      actors: {
+        A: async (actor) => {
+          await actor.write(disk, 2 * CLUSTER, CLUSTER);
+          await actor.write(disk, CLUSTER + 10, 300);
+        },
+        B: (actor) => actor.write(disk, CLUSTER + 200, 300),
+      },
+    };
+  },
+};
+
 export const qcow2CopyUp: Scenario = {
   name: "qcow2-copy-up",
   about: "two writes to parts of one cluster that the backing file shows, a read during the copy, and a write of its neighbour",

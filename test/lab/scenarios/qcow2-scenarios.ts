@@ -12,10 +12,12 @@ import {
   qcow2CopyUp,
   qcow2Evict,
   qcow2Overlap,
+  qcow2OverlapWarm,
   qcow2Status,
   qcow2TwoMisses,
   qcow2ZeroCopy,
 } from "./qcow2-overlaps.ts";
+import { QCOW2_PROMPT } from "./qcow2-prompt.ts";
 import {
   qcow2Growth,
   qcow2GrowthEio,
@@ -56,6 +58,7 @@ export const QCOW2_SCENARIOS: readonly Scenario[] = [
   qcow2TwoMisses,
   qcow2Evict,
   qcow2Overlap,
+  qcow2OverlapWarm,
   qcow2CopyUp,
   qcow2CopyShared,
   qcow2ZeroCopy,
@@ -94,6 +97,7 @@ export const QCOW2_SCENARIOS: readonly Scenario[] = [
   qcow2EachEio,
   qcow2EachEnospc,
   qcow2EachShort,
+  ...QCOW2_PROMPT,
   ...QCOW2_SNAPSHOT_SCENARIOS,
   ...QCOW2_BITMAP_SCENARIOS,
   qcow2BitmapRequests,

@@ -30,7 +30,7 @@ export class Guarded<T> {
   }
 
   /**
-   * Runs `section` at once, as the holder, if the lock is free; else answers `undefined` and runs nothing. Throws within a section
+   * Runs `section` at once, as the holder, if nobody is inside the lock; else answers `undefined` and runs nothing. Throws within a section
    * of the same lock. No promise may leave the section: most such calls don't compile, the others are asserted.
    */
   runSync<R>(section: (value: T, held: Held) => R, ..._check: IfSync<R>): { readonly value: R } | undefined {

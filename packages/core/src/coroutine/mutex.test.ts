@@ -40,16 +40,32 @@ describe("CoMutex", () => {
     expect(order).toEqual(Array.from({ length: 20 }, (_, index) => index));
   });
 
-  test("hands over: nobody gets in between a release and the next in line", async () => {
+  test("hands over: no coroutine gets in between a release and the next in line", async () => {
     const mutex = new CoMutex("lock");
     const first = await mutex.lock();
     const second = mutex.lock();
     first[Symbol.dispose]();
     expect(mutex.locked).toBe(true);
     expect(mutex.tryLock()).toBeUndefined();
-    expect(mutex.runSync(() => 1)).toBeUndefined();
     (await second)[Symbol.dispose]();
     expect(mutex.locked).toBe(false);
+  });
+
+  test.each(["in line", "at once"])("a section comes before one who is let in %s and has not gone on, never beside it", async (how) => {
+    const mutex = new CoMutex("lock");
+    const order: string[] = [];
+    const first = how === "in line" ? await mutex.lock() : undefined;
+    const second = mutex.lock().then((held) => {
+      order.push("second");
+      expect(mutex.runSync(() => 1)).toBeUndefined();
+      return held;
+    });
+    expect(mutex.runSync(() => 1)).toEqual(first === undefined ? { value: 1 } : undefined);
+    first?.[Symbol.dispose]();
+    expect(mutex.runSync(() => order.push("section"))).toEqual({ value: 1 });
+    (await second)[Symbol.dispose]();
+    expect(order).toEqual(["section", "second"]);
+    expect(mutex.runSync(() => 2)).toEqual({ value: 2 });
   });
 
   test("a second dispose does not release another's hold", async () => {
@@ -198,7 +214,7 @@ describe("CoMutex.runSync", () => {
     expect(mutex.locked).toBe(false);
   });
 
-  test("a lock that is asked for inside is granted afterwards, before anyone else", async () => {
+  test("a lock that is asked for inside is granted afterwards, before any other coroutine", async () => {
     const mutex = new CoMutex("lock");
     const order: string[] = [];
     const inside = mutex.runSync(() => {
@@ -211,7 +227,7 @@ describe("CoMutex.runSync", () => {
       return { locking };
     });
     expect(mutex.locked).toBe(true);
-    expect(mutex.runSync(() => 1)).toBeUndefined();
+    expect(mutex.tryLock()).toBeUndefined();
     (await inside?.value.locking)?.[Symbol.dispose]();
     expect(order).toEqual(["section ends", "granted"]);
     expect(mutex.locked).toBe(false);

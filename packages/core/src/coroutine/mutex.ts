@@ -18,8 +18,9 @@ export type IfSync<R> = [Extract<R, PromiseLike<unknown>>] extends [never] ? [] 
  * Mutual exclusion between coroutines: first come first served, and a release hands the lock to the next in line, so nobody
  * overtakes. It does not nest: a coroutine that locks a mutex which it holds waits for itself forever.
  *
- * JavaScript runs one coroutine at a time, so where the lock is free a section without `await` is exclusive already: `runSync`
- * marks it as held and runs it, with no promise made.
+ * JavaScript runs one coroutine at a time, so where nobody is inside a section without `await` is exclusive already: `runSync` marks the
+ * lock as held and runs it, with no promise made. One to whom the lock is promised, and who has not gone on since, is not inside yet: the
+ * section comes before it. So a line that has formed once dissolves again, as those behind it need not join it.
  */
 export class CoMutex {
   readonly name: string;
@@ -27,6 +28,8 @@ export class CoMutex {
   readonly #clock: Clock | undefined;
   readonly #waiters: Set<Waiter> = new Set();
   #holder: MutexHeld | undefined;
+  /** The holder has gone on with the lock. */
+  #inside = false;
   #section: MutexHeld | undefined;
 
   /** Without a clock, `inspect()` reports 0 for all times. */
@@ -56,11 +59,12 @@ export class CoMutex {
     // A free mutex is taken within the call; the promise only brings the news, and it cannot reject.
     void this.#mutex.acquire();
     this.#grant(held);
+    this.#inside = true;
     return held;
   }
 
   /**
-   * Runs `section` at once, as the holder, if the lock is free; else answers `undefined` and runs nothing. A `lock` that is asked
+   * Runs `section` at once, as the holder, if nobody is inside; else answers `undefined` and runs nothing. A `lock` that is asked
    * for meanwhile is granted afterwards. Throws within a section of the same lock.
    */
   runSync<R>(section: (held: Held) => R, ..._check: IfSync<R>): { readonly value: R } | undefined {
@@ -85,16 +89,16 @@ export class CoMutex {
   async lockFor(held: MutexHeld, options?: WaitOptions): Promise<void> {
     options?.signal?.throwIfAborted();
     touch(this, "write");
-    if (this.locked) return this.#lockInTurn(held, options);
-    const acquired = this.#mutex.acquire();
-    this.#grant(held);
-    await acquired;
+    if (this.locked) await this.#lockInTurn(held, options);
+    else await this.#lockAtOnce(held);
+    this.#inside = true;
   }
 
   /** Gives up the lock on behalf of `held`. Internal to this folder. */
   unlockFor(held: MutexHeld): void {
     touch(this, "write");
     assert(this.#holder === held, `lock "${this.name}" is released by one who does not hold it`);
+    this.#inside = false;
     this.#holder = undefined;
     this.#mutex.release();
   }
@@ -103,7 +107,7 @@ export class CoMutex {
   beginSection(): MutexHeld | undefined {
     touch(this, "write");
     if (this.#section !== undefined) throw nestedSection(this.name);
-    if (this.#mutex.isLocked()) return undefined;
+    if (this.#inside) return undefined;
     const held = new MutexHeld(this, "a synchronous section");
     held.state = "section";
     this.#section = held;
@@ -114,6 +118,12 @@ export class CoMutex {
   endSection(held: MutexHeld): void {
     held.state = "released";
     this.#section = undefined;
+  }
+
+  async #lockAtOnce(held: MutexHeld): Promise<void> {
+    const acquired = this.#mutex.acquire();
+    this.#grant(held);
+    await acquired;
   }
 
   #lockInTurn(held: MutexHeld, options: WaitOptions | undefined): Promise<void> {

@@ -17,9 +17,15 @@ export class AllocationSlots {
   #waiters: Waiter[] = [];
   #idle: (() => void)[] = [];
 
+  /** Whether `tryEnter` would answer a slot. */
+  get free(): boolean {
+    touch(this, "read");
+    return this.#waiters.length === 0 && this.#hasRoom();
+  }
+
   tryEnter(): Disposable | undefined {
     touch(this, "write");
-    return this.#waiters.length === 0 && this.#free() ? this.#take() : undefined;
+    return this.#waiters.length === 0 && this.#hasRoom() ? this.#take() : undefined;
   }
 
   /** First come first served; rejects with the signal's reason. */
@@ -65,13 +71,13 @@ export class AllocationSlots {
     return { taken: this.#taken, plugged: this.#plugs > 0, waiting: this.#waiters.map(({ who }) => who) };
   }
 
-  #free(): boolean {
+  #hasRoom(): boolean {
     return this.#plugs === 0 && this.#taken < this.limit;
   }
 
   #admit(): void {
     touch(this, "write");
-    while (this.#free()) {
+    while (this.#hasRoom()) {
       const waiter = this.#waiters.shift();
       if (waiter === undefined) return;
       waiter.grant(this.#take());

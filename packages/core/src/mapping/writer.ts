@@ -8,7 +8,7 @@ import { assert, BlockError } from "../errors.ts";
 import { alignDown, alignUp } from "../binary/align.ts";
 import type { AddressLookup } from "./address-lookup.ts";
 import type { AllocationSlots } from "./allocation-slots.ts";
-import { writeAllocated } from "./copy-on-write.ts";
+import { type Payload, writeAllocated } from "./copy-on-write.ts";
 import { PieceTasks } from "./piece-tasks.ts";
 import type { GuestRange, RangeClaims } from "./range-claims.ts";
 import type { MappedReader } from "./reader.ts";
@@ -62,6 +62,10 @@ export class MappedWriter {
           const suspended = this.#parts.events?.event("write_aio");
           return suspended === undefined ? this.#writeInPlace(found, from, range) : this.#writePieces(offset, from, options, suspended);
         }
+      }
+      if ((found?.kind === "unallocated" || found?.kind === "zero") && found.length === from.length) {
+        const begun = this.#writeNew(found, offset, from);
+        if (begun !== undefined) return begun.pending;
       }
     }
     return this.#writePieces(offset, from, options);
@@ -119,6 +123,43 @@ export class MappedWriter {
     const claim = this.#parts.claims.tryTake(range, "shared");
     assert(claim !== undefined, "a claim that was free in this turn is free");
     return this.#until(pending, claim);
+  }
+
+  /** Into new space, in this turn as far as that goes; `undefined`: something has to be waited for before, and nothing was begun. */
+  #writeNew(found: Mapping, offset: number, from: Uint8Array): { readonly pending: MaybePromise<void> } | undefined {
+    const { claims, slots, relieve } = this.#parts;
+    const range = this.claimRange(offset, from.length);
+    if (!slots.free || claims.conflicts(range, "exclusive")) return undefined;
+    const allocation = this.#allocateNow(this.#unitsOf(offset, from.length));
+    if (allocation === undefined) return undefined;
+    const payload = { offset, bytes: from.subarray(0, allocation.offset + allocation.length - offset) };
+    const { child, childOffset } = allocation;
+    const emptied = this.#parts.retired.refill({ child, childOffset, length: allocation.length });
+    const write = (): MaybePromise<void> => this.#writePayload(found, allocation, payload);
+    const pending = this.#finish(allocation, () => (emptied === undefined ? write() : emptied.then(write)));
+    const { length } = payload.bytes;
+    if (pending === undefined && length === from.length) return { pending: relieve() };
+    const pieces = new PieceTasks();
+    if (pending !== undefined) {
+      const hold = new WriteHold(claims, slots);
+      const held = hold.trySlot() && hold.tryClaim(this.claimRange(allocation.offset, allocation.length), "exclusive");
+      assert(held, "a slot and a claim that were free in this turn are free");
+      pieces.follow(release(hold, pending));
+    }
+    if (length < from.length) pieces.follow(this.#writePieces(offset + length, from.subarray(length), undefined));
+    return { pending: pieces.settled().then(relieve) };
+  }
+
+  /** One write, where all that the allocation has beside the payload is to read as zeros, and does. */
+  #writePayload(found: Mapping, allocation: Allocation, payload: Payload): MaybePromise<void> {
+    const { image } = this.#parts;
+    const { offset, bytes } = payload;
+    const units = this.#unitsOf(offset, bytes.length);
+    const isUnits = allocation.offset === units.offset && allocation.length === units.length;
+    const showsZeros = found.kind === "zero" || image.backing === undefined || units.offset >= image.backing.size;
+    const alone = units.length === bytes.length || (allocation.readsZero && showsZeros);
+    if (!isUnits || !alone || allocation.transform !== undefined) return this.#writeAllocated(allocation, payload);
+    return allocation.child.write(allocation.childOffset + (offset - allocation.offset), bytes);
   }
 
   async #until(pending: Promise<void>, claim: Disposable): Promise<void> {
@@ -209,32 +250,59 @@ export class MappedWriter {
 
   /** Under an exclusive claim; no signal is looked at from here on. */
   async #startAllocating(offset: number, from: Uint8Array, hold: WriteHold, pieces: PieceTasks): Promise<number> {
-    const unit = this.#image.subclusterSize ?? this.#image.clusterSize;
-    const start = alignDown(offset, unit);
-    const allocation = await this.allocate({ offset: start, length: alignUp(offset + from.length, unit) - start });
+    const allocation = await this.allocate(this.#unitsOf(offset, from.length));
     const end = allocation.offset + allocation.length;
     assert(allocation.offset <= offset && end > offset, "an allocation starts with what was asked for");
     const length = Math.min(end - offset, from.length);
     hold.shrinkClaim(this.claimRange(allocation.offset, allocation.length));
     pieces.start(async () => {
       using _hold = hold;
-      const { reader, lookup, events } = this.#parts;
-      const parts = { image: this.#image, reader, lookup, events };
-      await this.#finish(allocation, () => writeAllocated(parts, allocation, { offset, bytes: from.subarray(0, length) }));
+      await this.#finish(allocation, () => this.#writeAllocated(allocation, { offset, bytes: from.subarray(0, length) }));
     });
     return length;
   }
 
-  /** Writes the data, then links; where the data fails, the space goes back. */
-  async #finish(allocation: Allocation, writeData: () => MaybePromise<void>): Promise<void> {
-    const { image } = this.#parts;
+  /** The whole (sub)clusters that [offset, offset + length) touches. */
+  #unitsOf(offset: number, length: number): AllocationRequest {
+    const unit = this.#image.subclusterSize ?? this.#image.clusterSize;
+    const start = alignDown(offset, unit);
+    return { offset: start, length: alignUp(offset + length, unit) - start };
+  }
+
+  #writeAllocated(allocation: Allocation, payload: Payload): Promise<void> {
+    const { reader, lookup, events } = this.#parts;
+    const parts = { image: this.#image, reader, lookup, events };
+    return writeAllocated(parts, allocation, payload);
+  }
+
+  /** Writes the data, then links; where the data fails, the space goes back. Done in this turn where nothing has to be waited for. */
+  #finish(allocation: Allocation, writeData: () => MaybePromise<void>): MaybePromise<void> {
+    const pending = started(writeData);
+    return pending === undefined ? this.#link(allocation) : this.#linkAfter(pending, allocation);
+  }
+
+  async #linkAfter(pending: Promise<void>, allocation: Allocation): Promise<void> {
     try {
-      await writeData();
+      await pending;
     } catch (error) {
       await this.#abandon(allocation, error);
       throw error;
     }
+    await this.#link(allocation);
+  }
+
+  #link(allocation: Allocation): MaybePromise<void> {
+    const { image, events } = this.#parts;
     this.#parts.linking();
+    if (events === undefined && image.linkNow !== undefined) {
+      const linked = image.state.runSync<boolean>((state) => image.linkNow?.(state, allocation) === true);
+      if (linked?.value === true) return undefined;
+    }
+    return this.#linkLater(allocation);
+  }
+
+  async #linkLater(allocation: Allocation): Promise<void> {
+    const { image } = this.#parts;
     assert(image.link !== undefined, "a format that allocates also links");
     using guard = await image.state.lock({ who: `link 0x${allocation.offset.toString(16)}+${allocation.length}` });
     await image.link(guard.value, allocation);
@@ -254,6 +322,8 @@ export class MappedWriter {
   async #allocateOnce(request: AllocationRequest): Promise<Allocation> {
     const { image } = this.#parts;
     if (image.allocate === undefined) throw new BlockError("UNSUPPORTED_FEATURE", "the format cannot allocate", { offset: request.offset });
+    const now = request.storedLength === undefined ? this.#allocateNow(request) : undefined;
+    if (now !== undefined) return now;
     for (;;) {
       const found = await this.#allocateLocked(request);
       if (!("kind" in found)) return found;
@@ -261,9 +331,30 @@ export class MappedWriter {
     }
   }
 
+  #allocateNow(request: AllocationRequest): Allocation | undefined {
+    const { image, events } = this.#parts;
+    if (events !== undefined || image.allocateNow === undefined) return undefined;
+    return image.state.runSync<{ readonly found: Allocation | undefined }>((state) => ({ found: image.allocateNow?.(state, request) }))
+      ?.value.found;
+  }
+
   async #allocateLocked(request: AllocationRequest): ReturnType<NonNullable<MappedImage["allocate"]>> {
     using guard = await this.#image.state.lock({ who: `allocate 0x${request.offset.toString(16)}+${request.length}` });
     assert(this.#image.allocate !== undefined, "checked before");
     return await this.#image.allocate(guard.value, request);
   }
+}
+
+/** Begins it; what it throws at once is a rejection. */
+function started(work: () => MaybePromise<void>): MaybePromise<void> {
+  try {
+    return work();
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+async function release(hold: Disposable, pending: Promise<void>): Promise<void> {
+  using _hold = hold;
+  await pending;
 }

@@ -5,8 +5,8 @@ import { compressedEntryFor, EMPTY, entryFor, isCopied, maxCompressedOffset } fr
 import type { ClusterRun } from "../metadata/free-runs.ts";
 import { hostOffsetAt, type L2Place } from "../metadata/l2-entry.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
-import { kindAt, planDrops } from "../metadata/owned-space.ts";
-import { type WritableL2, writableL2 } from "../metadata/writable-l2.ts";
+import { kindAt, ownsSpace, planDrops } from "../metadata/owned-space.ts";
+import { presentL2, type PresentL2, type WritableL2, writableL2 } from "../metadata/writable-l2.ts";
 import { ALL_SUBCLUSTERS, SUBCLUSTERS, subclusterBits, subclustersAt } from "./subclusters.ts";
 
 /** What `link` and `abandon` need to know of an allocation. */
@@ -51,16 +51,55 @@ export async function allocate(parts: AllocateParts, request: AllocationRequest)
   }
 }
 
-async function allocateClusters(parts: AllocateParts, l2: WritableL2, { offset, length }: AllocationRequest): Promise<Allocation<Ticket>> {
-  const { metadata, data, transform } = parts;
-  const { geometry } = metadata;
-  const { clusterSize } = geometry;
-  const { place, index } = l2;
+/** `allocate` where the tables that it takes are in memory and can be changed; else `undefined`. */
+export function allocateNow(parts: AllocateParts, request: AllocationRequest): Allocation<Ticket> | undefined {
+  const { metadata } = parts;
+  const found = presentL2(metadata, request.offset);
+  if (found === undefined || request.storedLength !== undefined) return undefined;
+  const { slice, place, index } = found;
+  const wanted = wantedSpace(parts, found, request);
+  const space = findSpaceNow(parts, place, index, wanted);
+  if (space === undefined) return undefined;
+  const l2: WritableL2 = { kind: "writable", slice, place, index, pin: metadata.l2.slices.pin(slice) };
+  return allocationOf(parts, l2, request, wanted, space);
+}
+
+async function allocateClusters(parts: AllocateParts, l2: WritableL2, request: AllocationRequest): Promise<Allocation<Ticket>> {
+  const wanted = wantedSpace(parts, l2, request);
+  const space = await findSpace(parts, l2.place, l2.index, wanted);
+  return allocationOf(parts, l2, request, wanted, space);
+}
+
+/** What is to be found for a request: for guest clusters from `start` on. */
+interface WantedSpace {
+  readonly start: number;
+  readonly stretch: Stretch;
+  /** Bytes of the file that is to have the space: behind them it reads as zeros. */
+  readonly sizeBefore: number;
+}
+
+/** Host clusters in a row. */
+interface FoundSpace {
+  readonly host: number;
+  readonly count: number;
+}
+
+function wantedSpace({ metadata, data }: AllocateParts, { place, index }: PresentL2, { offset, length }: AllocationRequest): WantedSpace {
+  const { clusterSize } = metadata.geometry;
   const start = offset - (offset % clusterSize);
   const wanted = Math.min(Math.ceil((offset + length - start) / clusterSize), metadata.l2.sliceEntries - index);
-  const stretch = stretchAt(place, index, wanted);
-  const sizeBefore = data.size;
-  const { host, count } = await findSpace(parts, place, index, start, stretch);
+  return { start, stretch: stretchAt(place, index, wanted), sizeBefore: data.size };
+}
+
+function allocationOf(
+  { metadata, data, transform }: AllocateParts,
+  l2: WritableL2,
+  { offset, length }: AllocationRequest,
+  { start, stretch, sizeBefore }: WantedSpace,
+  { host, count }: FoundSpace,
+): Allocation<Ticket> {
+  const { geometry } = metadata;
+  const { clusterSize } = geometry;
   // A cluster that replaces another must hold all that the other held; else the subclusters asked for are enough.
   const first = stretch.kind === "replace" ? start : offset;
   const end = stretch.kind === "replace" ? start + count * clusterSize : Math.min(start + count * clusterSize, offset + length);
@@ -80,11 +119,10 @@ async function findSpace(
   { metadata, writable }: AllocateParts,
   place: L2Place,
   index: number,
-  guestStart: number,
-  { kind, count }: Stretch,
-): Promise<{ readonly host: number; readonly count: number }> {
+  { start, stretch: { kind, count } }: WantedSpace,
+): Promise<FoundSpace> {
   const { geometry, file } = metadata;
-  if (geometry.externalData) return { host: guestStart, count };
+  if (geometry.externalData) return { host: start, count };
   if (kind === "own") {
     const host = hostOffsetAt(place, index);
     const other = writable.map.find(host, count * geometry.clusterSize);
@@ -94,6 +132,23 @@ async function findSpace(
   }
   const run: ClusterRun = await writable.clusters.allocate(count);
   return { host: run.first * geometry.clusterSize, count: run.count };
+}
+
+/** `findSpace` where that needs no table that is not in memory, and meets nothing wrong. */
+function findSpaceNow(
+  { metadata, writable }: AllocateParts,
+  place: L2Place,
+  index: number,
+  { start, stretch: { kind, count } }: WantedSpace,
+): FoundSpace | undefined {
+  const { geometry } = metadata;
+  if (geometry.externalData) return { host: start, count };
+  if (kind === "own") {
+    const host = hostOffsetAt(place, index);
+    return writable.map.find(host, count * geometry.clusterSize) === undefined ? { host, count } : undefined;
+  }
+  const run = writable.clusters.allocateNow(count);
+  return run === undefined ? undefined : { host: run.first * geometry.clusterSize, count: run.count };
 }
 
 /** Entries from `index` on that can be served alike. */
@@ -164,6 +219,18 @@ export async function link(parts: AllocateParts, allocation: Allocation<Ticket>,
     await giveBack(parts, allocation.ticket);
     throw error;
   }
+}
+
+/** `link` where nothing is given up by it, so that it meets no other table and cannot fail. */
+export function linkNow({ metadata }: AllocateParts, allocation: Allocation<Ticket>): boolean {
+  const { l2, count, space } = allocation.ticket;
+  const { place, index } = l2;
+  if (space === "packed") return false;
+  for (let step = 0; step < count && space === "fresh"; step++) if (ownsSpace(place, index + step)) return false;
+  for (let step = 0; step < count; step++) setEntry(place, allocation, step);
+  metadata.l2.slices.markDirty(l2.slice);
+  l2.pin[Symbol.dispose]();
+  return true;
 }
 
 /** The data was not written: nobody will ever see the space. */

@@ -38,7 +38,7 @@ import { loadMetadata } from "../metadata/open-metadata.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
 import { cutUnusedEnd } from "../metadata/unused-end.ts";
 import type { BehaviourOptions, CacheOptions } from "../options.ts";
-import { abandon, allocate, type AllocateParts, link, type Ticket } from "./allocate.ts";
+import { abandon, allocate, allocateNow, type AllocateParts, link, linkNow, type Ticket } from "./allocate.ts";
 import { CacheControl } from "./cache-control.ts";
 import { changeBacking } from "./change-backing.ts";
 import { type ClearParts, unmapClusters, zeroClusters } from "./clear.ts";
@@ -143,6 +143,14 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
 
   allocate(metadata: Metadata, request: AllocationRequest): Promise<Allocation<Ticket> | Wait> {
     return allocate(this.#allocateParts(metadata), request);
+  }
+
+  allocateNow(metadata: Metadata, request: AllocationRequest): Allocation<Ticket> | undefined {
+    return allocateNow(this.#allocateParts(metadata), request);
+  }
+
+  linkNow(metadata: Metadata, allocation: Allocation<Ticket>): boolean {
+    return linkNow(this.#allocateParts(metadata), allocation);
   }
 
   link(metadata: Metadata, allocation: Allocation<Ticket>): Promise<void> {

@@ -5,7 +5,7 @@ import type { Geometry } from "../format/geometry.ts";
 import type { FreedSpace } from "./freed-space.ts";
 import { type ClusterRun, FreeRuns } from "./free-runs.ts";
 import type { ImageFile } from "./image-file.ts";
-import type { MetadataMap } from "./metadata-map.ts";
+import type { MetadataKind, MetadataMap } from "./metadata-map.ts";
 import { buildBlocks, type RefcountStore } from "./refcount-store.ts";
 import { growRefcountTable } from "./refcount-table-growth.ts";
 import type { TableBytes } from "./table-bytes.ts";
@@ -55,6 +55,22 @@ export class ClusterAllocator {
     }
   }
 
+  /** `allocate` where the refcounts that say what is free next are in memory, and something is; else `undefined`. Tells nobody. */
+  allocateNow(maxCount: number): ClusterRun | undefined {
+    const released = this.#free.next;
+    const { refcounts, geometry } = this.#parts;
+    const { first, count } = released ?? { first: this.#next, count: geometry.refcountsPerBlock };
+    const block = refcounts.blockNow(refcounts.place(first).tableIndex);
+    const free = block === undefined ? undefined : this.#findFree(block, first, first + count, maxCount);
+    const usable = free === undefined ? undefined : this.#usableNow(free);
+    if (block === undefined || usable === undefined) return undefined;
+    this.#reference(block, usable);
+    const end = usable.first + usable.count;
+    if (released === undefined) this.#next = end;
+    else this.#free.takeUpTo(end);
+    return usable;
+  }
+
   /** Exactly `count` clusters in a row, each with one reference; for tables, which are rare, so released space is not looked at. */
   async allocateContiguous(count: number): Promise<number> {
     const { refcounts, geometry, file } = this.#parts;
@@ -87,17 +103,31 @@ export class ClusterAllocator {
 
   /** Free clusters in [from, to), as far as the block of `from` counts them. */
   async #searchBlock(from: number, to: number, maxCount: number): Promise<ClusterRun | undefined> {
-    const { refcounts, geometry } = this.#parts;
-    const { tableIndex, index } = refcounts.place(from);
+    const { refcounts } = this.#parts;
+    const { tableIndex } = refcounts.place(from);
     const block = (await refcounts.block(tableIndex)) ?? (await this.#addBlock(tableIndex, from));
-    const { view } = block.table;
+    const free = this.#findFree(block, from, to, maxCount);
+    if (free === undefined) return undefined;
+    const run = await this.#usable(free);
+    this.#reference(block, run);
+    return run;
+  }
+
+  /** The same, as far as `block` says, which counts `from`. */
+  #findFree({ table: { view } }: CachedTable<TableBytes>, from: number, to: number, maxCount: number): ClusterRun | undefined {
+    const { refcounts, geometry } = this.#parts;
+    const { index } = refcounts.place(from);
     const end = Math.min(index + (to - from), geometry.refcountsPerBlock);
     const start = refcounts.codec.findFree(view, index, end);
     if (start === end) return undefined;
     const used = refcounts.codec.findUsed(view, start, Math.min(start + maxCount, end));
-    const run = await this.#usable({ first: from + (start - index), count: used - start });
-    refcounts.fill(block, start, run.count, 1);
-    return run;
+    return { first: from + (start - index), count: used - start };
+  }
+
+  /** One reference for clusters that have none; `block` counts them. */
+  #reference(block: CachedTable<TableBytes>, { first, count }: ClusterRun): void {
+    const { refcounts } = this.#parts;
+    refcounts.fill(block, refcounts.place(first).index, count, 1);
   }
 
   /** A block for clusters that have none: the first of them holds it. */
@@ -116,20 +146,35 @@ export class ClusterAllocator {
   }
 
   /** The part of a free run that may be used. A free cluster that holds metadata proves that the refcounts are wrong. */
-  async #usable({ first, count }: ClusterRun): Promise<ClusterRun> {
-    const { file, map, geometry } = this.#parts;
-    const { clusterSize } = geometry;
-    const offset = first * clusterSize;
-    // Whatever is checked: cluster 0 is the header's.
-    const kind = first === 0 ? "header" : map.find(offset, count * clusterSize);
+  async #usable(run: ClusterRun): Promise<ClusterRun> {
+    const { file, geometry } = this.#parts;
+    const kind = this.#metadataIn(run);
     if (kind !== undefined) {
-      const message = `the refcounts say that ${count} clusters at offset ${hex(offset)} are free, but the ${kind} is there`;
+      const offset = run.first * geometry.clusterSize;
+      const message = `the refcounts say that ${run.count} clusters at offset ${hex(offset)} are free, but the ${kind} is there`;
       return file.failDamaged(file.corrupt(message, offset));
     }
-    const limit = file.child.growable ? Number.MAX_SAFE_INTEGER : file.size;
-    const usable = Math.min(count, Math.floor((limit - offset) / clusterSize));
-    if (usable < 1) throw file.noSpace(`the image file is ${file.size} bytes long and cannot grow`);
-    return { first, count: usable };
+    const usable = this.#insideFile(run);
+    if (usable === undefined) throw file.noSpace(`the image file is ${file.size} bytes long and cannot grow`);
+    return usable;
+  }
+
+  /** The same, `undefined` where it throws. */
+  #usableNow(run: ClusterRun): ClusterRun | undefined {
+    return this.#metadataIn(run) === undefined ? this.#insideFile(run) : undefined;
+  }
+
+  #metadataIn({ first, count }: ClusterRun): MetadataKind | undefined {
+    const { map, geometry } = this.#parts;
+    // Whatever is checked: cluster 0 is the header's.
+    return first === 0 ? "header" : map.find(first * geometry.clusterSize, count * geometry.clusterSize);
+  }
+
+  /** What of the run the file holds, or can grow to hold. */
+  #insideFile({ first, count }: ClusterRun): ClusterRun | undefined {
+    const { file, geometry } = this.#parts;
+    const inside = file.child.growable ? count : Math.min(count, Math.floor(file.size / geometry.clusterSize) - first);
+    return inside < 1 ? undefined : { first, count: inside };
   }
 
   /** All of the run may be used. */

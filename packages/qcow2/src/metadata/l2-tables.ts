@@ -50,6 +50,11 @@ export class L2Tables {
     return this.#slices.get(this.#sliceOffset(tableOffset, index), intent);
   }
 
+  /** The slice with the entry, if it is in memory. */
+  find(tableOffset: number, index: number): CachedTable<TableBytes> | undefined {
+    return this.#slices.find(this.#sliceOffset(tableOffset, index));
+  }
+
   /** The slice with the entry, loaded if need be, for a caller that keeps the lock all the while. */
   fetch(tableOffset: number, index: number): Promise<CachedTable<TableBytes>> {
     return this.#slices.fetch(this.#sliceOffset(tableOffset, index));

@@ -38,6 +38,12 @@ export function kindAt(
   return { high, low, kind: l2KindOf(high, low, geometry.zeroFlag, geometry.externalData) };
 }
 
+/** Whether to change the entry gives up space of the image file, or of a data file. */
+export function ownsSpace(place: L2Place, index: number): boolean {
+  const { kind } = kindAt(place, index);
+  return kind !== "unallocated" && kind !== "zero";
+}
+
 function addCluster(runs: { first: number; count: number }[], cluster: number): void {
   const last: { first: number; count: number } | undefined = runs[runs.length - 1];
   if (last !== undefined && last.first + last.count === cluster) last.count++;

@@ -69,6 +69,19 @@ export class RefcountStore {
 
   /** The block; `undefined` where the table has none: its clusters are all free. Throws CORRUPT_IMAGE for a bad entry. */
   async block(tableIndex: number): Promise<CachedTable<TableBytes> | undefined> {
+    const offset = this.#blockOffset(tableIndex);
+    return offset === undefined ? undefined : this.blocks.fetch(offset);
+  }
+
+  /** The block, if it is in memory. Throws as `block`. */
+  blockNow(tableIndex: number): CachedTable<TableBytes> | undefined {
+    const offset = this.#blockOffset(tableIndex);
+    if (offset === undefined || this.blocks.find(offset) === undefined) return undefined;
+    const found = this.blocks.get(offset);
+    return found.kind === "table" ? found : undefined;
+  }
+
+  #blockOffset(tableIndex: number): number | undefined {
     if (tableIndex >= this.#table.entries) return undefined;
     const high = this.#table.high(tableIndex);
     const low = this.#table.low(tableIndex);
@@ -80,7 +93,7 @@ export class RefcountStore {
         this.#tableOffset + tableIndex * 8,
       );
     }
-    return this.blocks.fetch(offset);
+    return offset;
   }
 
   /** The clusters that a block counts. */

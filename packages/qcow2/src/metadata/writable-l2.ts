@@ -6,26 +6,44 @@ import type { L2Place } from "./l2-entry.ts";
 import type { Metadata, WritableMetadata } from "./metadata.ts";
 import type { TableBytes } from "./table-bytes.ts";
 
-/** The slice of a table with one entry, pinned until the caller's change is made. */
-export interface WritableL2 {
-  readonly kind: "writable";
+/** The slice of a table with one entry. */
+export interface PresentL2 {
   readonly slice: CachedTable<TableBytes>;
   readonly place: L2Place;
   /** The entry, counted from the beginning of the slice. */
   readonly index: number;
+}
+
+/** Pinned until the caller's change is made. */
+export interface WritableL2 extends PresentL2 {
+  readonly kind: "writable";
   readonly pin: Disposable;
 }
 
 /** For the entry of the cluster at `guestOffset`. The L1 entry changes in memory at once, and goes to disk after the table (`WriteOut`). */
 export async function writableL2(metadata: Metadata, writable: WritableMetadata, guestOffset: number): Promise<WritableL2 | Wait> {
-  const { file, geometry, l2 } = metadata;
+  const { geometry, l2 } = metadata;
   const l1Index = l1IndexOf(geometry, guestOffset);
   const entry = l2IndexOf(geometry, guestOffset);
   const slice = await writableSlice(metadata, writable, l1Index, entry);
   if (slice.kind === "wait") return slice;
+  return { kind: "writable", ...inSlice(metadata, slice, l1Index, entry), pin: l2.slices.pin(slice) };
+}
+
+/** The same where the slice is in memory and its table has this one owner; else `undefined`. Not pinned. */
+export function presentL2(metadata: Metadata, guestOffset: number): PresentL2 | undefined {
+  const { geometry, l1, l2 } = metadata;
+  const l1Index = l1IndexOf(geometry, guestOffset);
+  const offset = l1.l2Offset(l1Index);
+  if (offset === 0 || !l1.isOwned(l1Index)) return undefined;
+  const entry = l2IndexOf(geometry, guestOffset);
+  const slice = l2.find(offset, entry);
+  return slice === undefined ? undefined : inSlice(metadata, slice, l1Index, entry);
+}
+
+function inSlice({ file, geometry, l2 }: Metadata, slice: CachedTable<TableBytes>, l1Index: number, entry: number): PresentL2 {
   const index = entry % l2.sliceEntries;
-  const place = { file, geometry, table: slice.table, l1Index, offset: slice.offset, firstEntry: entry - index };
-  return { kind: "writable", slice, place, index, pin: l2.slices.pin(slice) };
+  return { slice, place: { file, geometry, table: slice.table, l1Index, offset: slice.offset, firstEntry: entry - index }, index };
 }
 
 async function writableSlice(

@@ -83,6 +83,7 @@ class Owners {
       Object.entries({
         lookup: this.#lookup(image),
         ...(image.allocate === undefined ? {} : { allocate: this.#allocate(image) }),
+        ...(image.allocateNow === undefined ? {} : { allocateNow: this.#allocateNow(image) }),
         ...(image.abandon === undefined ? {} : { abandon: this.#abandon(image) }),
         ...(image.release === undefined ? {} : { release: this.#release(image) }),
       }),
@@ -106,17 +107,26 @@ class Owners {
     return async (state, request) => {
       const found = await image.allocate?.(state, request);
       if (found === undefined) throw new Error("assertion failed: an image lost its allocate");
-      if ("kind" in found) return found;
-      const span = ownedBy(found.offset, { ...found, length: request.storedLength ?? found.length });
-      const gone = this.#retired.find((other) => meet(other, span));
-      if (gone !== undefined)
-        this.#fail(`${describe(gone)} was retired, and is given to guest offset ${hex(span.guest)} before it is free`);
-      const owner = this.#owned.find((other) => meet(other, span) && other.guest - other.start !== span.guest - span.start);
-      if (owner !== undefined)
-        this.#fail(`guest offset ${hex(span.guest)} is given ${describe(owner)}, which guest offset ${hex(owner.guest)} owns`);
-      this.#owned = [...this.#owned, span];
+      if (!("kind" in found)) this.#give(ownedBy(found.offset, { ...found, length: request.storedLength ?? found.length }));
       return found;
     };
+  }
+
+  #allocateNow(image: MappedImage): NonNullable<MappedImage["allocateNow"]> {
+    return (state, request) => {
+      const found = image.allocateNow?.(state, request);
+      if (found !== undefined) this.#give(ownedBy(found.offset, found));
+      return found;
+    };
+  }
+
+  #give(span: Owned): void {
+    const gone = this.#retired.find((other) => meet(other, span));
+    if (gone !== undefined) this.#fail(`${describe(gone)} was retired, and is given to guest offset ${hex(span.guest)} before it is free`);
+    const owner = this.#owned.find((other) => meet(other, span) && other.guest - other.start !== span.guest - span.start);
+    if (owner !== undefined)
+      this.#fail(`guest offset ${hex(span.guest)} is given ${describe(owner)}, which guest offset ${hex(owner.guest)} owns`);
+    this.#owned = [...this.#owned, span];
   }
 
   #abandon(image: MappedImage): NonNullable<MappedImage["abandon"]> {

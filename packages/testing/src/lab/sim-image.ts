@@ -20,7 +20,7 @@ export interface SimImageParts {
   /** The byte that a discarded range is filled with. */
   readonly discardByte: number;
   perform(operation: SimOperation): MaybePromise<void>;
-  event(name: BlockEvent): MaybePromise<void>;
+  readonly event?: (name: BlockEvent) => MaybePromise<void>;
   readonly onClosed: () => void;
 }
 
@@ -30,12 +30,15 @@ export class SimImage implements BlockImage {
   readonly #file: SimFile;
   readonly limits: ImageLimits;
   readonly growable = true;
+  /** Absent where nobody hears. */
+  readonly event?: (name: BlockEvent) => MaybePromise<void>;
   #closed = false;
 
   constructor(parts: SimImageParts) {
     this.#parts = parts;
     this.#file = parts.file;
     this.limits = parts.limits;
+    if (parts.event !== undefined) this.event = parts.event;
   }
 
   get size(): number {
@@ -88,10 +91,6 @@ export class SimImage implements BlockImage {
     let end = partEnd(0);
     while (end < length && isZero(end) === zero) end = partEnd(end);
     return { kind: zero ? "zero" : "data", length: end };
-  }
-
-  event(name: BlockEvent): MaybePromise<void> {
-    return this.#parts.event(name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -21,6 +21,8 @@ export interface SimStorageOptions {
   readonly completions?: "later" | "at once" | "either";
   /** Whether coroutines may be stopped at every driver event, by choice of the schedule. Default false. */
   readonly pauses?: boolean;
+  /** Whether drivers above are heard before each step, so that break points and pauses work: then none of them does several steps in one turn. Default true. */
+  readonly events?: boolean;
   /** Bytes. Default 1. */
   readonly requestAlignment?: number;
   /** What a discarded range is filled with; anything but 0 shows who takes discarded for zero. Default 0xdd. */
@@ -156,7 +158,7 @@ export class SimStorage {
       limits: { requestAlignment: this.#options.requestAlignment ?? 1 },
       discardByte: this.#options.discardByte ?? 0xdd,
       perform: (operation) => this.#perform(operation),
-      event: (event) => this.#atEvent(event, name),
+      ...(this.#options.events === false ? {} : { event: (event: BlockEvent) => this.#atEvent(event, name) }),
       onClosed: () => this.#openFiles--,
     });
   }
