@@ -125,7 +125,7 @@ describe("writing", () => {
     expect(image.size).toBe(3);
   });
 
-  test.each([100 * KiB, 400 * KiB])(
+  test.each([100 * KiB, 1200 * KiB])(
     "%i bytes where only some fit: the error says so, the file is as long as it then is",
     async (length) => {
       fs.writeFileSync(filename, Buffer.alloc(64 * KiB, 1));
@@ -153,16 +153,16 @@ describe("writing", () => {
   test("a failed growth does not hide the growth of others", async () => {
     fs.writeFileSync(filename, "");
     await using image = await open();
-    await withFileSizeLimit(1024 * KiB, async () => {
+    await withFileSizeLimit(4096 * KiB, async () => {
       const results = await Promise.allSettled([
-        image.write?.(0, Buffer.alloc(300 * KiB, 1)),
-        image.write?.(900 * KiB, Buffer.alloc(300 * KiB, 2)),
-        image.write?.(300 * KiB, Buffer.alloc(300 * KiB, 3)),
+        image.write?.(0, Buffer.alloc(1200 * KiB, 1)),
+        image.write?.(3600 * KiB, Buffer.alloc(1200 * KiB, 2)),
+        image.write?.(1200 * KiB, Buffer.alloc(1200 * KiB, 3)),
       ]);
       expect(results.map((result) => result.status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
     });
     expect(image.size).toBe(fs.statSync(filename).size);
-    expect(image.size).toBeGreaterThanOrEqual(600 * KiB);
+    expect(image.size).toBeGreaterThanOrEqual(2400 * KiB);
   });
 });
 
