@@ -76,17 +76,24 @@ export class TableWalk {
     const plain = !extendedL2 && !externalData;
     let allocated = 0;
     let next = 0;
-    for (let at = 0; at < clusterSize; at += l2EntrySize) {
+    for (let at = 0; at < clusterSize;) {
       const high = view.getUint32(at);
       const low = view.getUint32(at + 4);
-      if (high === 0 && low === 0 && plain) continue;
-      // Nearly all entries of nearly all images: one cluster of data with one owner.
+      if (plain && high === 0 && low === 0) {
+        at += l2EntrySize;
+        continue;
+      }
+      // Nearly all entries of nearly all images: clusters of data with one owner, in a row.
+      const row = plain && high >>> 24 === 0x80 && low % clusterSize === 0 ? rowLength(view, at, clusterSize) : 0;
       const offset = (high & 0x00ff_ffff) * TWO_32 + low;
-      if (plain && high >>> 24 === 0x80 && low % clusterSize === 0 && counts.addCluster(offset)) {
-        allocated++;
+      const counted = counts.addRow(offset, row);
+      if (counted > 0) {
+        allocated += counted;
         if (next !== 0 && offset !== next) fragmentation.fragmented++;
-        next = offset + clusterSize;
-      } else next = this.#entry(at, tableOffset, next, fragmentation);
+        next = offset + counted * clusterSize;
+      }
+      const end = at + Math.max(row, 1) * l2EntrySize;
+      for (at += counted * l2EntrySize; at < end; at += l2EntrySize) next = this.#entry(at, tableOffset, next, fragmentation);
     }
     fragmentation.allocated += allocated;
   }
@@ -160,6 +167,17 @@ export class TableWalk {
     // Version 2 has no entry that reads as zeros and keeps no space.
     if (version === 3) this.mendable.add(tableOffset);
   }
+}
+
+/** Entries from `at` on whose clusters lie in a row, with the same flags; short of where the low half of the offset overflows. */
+function rowLength(l2: DataView, at: number, clusterSize: number): number {
+  const high = l2.getUint32(at);
+  const low = l2.getUint32(at + 4);
+  const end = Math.min(l2.byteLength, at + ((TWO_32 - low) / clusterSize) * 8);
+  let next = at + 8;
+  for (let expected = low + clusterSize; next < end; next += 8, expected += clusterSize)
+    if (l2.getUint32(next + 4) !== expected || l2.getUint32(next) !== high) break;
+  return (next - at) / 8;
 }
 
 /** Whether an entry keeps space in the middle of a cluster, and shows no byte of it. */

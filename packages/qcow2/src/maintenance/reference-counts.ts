@@ -99,15 +99,25 @@ export class ReferenceCounts {
     return native.equals(counted);
   }
 
-  /** One reference to a whole cluster of the file, aligned: the way of nearly all entries. Answers false where `add` must look closer. */
-  addCluster(offset: number): boolean {
-    if (offset + this.#geometry.clusterSize > this.#fileSize) return false;
-    const cluster = offset / this.#geometry.clusterSize;
-    const page = this.#pages[cluster >>> this.#pageBits];
-    const at = cluster & this.#pageMask;
-    if (page === undefined || page[at] !== 0) return false;
-    page[at] = 1;
-    return true;
+  /**
+   * One reference to each of `length` whole clusters in a row, aligned: the way of nearly all entries. Answers how many of them are counted:
+   * at the next one `add` must look closer.
+   */
+  addRow(offset: number, length: number): number {
+    const { clusterSize } = this.#geometry;
+    const first = offset / clusterSize;
+    const end = Math.min(first + length, Math.floor(this.#fileSize / clusterSize));
+    for (let cluster = first; cluster < end;) {
+      const page = this.#page(cluster);
+      const at = cluster & this.#pageMask;
+      const wanted = Math.min(end - cluster, page.length - at);
+      let free = at;
+      while (free < at + wanted && page[free] === 0) free++;
+      page.fill(1, at, free);
+      cluster += free - at;
+      if (free < at + wanted) return cluster - first;
+    }
+    return Math.max(0, end - first);
   }
 
   /** One reference to every cluster that [offset, offset + length) touches; `text` gives an offset that is no exact number. */
