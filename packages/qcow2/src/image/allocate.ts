@@ -227,7 +227,7 @@ export function linkNow({ metadata }: AllocateParts, allocation: Allocation<Tick
   const { place, index } = l2;
   if (space === "packed") return false;
   for (let step = 0; step < count && space === "fresh"; step++) if (ownsSpace(place, index + step)) return false;
-  for (let step = 0; step < count; step++) setEntry(place, allocation, step);
+  for (let step = 0; step < count; step++) setEntry(place, allocation, step, false);
   metadata.l2.slices.markDirty(l2.slice);
   l2.pin[Symbol.dispose]();
   return true;
