@@ -112,6 +112,24 @@ export const WRITES: readonly string[] = [
   "-f raw -r -c 'flush' disk.raw",
 ];
 
+/** The state of a machine, beside the disk. */
+export const STATES: readonly string[] = [
+  qcow2("write -b -P 7 0 64k", "read -b -P 7 0 64k", "read -P 1 0 64k"),
+  qcow2("write -b 100 512"),
+  qcow2("write -b 512 100"),
+  qcow2("write -b -P 7 1M 128k", "write -b -P 8 1127424 512", "read -b -v 1127424 512", "read -b -P 0 0 1M", "read -b -P 7 1M 512"),
+  qcow2("read -b 0 100"),
+  qcow2("read -b -P 1 0 512"),
+  "-f qcow2 -c 'write -b -P 5 512 96k' -c 'read -b -P 5 512 96k' -c 'read -P 0 0 1M' -c 'read -b -P 0 0 512' sub.qcow2",
+  "-r -f qcow2 -c 'read -b 0 512' -c 'write -b 0 512' new.qcow2",
+  "-f qed -c 'write -b 0 512' -c 'read -b 0 512' disk.qed",
+  "--image-opts -c 'write -b -P 6 0 1k' -c 'read -b -P 6 0 1k' driver=blkdebug,image.driver=qcow2,image.file.filename=new.qcow2",
+  qcow2("write -b -C 0 512", "read -b -C 0 512"),
+  qcow2("write -b -q 0 512", "read -b -qv 0 512"),
+  qcow2("write -b -P 9 3M 1M", "write -P 4 0 1M", "flush", "read -b -P 9 3M 1M"),
+  "-f qcow2 -c 'write -b -P 3 0 2M' -c 'write -P 2 0 64k' -c 'read -b -P 3 0 2M' base.qcow2",
+];
+
 export const ASYNCHRONOUS: readonly string[] = [
   ...pairs(["aio_read ", "aio_write ", "aio_write -z "], ["0 512", "0 512 512", "1M 1", "0 2M", "x 1", "0 x", "0"]).map((command) =>
     raw(command, "aio_flush"),
