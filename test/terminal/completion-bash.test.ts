@@ -44,7 +44,7 @@ it("offers what fits", () => {
     "coblock convert -O qcow2 -o cl": ["cluster_size="],
     "coblock convert -O qcow2 -o compression_type=z": ["zlib", "zstd"],
     "coblock convert -O qcow2 -o cluster_size=64k,comp": ["64k,compat=", "64k,compression_type=zlib", "64k,compression_type=zstd"],
-    "coblock create -f qed -o ": ["backing_file=", "backing_fmt=", "size=", "cluster_size=", "table_size="],
+    "coblock create -f qed -o ta": ["table_size="],
     "coblock check -r ": ["leaks", "all"],
     "coblock map --output=": ["human", "json", "svg"],
     "coblock map --draw=": ["<default>"],
