@@ -2,6 +2,7 @@
 
 import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Workbench } from "./workbench.ts";
@@ -23,8 +24,11 @@ interface Running {
   readonly ended: Promise<number | string>;
 }
 
-function start(words: readonly string[]): Running {
-  const child = spawn(process.execPath, ["--conditions=@coblock/source", "--import", "tsx", SCRIPT, ...words]);
+type Program = "coblock" | "qemu-img";
+
+function start(words: readonly string[], program: Program = "coblock"): Running {
+  const options = { env: { ...process.env, COBLOCK_TEST_PROGRAM: program } };
+  const child = spawn(process.execPath, ["--conditions=@coblock/source", "--import", "tsx", SCRIPT, ...words], options);
   const written = { stdout: "", stderr: "" };
   child.stdout.setEncoding("utf8").on("data", (text: string) => (written.stdout += text));
   child.stderr.setEncoding("utf8").on("data", (text: string) => (written.stderr += text));
@@ -33,9 +37,9 @@ function start(words: readonly string[]): Running {
 }
 
 /** Work without end: 8 PiB of data from nowhere to nowhere. */
-function startEndless(): Running {
+function startEndless(program: Program = "coblock"): Running {
   const source = "driver=null,size=8000T,read-zeroes=off";
-  return start(["convert", "-p", "-n", "--image-opts", "--target-image-opts", "-S", "0", source, "driver=null,size=8000T"]);
+  return start(["convert", "-p", "-n", "--image-opts", "--target-image-opts", "-S", "0", source, "driver=null,size=8000T"], program);
 }
 
 /** The first percentage is printed when the signals are listened to and the work is about to begin. */
@@ -45,14 +49,30 @@ async function working({ child }: Running): Promise<void> {
 
 describe("signals", () => {
   it.each([
-    ["SIGINT", 130],
-    ["SIGTERM", 143],
-  ] as const)("%s ends the work with one line", async (signal, exitCode) => {
-    const running = startEndless();
+    ["coblock", "SIGINT", 130],
+    ["coblock", "SIGTERM", 143],
+    ["qemu-img", "SIGINT", 130],
+    ["qemu-img", "SIGTERM", 143],
+  ] as const)("as %s, %s ends the work with one line", async (program, signal, exitCode) => {
+    const running = startEndless(program);
     await working(running);
     running.child.kill(signal);
     expect(await running.ended).toBe(exitCode);
-    expect(running.written.stderr).toMatch(new RegExp(`^coblock: interrupted by ${signal}; '[^\n]*' is incomplete\n$`));
+    const told = program === "coblock" ? `interrupted by ${signal}; '[^\n]*' is incomplete` : `interrupted by ${signal}`;
+    expect(running.written.stderr).toMatch(new RegExp(`^${program}: ${told}\n$`));
+  });
+
+  it("what was being written is a sound image afterwards", async () => {
+    const source = "driver=null,size=1T,read-zeroes=off";
+    const words = ["convert", "-p", "--image-opts", "-S", "0", "-O", "qcow2", source, bench.path("interrupted.qcow2")];
+    const running = start(words, "qemu-img");
+    await working(running);
+    running.child.kill("SIGUSR1");
+    await once(running.child.stderr, "data");
+    running.child.kill("SIGINT");
+    expect(await running.ended).toBe(130);
+    expect(running.written.stderr).toMatch(/^ {4}\(\d+\.\d\d\/100%\)\nqemu-img: interrupted by SIGINT\n$/);
+    expect(bench.theirs(["check", "@interrupted.qcow2"])).toMatchObject({ exitCode: 0 });
   });
 
   it("SIGUSR1 prints how far it is, SIGUSR2 what the graph does, and the work goes on", async () => {
@@ -72,6 +92,31 @@ describe("signals", () => {
   });
 });
 
+describe("images that cannot be written or read", () => {
+  it.each([
+    ["convert -O raw", /^qemu-img: \S+: error while converting raw: Could not resize file: File too large\n$/],
+    ["convert -O qcow2", /^qemu-img: error while writing at byte \d+: File too large\n$/],
+    ["dd -O qcow2 bs=1M", /^qemu-img: error while writing to output image file: File too large\n$/],
+  ])("%s tells in one line of a disk that takes no more", (line, message) => {
+    const [source, target] = [bench.path("full.raw"), bench.path("limited")];
+    writeFileSync(source, Buffer.alloc(4 * 1024 * 1024, 7));
+    const names = line.startsWith("dd") ? `if=${source} of=${target}` : `${source} ${target}`;
+    const command = `node --conditions=@coblock/source --import tsx ${SCRIPT} ${line} ${names}`;
+    const env = { ...process.env, COBLOCK_TEST_PROGRAM: "qemu-img" };
+    const { status, stderr } = spawnSync("sh", ["-c", `ulimit -f 2048; exec ${command}`], { encoding: "utf8", env });
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(message) as string });
+  });
+
+  it("a source that cannot be read is told in one line, in the words of qemu-img", async () => {
+    writeFileSync(bench.path("readable.raw"), Buffer.alloc(1024 * 1024, 7));
+    const source = `driver=raw,file.driver=blkdebug,file.image.filename=${bench.path("readable.raw")},file.inject-error.0.event=read_aio`;
+    const words = ["convert", "--image-opts", source, bench.path("unread.raw")];
+    const running = start(words, "qemu-img");
+    expect(await running.ended).toBe(1);
+    expect(running.written.stderr).toBe(bench.theirs(words).stderr);
+  });
+});
+
 describe("output that cannot be written", () => {
   it("is told in one line where the disk is full", () => {
     const line = `node --conditions=@coblock/source --import tsx ${SCRIPT} map --output=json ${bench.path("many.qcow2")} > /dev/full`;
@@ -86,5 +131,16 @@ describe("output that cannot be written", () => {
     running.child.stdout.destroy();
     expect(await running.ended).toBe(141);
     expect(running.written.stderr).toBe("");
+  });
+
+  it("is no matter to qemu-img, which does its work", async () => {
+    const words = ["map", "--output=json", bench.path("many.qcow2")];
+    const running = start(words, "qemu-img");
+    await once(running.child.stdout, "data");
+    running.child.stdout.destroy();
+    expect(await running.ended).toBe(0);
+    expect(running.written.stderr).toBe("");
+    const theirs = spawnSync("sh", ["-c", `(qemu-img ${words.join(" ")}; echo $? >&2) | true`], { encoding: "utf8" });
+    expect(theirs.stderr).toBe("0\n");
   });
 });

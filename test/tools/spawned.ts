@@ -2,4 +2,7 @@
 
 import { main } from "@coblock/cli";
 
-process.exitCode = await main(process.argv.slice(2), process);
+/** Called as another program: its name. */
+const kind = process.env["COBLOCK_TEST_PROGRAM"];
+const program = kind === "qemu-img" ? ({ kind, name: kind } as const) : undefined;
+process.exitCode = await main(process.argv.slice(2), process, program);

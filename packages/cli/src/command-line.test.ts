@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { flag, parseCommandLine, value, values } from "./command-line.ts";
+import { besides, flag, parseCommandLine, value, values, type Dialect } from "./command-line.ts";
+import type { UsageFailure } from "./failure.ts";
 
 const TABLE = {
   format: value("f", "format"),
@@ -11,8 +12,10 @@ const TABLE = {
   lists: values("o", "options"),
 } as const;
 
-function parse(line: string): ReturnType<typeof parseCommandLine<typeof TABLE>> {
-  return parseCommandLine("convert", TABLE, line === "" ? [] : line.split(" "));
+const COBLOCK: Dialect = { isQemu: false, inOrder: false };
+
+function parse(line: string, dialect: Dialect = COBLOCK): ReturnType<typeof parseCommandLine<typeof TABLE>> {
+  return parseCommandLine("convert", TABLE, line === "" ? [] : line.split(" "), dialect);
 }
 
 describe("parseCommandLine", () => {
@@ -59,19 +62,42 @@ describe("parseCommandLine", () => {
     expect(parse("-- -p --form").operands).toEqual(["-p", "--form"]);
   });
 
+  it("has names of its own, which are none of qemu-img", () => {
+    const table = { drop: flag("d", besides("drop")), format: value(besides("f"), "format") } as const;
+    const asQemu: Dialect = { isQemu: true, inOrder: false };
+    expect(parseCommandLine("commit", table, ["--drop", "-fraw"], COBLOCK).options).toEqual({ drop: true, format: "raw" });
+    expect(parseCommandLine("commit", table, ["-d", "--f=raw"], asQemu).options).toEqual({ drop: true, format: "raw" });
+    for (const word of ["--drop", "-fraw"]) expect(() => parseCommandLine("commit", table, [word], asQemu)).toThrow(/unrecognized|invalid/);
+  });
+
+  it("names the words as qemu-img does", () => {
+    const words = (line: string): readonly string[] => {
+      try {
+        parse(line);
+        return [];
+      } catch (error) {
+        return (error as UsageFailure).words;
+      }
+    };
+    expect(words("a --nonsense=1")).toEqual(["unrecognized option '--nonsense=1'"]);
+    expect(words("a -qo")).toEqual(["missing argument for option '-qo'"]);
+    expect(words("a -xq")).toEqual(["unrecognized option 'a'"]);
+  });
+
   it("sees the wish for help", () => {
     expect(parse("-h").wantsHelp).toBe(true);
     expect(parse("a --help").wantsHelp).toBe(true);
     expect(parse("-f -h").wantsHelp).toBe(false);
+    expect(parse("-h --nonsense").wantsHelp).toBe(true);
   });
 
   it.each([
-    ["--object", "convert: missing argument for option '--object'"],
-    ["-x", "convert: unrecognized option '-x'"],
+    ["--object", "convert: option '--object' requires an argument"],
+    ["-x", "convert: invalid option -- 'x'"],
     ["--nonsense=1", "convert: unrecognized option '--nonsense'"],
     ["--target raw", "convert: unrecognized option '--target'"],
-    ["--backing", "convert: option '--backing' is ambiguous: --backing-chain, --backing-other"],
-    ["-f", "convert: missing argument for option '-f'"],
-    ["--quiet=yes", "convert: option '--quiet' takes no argument"],
+    ["--backing", "convert: option '--backing' is ambiguous; possibilities: '--backing-chain' '--backing-other'"],
+    ["-f", "convert: option requires an argument -- 'f'"],
+    ["--quiet=yes", "convert: option '--quiet' doesn't allow an argument"],
   ])("refuses %s", (line, message) => expect(() => parse(line)).toThrow(message));
 });

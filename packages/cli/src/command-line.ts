@@ -1,8 +1,12 @@
 /** Reads a command's words as getopt does: `-O qcow2`, `-Oqcow2`, `-pq`, `--output=json`, `--backing` for `--backing-chain`. */
 
-import { parseArgs } from "node:util";
 import { UsageFailure } from "./failure.ts";
+import { parseWords, type LongOptions, type OptionProblem } from "./getopt.ts";
 
+/** A name that `coblock` knows, and `qemu-img` does not. */
+export interface OwnName {
+  readonly own: string;
+}
 /** One option. */
 export interface OptionSpec {
   readonly kind: "flag" | "value" | "values" | "optional";
@@ -10,6 +14,8 @@ export interface OptionSpec {
   readonly long?: string;
   /** Coblock's alone: qemu-img has no such option. */
   readonly isOwn?: true;
+  /** Names that qemu-img does not have for it. */
+  readonly besides?: readonly string[];
 }
 export type OptionTable = Readonly<Record<string, OptionSpec>>;
 
@@ -34,116 +40,108 @@ export interface CommandLine<Table extends OptionTable> {
   readonly wantsHelp: boolean;
 }
 
+type Spelling = string | OwnName | undefined;
+
 /** On or off. */
-export function flag(short: string | undefined, long?: string): OptionSpec & { readonly kind: "flag" } {
+export function flag(short: Spelling, long?: Spelling): OptionSpec & { readonly kind: "flag" } {
   return { kind: "flag", ...names(short, long) };
 }
 /** The last one counts where it is given more than once. */
-export function value(short: string | undefined, long?: string): OptionSpec & { readonly kind: "value" } {
+export function value(short: Spelling, long?: Spelling): OptionSpec & { readonly kind: "value" } {
   return { kind: "value", ...names(short, long) };
 }
 /** May be given more than once. */
-export function values(short: string | undefined, long?: string): OptionSpec & { readonly kind: "values" } {
+export function values(short: Spelling, long?: Spelling): OptionSpec & { readonly kind: "values" } {
   return { kind: "values", ...names(short, long) };
 }
-
 /** With a value (`--draw=file`) or without one (`--draw`), which then is empty. */
-export function optional(short: string | undefined, long: string): OptionSpec & { readonly kind: "optional" } {
+export function optional(short: Spelling, long: Spelling): OptionSpec & { readonly kind: "optional" } {
   return { kind: "optional", ...names(short, long) };
 }
 /** Only under the name `coblock`. */
 export function own<Spec extends OptionSpec>(spec: Spec): Spec {
   return { ...spec, isOwn: true };
 }
+/** A name that qemu-img does not have for an option of its own. */
+export function besides(name: string): OwnName {
+  return { own: name };
+}
 
 /** Options that every command of qemu-img has. */
 export const SHARED_OPTIONS: OptionTable = { object: values(undefined, "object"), help: flag("h", "help") };
 
-/** Throws UsageFailure for what the table does not have. `asCoblock`: with Coblock's own options. */
+/** Commands of qemu-img that take no objects. */
+const WITHOUT_OBJECTS = ["bench"];
+
+/** Whose words they are. */
+export interface Dialect {
+  /** Names of our own are no names. */
+  readonly isQemu: boolean;
+  /** The first operand ends the options. */
+  readonly inOrder: boolean;
+}
+
+/** Throws UsageFailure for what the table does not have; what stands behind a wish for help is not looked at. */
 export function parseCommandLine<const Table extends OptionTable>(
   command: string,
   table: Table,
   argv: readonly string[],
-  asCoblock: boolean = true,
+  { isQemu, inOrder }: Dialect,
 ): CommandLine<Table> {
-  const specs = Object.fromEntries(Object.entries({ ...SHARED_OPTIONS, ...table }).filter(([, { isOwn }]) => asCoblock || isOwn !== true));
-  const config: Record<string, { type: "string" | "boolean"; short?: string }> = {};
-  for (const [key, spec] of Object.entries(specs)) {
-    const type = spec.kind === "value" || spec.kind === "values" ? "string" : "boolean";
-    config[spec.long ?? shortKey(key)] = { type, ...(spec.short === undefined ? {} : { short: spec.short }) };
-  }
-  const { tokens } = parseArgs({
-    args: expandLongNames(specs, argv, command),
-    options: config,
-    strict: false,
-    allowPositionals: true,
-    tokens: true,
-  });
+  const shared = isQemu && WITHOUT_OBJECTS.includes(command) ? { help: flag("h", "help") } : SHARED_OPTIONS;
+  const specs = knownSpecs({ ...shared, ...table }, isQemu);
+  const letters = specs.map(({ kind, short }) => (short === undefined ? "" : `${short}${takesWord(kind) ? ":" : ""}`)).join("");
+  const long: LongOptions = Object.fromEntries(
+    specs.flatMap(({ key, kind, short, long: full }) =>
+      full === undefined ? [] : [[full, { name: short ?? key, takesArgument: kind === "optional" ? "optional" : takesWord(kind) }]],
+    ),
+  );
+  const { options, operands, problem } = parseWords(argv, { letters, long, inOrder, program: command });
   const found: Record<string, unknown> = {};
-  for (const [key, spec] of Object.entries(table)) found[key] = spec.kind === "flag" ? false : spec.kind === "values" ? [] : undefined;
+  for (const [key, { kind }] of Object.entries(table)) found[key] = kind === "flag" ? false : kind === "values" ? [] : undefined;
   const given: GivenOption<keyof Table>[] = [];
-  const operands: string[] = [];
-  const shared = { object: [] as string[] };
-  let wantsHelp = false;
-  for (const token of tokens) {
-    if (token.kind === "positional") operands.push(token.value);
-    if (token.kind !== "option") continue;
-    const entry = Object.entries(specs).find(([, spec]) => token.rawName === `-${spec.short}` || token.rawName === `--${spec.long}`);
-    if (entry === undefined) throw new UsageFailure(command, `unrecognized option '${token.rawName}'`);
-    const [key, spec] = entry;
-    if (key === "help") {
-      wantsHelp = true;
-      continue;
+  const objects: string[] = [];
+  for (const { name, argument } of options) {
+    const { key, kind } = specs.find(({ short, key: full }) => name === short || name === full) ?? { key: name, kind: "flag" };
+    if (key === "help") return { options: found as CommandLine<Table>["options"], given, operands, objects, wantsHelp: true };
+    if (key === "object") objects.push(argument);
+    else {
+      given.push({ name: key, text: kind === "flag" ? undefined : argument });
+      if (kind === "values") (found[key] as string[]).push(argument);
+      else found[key] = kind === "flag" ? true : argument;
     }
-    store(command, key === "object" ? shared : found, { key, spec, rawName: token.rawName, text: token.value });
-    if (key in table) given.push({ name: key, text: token.value });
   }
-  return { options: found as CommandLine<Table>["options"], given, operands, objects: shared.object, wantsHelp };
+  if (problem !== undefined) throw usageFailure(command, problem);
+  return { options: found as CommandLine<Table>["options"], given, operands, objects, wantsHelp: false };
 }
 
-interface Occurrence {
-  readonly key: string;
-  readonly spec: OptionSpec;
-  readonly rawName: string;
-  readonly text: string | undefined;
+/** Words that getopt did not take, as qemu-img tells of them. */
+export function usageFailure(command: string | undefined, { kind, message, word }: OptionProblem): UsageFailure {
+  const what = kind === "missing argument" ? "missing argument for option" : "unrecognized option";
+  return new UsageFailure(command, message, `${what} '${word}'`);
 }
 
-function store(command: string, found: Record<string, unknown>, { key, spec, rawName, text }: Occurrence): void {
-  if (spec.kind === "flag") {
-    if (text !== undefined) throw new UsageFailure(command, `option '${rawName}' takes no argument`);
-    found[key] = true;
-    return;
-  }
-  if (spec.kind === "optional") {
-    found[key] = text ?? "";
-    return;
-  }
-  if (text === undefined) throw new UsageFailure(command, `missing argument for option '${rawName}'`);
-  if (spec.kind === "value") found[key] = text;
-  else (found[key] as string[]).push(text);
-}
+type KnownSpec = Pick<OptionSpec, "kind" | "short" | "long"> & { readonly key: string };
 
-/** getopt takes a long name that is cut short, if only one option begins so. */
-function expandLongNames(specs: OptionTable, argv: readonly string[], command: string): string[] {
-  const known = Object.values(specs).flatMap((spec) => spec.long ?? []);
-  const end = argv.includes("--") ? argv.indexOf("--") : argv.length;
-  return argv.map((word, index) => {
-    const match = /^--([^=]+)(=.*)?$/s.exec(word);
-    if (index >= end || match === null) return word;
-    const [, name = "", rest = ""] = match;
-    if (known.includes(name)) return word;
-    const candidates = known.filter((long) => long.startsWith(name));
-    if (candidates.length > 1)
-      throw new UsageFailure(command, `option '--${name}' is ambiguous: --${candidates.join(", --")}`, `unrecognized option '${word}'`);
-    return candidates.length === 1 ? `--${candidates[0]}${rest}` : word;
+function knownSpecs(table: OptionTable, isQemu: boolean): readonly KnownSpec[] {
+  const isKnown = (name: string | undefined, hidden: readonly string[]): boolean =>
+    name !== undefined && !(isQemu && hidden.includes(name));
+  return Object.entries(table).flatMap(([key, { kind, short, long, isOwn, besides: hidden = [] }]) => {
+    if (isQemu && isOwn === true) return [];
+    return [{ key, kind, ...(isKnown(short, hidden) ? { short } : {}), ...(isKnown(long, hidden) ? { long } : {}) }];
   });
 }
 
-/** parseArgs wants a long name for each; one that nobody can type stands for none. */
-function shortKey(key: string): string {
-  return `\u0000${key}`;
+function takesWord(kind: OptionSpec["kind"]): boolean {
+  return kind === "value" || kind === "values";
 }
 
-function names(short: string | undefined, long: string | undefined): { readonly short?: string; readonly long?: string } {
-  return { ...(short === undefined ? {} : { short }), ...(long === undefined ? {} : { long }) };
+function names(short: Spelling, long: Spelling): Pick<OptionSpec, "short" | "long" | "besides"> {
+  const [letter, word] = [short, long].map((name) => (typeof name === "object" ? name.own : name));
+  const hidden = [short, long].flatMap((name) => (typeof name === "object" ? [name.own] : []));
+  return {
+    ...(letter === undefined ? {} : { short: letter }),
+    ...(word === undefined ? {} : { long: word }),
+    ...(hidden.length === 0 ? {} : { besides: hidden }),
+  };
 }

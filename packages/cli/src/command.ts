@@ -2,6 +2,7 @@
 
 import { parseCommandLine, type CommandLine, type OptionTable } from "./command-line.ts";
 import type { ManualPage } from "./manual/page.ts";
+import { withExitCode } from "./failure.ts";
 import type { Session } from "./session.ts";
 
 export interface Command {
@@ -17,6 +18,8 @@ export interface CommandDefinition<Table extends OptionTable> {
   /** Loaded when it is read. */
   readonly manual: () => Promise<ManualPage>;
   readonly options: Table;
+  /** Where an object cannot be made; default 1. */
+  readonly objectExitCode?: number;
   run(line: CommandLine<Table>, session: Session): Promise<number>;
 }
 
@@ -27,9 +30,14 @@ export function defineCommand<const Table extends OptionTable>(definition: Comma
     options,
     manual,
     run: async (argv, session) => {
-      const line = parseCommandLine(name, options, argv, session.program.kind === "coblock");
+      const line = parseCommandLine(name, options, argv, {
+        isQemu: session.program.kind !== "coblock",
+        inOrder: session.endsOptionsEarly,
+      });
       if (!line.wantsHelp) {
-        await session.makeObjects(line.objects);
+        await session.makeObjects(line.objects).catch((error: unknown) => {
+          throw withExitCode(error, definition.objectExitCode ?? 1);
+        });
         return definition.run(line, session);
       }
       const { textPage } = await import("./manual/text-page.ts");

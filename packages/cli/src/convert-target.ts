@@ -12,7 +12,7 @@ import {
 import type { CreationOptions } from "./creation-options.ts";
 import { CommandFailure, OpenFailure } from "./failure.ts";
 import { imageOptionsOf, openImage } from "./images.ts";
-import { openWords, qemuWords } from "./qemu-words.ts";
+import { creationWords, openWords } from "./qemu-words.ts";
 import type { Session } from "./session.ts";
 
 export interface TargetWords {
@@ -44,8 +44,8 @@ export async function makeTarget(
     throw new CommandFailure("Use of backing file requires explicit backing format");
   if (backingFile !== undefined && !driver.optionNames.includes("backing"))
     throw new CommandFailure(`Backing file not supported for file format '${driver.name}'`);
-  await refuseOwnSource(graph, name, sources);
-  if (backingFile !== undefined) await refuseMissingBacking(graph, resolveBeside(name, backingFile), backingFormat, session);
+  await refuseOwnSource(words, sources);
+  if (backingFile !== undefined) await refuseMissingBacking(words, resolveBeside(name, backingFile), backingFormat, session);
   const backing =
     backingFile === undefined
       ? {}
@@ -56,9 +56,14 @@ export async function makeTarget(
     if (!(error instanceof BlockError)) throw error;
     throw new CommandFailure(`${name}: error while converting ${driver.name}: ${error.message}`, 1, {
       cause: error,
-      words: [`${name}: error while converting ${driver.name}: ${qemuWords(error)}`],
+      words: [withPrefix(creationWords(driver, error), `${name}: error while converting ${driver.name}: `)],
     });
   }
+}
+
+/** What is said before the image is begun has no name before it. */
+function withPrefix(words: string, prefix: string): string {
+  return words.startsWith("Unknown protocol") ? words : prefix + words;
 }
 
 /** Read-write, with its backing file, and with the secrets that it was made with. */
@@ -106,13 +111,20 @@ export function sharedDepthOf(source: BlockNode, target: BlockNode): number {
 }
 
 /** Making an image empties the file: the files that the sources are read from must not be among those emptied. */
-async function refuseOwnSource(graph: BlockGraph, name: string, sources: readonly BlockNode[]): Promise<void> {
+async function refuseOwnSource({ graph, name, driver }: TargetWords, sources: readonly BlockNode[]): Promise<void> {
   const identity = await identityOf(graph, name);
   if (identity === undefined) return;
   for (const source of sources) {
-    if (filesOf(source).some((node) => node.identity === identity))
-      throw new CommandFailure(`${name}: the source is read from this file; it cannot be the target too`);
+    if (filesOf(source).some((node) => node.identity === identity)) throw ownSourceFailure(name, driver);
   }
+}
+
+/** qemu-img is in its own way. */
+function ownSourceFailure(name: string, driver: BlockDriver): CommandFailure {
+  const lock = `Failed to get "write" lock\nIs another process using the image [${name}]?`;
+  return new CommandFailure(`${name}: the source is read from this file; it cannot be the target too`, 1, {
+    words: [`${name}: error while converting ${driver.name}: ${lock}`],
+  });
 }
 
 /** Device and inode, where there is such a file. */
@@ -130,6 +142,17 @@ function filesOf(node: BlockNode): readonly BlockNode[] {
   return [node, ...[...node.children.values()].flatMap((child) => filesOf(child.node))];
 }
 
-async function refuseMissingBacking(graph: BlockGraph, name: string, format: string | undefined, session: Session): Promise<void> {
-  await using _backing = await openImage(graph, { name, format }, session);
+async function refuseMissingBacking(
+  { graph, name: target }: TargetWords,
+  name: string,
+  format: string | undefined,
+  session: Session,
+): Promise<void> {
+  try {
+    await using _backing = await openImage(graph, { name, format }, session);
+  } catch (error) {
+    if (!(error instanceof OpenFailure)) throw error;
+    const words = [`Could not open '${target}': Could not open backing file: ${error.reason}`];
+    throw new CommandFailure(error.message, 1, { cause: error, words });
+  }
 }

@@ -1,6 +1,7 @@
 import type { BlockDriver } from "@coblock/core";
 import { describe, expect, it } from "vitest";
-import { asksForHelp, describeCreation, describeCreationOptions, parseCreationOptions } from "./creation-options.ts";
+import { asksForHelp, checkChoices, parseCreationOptions } from "./creation-options.ts";
+import { describeCreation, describeCreationOptions } from "./creation-text.ts";
 import { COBLOCK } from "./program.ts";
 
 const driver: BlockDriver = {
@@ -23,6 +24,8 @@ describe("parseCreationOptions", () => {
       parseCreationOptions(driver, ["cluster_size=4k,copies=2", "lazy=on,mode=full,label=a,,b", "size=1M,backing_file=x,backing_fmt=raw"]),
     ).toEqual({
       values: { cluster_size: 4096, copies: 2, lazy: true, mode: "full", label: "a,b" },
+      hints: {},
+      flagWords: { lazy: "on" },
       size: 1_048_576,
       backingFile: "x",
       backingFormat: "raw",
@@ -34,8 +37,19 @@ describe("parseCreationOptions", () => {
     ["cluster_size=x", "Invalid value for 'cluster_size'"],
     ["copies=1k", "Invalid value for 'copies'"],
     ["lazy=maybe", "Parameter 'lazy' expects 'on' or 'off'"],
-    ["mode=half", "Parameter 'mode' does not accept value 'half' (it takes off, full)"],
   ])("refuses %s", (list, message) => expect(() => parseCreationOptions(driver, [list])).toThrow(message));
+});
+
+it("looks at choices when it is asked to", () => {
+  const { values } = parseCreationOptions(driver, ["mode=half"]);
+  expect(() => checkChoices(driver, values)).toThrow("Parameter 'mode' does not accept value 'half' (it takes off, full)");
+});
+
+it("takes hints for the host's file", () => {
+  expect(parseCreationOptions(driver, ["nocow=on,extent_size_hint=1M"])).toMatchObject({
+    values: {},
+    hints: { nocow: true, extent_size_hint: 1048576 },
+  });
 });
 
 it("sees the wish for help in any list", () => {
@@ -43,7 +57,11 @@ it("sees the wish for help in any list", () => {
 });
 
 it("lists the options by name", () => {
-  expect(describeCreationOptions(driver, COBLOCK).split("\n").slice(0, 4)).toEqual([
+  expect(
+    describeCreationOptions({ ...driver, create: () => Promise.resolve() }, undefined, COBLOCK)
+      .split("\n")
+      .slice(0, 4),
+  ).toEqual([
     "Supported sample options:",
     "  backing_file=<str>     - File name of a base image",
     "  backing_fmt=<str>      - Image format of the base image",

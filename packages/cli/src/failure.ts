@@ -43,7 +43,8 @@ export class UsageFailure extends CommandFailure {
 
 /** The same error with another exit code, for commands that tell their steps apart by it. Aborts and failures that chose their code stay as they are. */
 export function withExitCode(error: unknown, exitCode: number): unknown {
-  if (error instanceof OpenFailure) return new CommandFailure(error.message, exitCode, { cause: error, words: error.words });
+  const isPlain = error instanceof CommandFailure && error.exitCode === 1;
+  if (isPlain) return new CommandFailure(error.message, exitCode, { cause: error, words: error.words });
   return error instanceof BlockError ? new CommandFailure(error.message, exitCode, { cause: error, words: [qemuWords(error)] }) : error;
 }
 

@@ -2,6 +2,7 @@
 
 import {
   BlockError,
+  chainOf,
   JobControl,
   nestOptions,
   parseFileName,
@@ -40,6 +41,8 @@ export interface ImageWords {
   readonly noFlush?: boolean;
   /** Leave the files that the image names unopened. */
   readonly alone?: boolean;
+  /** Nothing will be read: also as qemu-img without a passphrase. */
+  readonly keyless?: boolean;
   /** Open the disk as this snapshot inside the image has it. */
   readonly snapshot?: SnapshotSelector | undefined;
 }
@@ -51,7 +54,7 @@ export async function openImage(graph: BlockGraph, words: ImageWords, session: S
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     if (words.snapshot === undefined || error.code !== "NOT_FOUND" || error.errno !== undefined)
-      throw new OpenFailure(words.name, openWords(error), error);
+      throw new OpenFailure(words.name, openWords(error, words.writable), error);
     throw new CommandFailure(error.message, 1, { cause: error, words: [qemuWords(error)] });
   }
 }
@@ -60,6 +63,8 @@ async function open(graph: BlockGraph, words: ImageWords, session: Session): Pro
   const { name, format, imageOptions = false, forceShare = false, writable = false, forCheck = false, alone = false, snapshot } = words;
   if (imageOptions && format !== undefined) throw new CommandFailure("--image-opts and --format are mutually exclusive");
   if (forceShare && writable) throw forceShareFailure(name);
+  if (imageOptions && session.program.kind !== "coblock" && /(?:^|[,.])backing=(?:,|$)/.test(name))
+    session.complain('warning: Use of "backing": "" is deprecated; use "backing": null instead');
   const options = imageOptions ? imageOptionsOf(name) : probedFileOf(name);
   const opening: OpenOptions = {
     signal: session.signal,
@@ -74,7 +79,18 @@ async function open(graph: BlockGraph, words: ImageWords, session: Session): Pro
   const node = await graph.open(snapshot === undefined ? described : await describeSnapshot(graph, described, format, snapshot), opening);
   const guessed = typeof options === "string" && format === undefined && !options.startsWith("json:");
   if (writable && guessed && node.driver === "raw") warnOfGuess(name, session);
+  if (session.program.kind === "qemu-img" && !alone && words.keyless !== true) await requireKeys(node);
   return node;
+}
+
+/** qemu-img opens no image without its passphrase, and the layers below it neither; ours asks for it when the disk is read. */
+async function requireKeys(node: BlockNode): Promise<void> {
+  try {
+    for (const layer of chainOf(node)) if ((await layer.info()).encrypted === true) await layer.read(0, new Uint8Array(SECTOR_LENGTH));
+  } catch (error) {
+    await node[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 function forceShareFailure(name: string): CommandFailure {
@@ -173,7 +189,7 @@ export function imageOptionsOf(text: string): string | DescribedNode {
 }
 
 const TEXT_OPTIONS = (
-  "driver filename node-name discard locking snapshot format key-secret throttle-group config event iotype " +
+  "driver filename node-name detect-zeroes discard locking snapshot format key-secret throttle-group config event iotype " +
   "url username password-secret cookie cookie-secret"
 ).split(" ");
 /** Options that have members and are no nodes. */

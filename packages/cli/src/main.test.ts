@@ -34,8 +34,9 @@ describe("words before the command", () => {
     [[], "coblock: Not enough arguments (see coblock --help)\n"],
     [["nonsense"], "coblock: Command not found: nonsense\n"],
     [["--nonsense"], "coblock: unrecognized option '--nonsense'\n"],
-    [["-T", "x"], "coblock: option --trace is not there yet\n"],
-    [["--trace=x", "info"], "coblock: option --trace is not there yet\n"],
+    [["-T"], "coblock: option requires an argument -- 'T'\n"],
+    [["--trace", "nonsense=1"], "coblock: Invalid parameter 'nonsense'\n"],
+    [["--trace=events=/nonexistent", "info"], "coblock: /nonexistent: No such file or directory\n"],
     [["dd", "x"], "coblock: unrecognized operand x\n"],
     [["info", "--object", "secret,id=s", "a"], "coblock: Either 'file' or 'data' must be provided\n"],
   ])("%j is refused in one line", async (words, stderr) => {

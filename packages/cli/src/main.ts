@@ -1,12 +1,25 @@
 /** The way into the command: finds the command's code, runs it, and turns every failure into one line and an exit code. */
 
 import { BlockError } from "@coblock/core";
+import { usageFailure } from "./command-line.ts";
 import { COMMANDS } from "./command-table.ts";
 import { CommandFailure, firstFailure, UsageFailure } from "./failure.ts";
+import { parseWords, type FoundOption, type OptionLetters } from "./getopt.ts";
 import type { Host } from "./host.ts";
 import { qemuWords } from "./qemu-words.ts";
 import { COBLOCK, type Program, programOf } from "./program.ts";
 import { Session } from "./session.ts";
+
+/** What may stand before the command. */
+const GLOBAL_OPTIONS: OptionLetters = {
+  letters: "hVT:",
+  long: {
+    help: { name: "h", takesArgument: false },
+    version: { name: "V", takesArgument: false },
+    trace: { name: "T", takesArgument: true },
+  },
+  inOrder: true,
+};
 
 /** Answers the exit code; never throws. `argv` is without node and script. */
 export async function main(argv: readonly string[], host: Host, calledAs: Program = COBLOCK): Promise<number> {
@@ -20,11 +33,15 @@ export async function main(argv: readonly string[], host: Host, calledAs: Progra
 }
 
 async function run(argv: readonly string[], session: Session): Promise<number> {
-  const [name, ...words] = argv;
   if (session.program.kind === "qemu-io") return (await import("./io/program.ts")).runIo(argv, session);
   if (session.program.kind === "qemu-nbd") return (await import("./nbd/program.ts")).runNbd(argv, session);
+  const { options, operands, problem } = parseWords(argv, GLOBAL_OPTIONS);
+  for (const option of options) if ((await runGlobalOption(option, session)) === "end") return 0;
+  if (problem !== undefined) throw usageFailure(undefined, problem);
+  const [name, ...words] = operands;
+  // With options alone qemu-img has nothing to say.
+  if (name === undefined && argv.length > 0 && session.program.kind !== "coblock") return 0;
   if (name === undefined) throw new UsageFailure(undefined, "Not enough arguments (see coblock --help)", "Not enough arguments");
-  if (name.startsWith("-") && name !== "-") return runGlobalOption(name, session);
   const entry = COMMANDS.get(name);
   if (entry !== undefined && (session.program.kind === "coblock" || entry.isOwn !== true)) {
     const command = await entry.load();
@@ -33,13 +50,11 @@ async function run(argv: readonly string[], session: Session): Promise<number> {
   throw new UsageFailure(undefined, `Command not found: ${name}`);
 }
 
-async function runGlobalOption(option: string, session: Session): Promise<number> {
+async function runGlobalOption({ name, argument }: FoundOption, session: Session): Promise<"end" | "go on"> {
+  if (name === "T") return (await (await import("./trace-words.ts")).readTraceWords([argument], session)) === "list" ? "end" : "go on";
   const { helpText, versionText } = await import("./help.ts");
-  if (option === "-h" || option === "--help") session.output.print(helpText(session.program, session.screen));
-  else if (option === "-V" || option === "--version") session.output.print(versionText(session.program));
-  else if (/^(?:-T.*|--trace(?:=.*)?)$/s.test(option)) throw new CommandFailure("option --trace is not there yet");
-  else throw new UsageFailure(undefined, `unrecognized option '${option}'`);
-  return 0;
+  session.output.print(name === "h" ? helpText(session.program, session.screen) : versionText(session.program));
+  return "end";
 }
 
 async function reportFailure(thrown: unknown, words: readonly string[], session: Session): Promise<number> {

@@ -44,3 +44,21 @@ it("waits for what a stream does later", async () => {
   output.line("a");
   await expect(output.finish()).rejects.toThrow("disk full");
 });
+
+it("goes on without a reader where nobody need read it, and not without space", async () => {
+  let writes = 0;
+  const failing = (code: string) => (): void => {
+    writes++;
+    throw Object.assign(new Error("no"), { code });
+  };
+  const unread = new Output({ write: failing("EPIPE") }, () => {}, { unread: true });
+  for (const line of ["a", "b"]) {
+    unread.line(line);
+    unread.flush();
+  }
+  await unread.finish();
+  expect(writes).toBe(1);
+  const full = new Output({ write: failing("ENOSPC") }, () => {}, { unread: true });
+  full.line("a");
+  await expect(full.finish()).rejects.toThrow("Could not write the output: no");
+});

@@ -14,11 +14,18 @@ const watched = new WeakSet<TextStream>();
 export class Output {
   readonly #stream: TextStream;
   readonly #onFailure: (failure: CommandFailure) => void;
+  /** As the tools of QEMU: nobody need read what is printed. */
+  readonly #unread: boolean;
   #pending = "";
+  #isUnread = false;
   #failure: CommandFailure | undefined;
 
-  /** `onFailure` is called once, with the failure to end with; afterwards what is printed is dropped. */
-  constructor(stream: TextStream, onFailure: (failure: CommandFailure) => void) {
+  /**
+   * `onFailure` is called once, with the failure to end with; afterwards what is printed is dropped. `unread`: a reader that goes away is no
+   * failure.
+   */
+  constructor(stream: TextStream, onFailure: (failure: CommandFailure) => void, { unread = false }: { readonly unread?: boolean } = {}) {
+    this.#unread = unread;
     this.#stream = stream;
     this.#onFailure = onFailure;
     if (!watched.has(stream)) stream.on?.("error", () => {});
@@ -38,7 +45,7 @@ export class Output {
   flush(): void {
     const text = this.#pending;
     this.#pending = "";
-    if (text === "" || this.#failure !== undefined) return;
+    if (text === "" || this.#failure !== undefined || this.#isUnread) return;
     try {
       this.#stream.write(text, (error) => this.#written(error));
     } catch (error) {
@@ -50,7 +57,7 @@ export class Output {
   async finish(): Promise<void> {
     this.flush();
     // Streams that have no events (those of tests) take everything at once.
-    if (this.#stream.on !== undefined && this.#failure === undefined)
+    if (this.#stream.on !== undefined && this.#failure === undefined && !this.#isUnread)
       await new Promise<void>((resolve) => this.#stream.write("", () => resolve()));
     if (this.#failure !== undefined) throw this.#failure;
   }
@@ -58,6 +65,10 @@ export class Output {
   #written(error: unknown): void {
     if (this.#failure !== undefined || error === undefined || error === null) return;
     const { code, message } = error as NodeJS.ErrnoException;
+    if (this.#unread && code === "EPIPE") {
+      this.#isUnread = true;
+      return;
+    }
     const told = code === "EPIPE" ? "" : `Could not write the output: ${message}`;
     this.#failure = new CommandFailure(told, code === "EPIPE" ? EXIT_BROKEN_PIPE : 1, { cause: error });
     this.#onFailure(this.#failure);

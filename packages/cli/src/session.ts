@@ -36,7 +36,9 @@ export class Session implements Disposable {
     this.program = program;
     this.#host = host;
     this.screen = this.#screenOf(host.stdout);
-    this.output = new Output(host.stdout, (failure) => this.#abort.abort(failure));
+    this.output = new Output(host.stdout, (failure) => this.#abort.abort(failure), { unread: program.kind !== "coblock" });
+    // Messages that nobody reads are no reason to end.
+    host.stderr.on?.("error", () => {});
     this.#listen("SIGINT", () => this.#interrupted("SIGINT"));
     this.#listen("SIGTERM", () => this.#interrupted("SIGTERM"));
     this.#listen("SIGUSR1", () => this.relay(this.#progress?.report() ?? ""));
@@ -71,6 +73,11 @@ export class Session implements Disposable {
   /** A variable of the environment. */
   variable(name: string): string | undefined {
     return this.#host.env?.[name];
+  }
+
+  /** The first operand ends the options of a command: POSIXLY_CORRECT. */
+  get endsOptionsEarly(): boolean {
+    return this.variable("POSIXLY_CORRECT") !== undefined;
   }
 
   /** The caller disposes it. */

@@ -13,6 +13,7 @@ export { assert, BlockError, hex, type BlockErrorCode, type BlockErrorDetails } 
 export type { BlockStatus, ExtentRange } from "./extents.ts";
 export { BlockGraph, type BlockGraphOptions, type OpenOptions } from "./graph.ts";
 export type { CreateOptions } from "./graph/create-image.ts";
+export { PREALLOCATION_OPTION } from "./drivers/preallocation-option.ts";
 export { nestOptions, parseFileName, resolveBeside, type ParsedName } from "./graph/filename.ts";
 export type { ImplicitOpen, ImplicitOpenRule } from "./graph/graph-parts.ts";
 export { BlockNode } from "./node.ts";
@@ -62,6 +63,6 @@ export { rawDriver } from "./drivers/raw/entry.ts";
 
 export { BlockStatusError, compareDisks, type CompareDisksOptions, type Comparison } from "./jobs/compare.ts";
 export { commitDisk, type CommitDiskOptions } from "./jobs/commit.ts";
-export { copyDisk, type CopyDiskOptions, type CopySource } from "./jobs/copy.ts";
+export { copyDisk, CopyWriteError, type CopyDiskOptions, type CopySource } from "./jobs/copy.ts";
 export { JobControl } from "./jobs/job-control.ts";
 export { rebaseDisk, type RebaseDiskOptions } from "./jobs/rebase.ts";

@@ -19,6 +19,10 @@ export interface CommonOptions {
   readonly discard?: "ignore" | "unmap";
   /** `noFlush`: flushes stop at the host's page cache, for images that can be made again; a crash of the host may lose everything. Inherited. */
   readonly cache?: { readonly noFlush?: boolean };
+  /** QEMU's; what is opened to be written must be writable here all the same. */
+  readonly autoReadOnly?: boolean;
+  /** QEMU's; where zeros are written they are written, so that anything but "off" is for read-only images. */
+  readonly detectZeroes?: "off" | "on" | "unmap";
   /** Open without image locks, although another process may be writing. Read-only only. */
   readonly forceShare?: boolean;
 }

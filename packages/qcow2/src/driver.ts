@@ -13,7 +13,8 @@ export const qcow2Driver: DriverEntry = {
   kind: "format",
   probe: (head) => {
     const version = head.length < 8 ? 0 : new DataView(head.buffer, head.byteOffset).getUint32(4);
-    return MAGIC.every((byte, index) => head[index] === byte) && (version === 2 || version === 3) ? 100 : 0;
+    // A version that is not there yet is refused by name, and not taken for a raw disk.
+    return MAGIC.every((byte, index) => head[index] === byte) && version >= 2 ? 100 : 0;
   },
   load: async () => {
     const { openImage } = await import("./image/open.ts");

@@ -12,7 +12,7 @@ export const createOptions: readonly CreateOption[] = [
     help: "Preallocation mode of the new file, which holds tables alone (allowed values: off, falloc, full)",
     defaultValue: "off",
   },
-  { name: "table_size", type: "number", help: "L1/L2 table size (in clusters)", defaultValue: 4 },
+  { name: "table_size", type: "size", help: "L1/L2 table size (in clusters)", defaultValue: 4 },
 ];
 
 /**

@@ -5,8 +5,8 @@ import { ACCEPTED_DIFFERENCES, type AcceptedDifference } from "./accepted-differ
 import type { Case, Outcome } from "./both-programs.ts";
 import { withoutSummaries, withoutTimes } from "./normalise.ts";
 
-/** Every third line and all that may differ; `COBLOCK_DIFFERENTIAL=all` runs all, which takes minutes. */
-const STEP = process.env["COBLOCK_DIFFERENTIAL"] === "all" ? 1 : 3;
+/** `COBLOCK_DIFFERENTIAL=all` runs all lines, which takes minutes. */
+const RUNS_ALL = process.env["COBLOCK_DIFFERENTIAL"] === "all";
 
 const PARTS = ["exitCode", "stdout", "stderr", "files"] as const;
 
@@ -15,11 +15,14 @@ interface Programs extends Disposable {
   run(one: Case): Promise<{ readonly theirs: Outcome; readonly ours: Outcome }>;
 }
 
+/** Each `step`th line, and all that may differ. */
 export function compareTable(
   program: AcceptedDifference["program"],
   start: () => Promise<Programs>,
   tables: Readonly<Record<string, readonly (string | Case)[]>>,
+  step: number = 3,
 ): void {
+  const usedStep = RUNS_ALL ? 1 : step;
   let programs: Programs;
   beforeAll(async () => {
     programs = await start();
@@ -29,7 +32,7 @@ export function compareTable(
   for (const [name, cases] of Object.entries(tables)) {
     describe(name, () => {
       const lines = cases.map((one) => (typeof one === "string" ? { line: one } : one));
-      const chosen = lines.filter((one, index) => index % STEP === 0 || accepted(program, one)?.line === one.line);
+      const chosen = lines.filter((one, index) => index % usedStep === 0 || accepted(program, one)?.line === one.line);
       it.each(chosen)("$line", async (one: Case) => {
         const { theirs, ours } = await programs.run(one);
         const known = accepted(program, one);

@@ -2,19 +2,20 @@
 
 import type { BlockDriver, BlockNode, CreateValue } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
-import { flag, value, values } from "../command-line.ts";
-import { asksForHelp, checkOptionList, optionLines, parseOptionValue } from "../creation-options.ts";
+import { besides, flag, value, values } from "../command-line.ts";
+import { asksForHelp, checkOptionList, parseOptionValue } from "../creation-options.ts";
+import { optionLines } from "../creation-text.ts";
 import { CommandFailure, UsageFailure } from "../failure.ts";
 import { checkCacheMode, loadFormat, openImage } from "../images.ts";
 import type { Session } from "../session.ts";
 import { parseKeyValues } from "../text/key-values.ts";
 
 const OPTIONS = {
-  format: value("f", "format"),
-  changes: values("o", "options"),
-  cache: value("t", "cache"),
-  progress: flag("p", "progress"),
-  quiet: flag("q", "quiet"),
+  format: value("f", besides("format")),
+  changes: values("o", besides("options")),
+  cache: value("t", besides("cache")),
+  progress: flag("p", besides("progress")),
+  quiet: flag("q", besides("quiet")),
   imageOptions: flag(undefined, "image-opts"),
   force: flag(undefined, "force"),
 } as const;

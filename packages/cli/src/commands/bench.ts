@@ -1,28 +1,29 @@
 /** `coblock bench`: many requests to an image, several at a time, and how long they took. */
 
-import { TaskGroup, type BlockNode } from "@coblock/core";
+import { BlockError, TaskGroup, type BlockNode } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
-import { flag, value, type CommandLine } from "../command-line.ts";
+import { besides, flag, value, type CommandLine } from "../command-line.ts";
 import { CommandFailure, UsageFailure } from "../failure.ts";
 import { checkCacheMode, openImage } from "../images.ts";
+import { systemWords } from "../io/failure.ts";
 import { sizeRangeWords } from "../qemu-words.ts";
 import { parseCount, parseSize } from "../text/size.ts";
 
 const OPTIONS = {
-  count: value("c", "count"),
-  depth: value("d", "depth"),
-  format: value("f", "format"),
+  count: value("c", besides("count")),
+  depth: value("d", besides("depth")),
+  format: value("f", besides("format")),
   flushInterval: value(undefined, "flush-interval"),
-  aio: value("i", "aio"),
-  native: flag("n", "native"),
+  aio: value("i", besides("aio")),
+  native: flag("n", besides("native")),
   noDrain: flag(undefined, "no-drain"),
-  offset: value("o", "offset"),
+  offset: value("o", besides("offset")),
   pattern: value(undefined, "pattern"),
-  quiet: flag("q", "quiet"),
-  length: value("s", "buffer-size"),
-  step: value("S", "step-size"),
-  cache: value("t", "cache"),
-  write: flag("w", "write"),
+  quiet: flag("q", besides("quiet")),
+  length: value("s", besides("buffer-size")),
+  step: value("S", besides("step-size")),
+  cache: value("t", besides("cache")),
+  write: flag("w", besides("write")),
   imageOptions: flag(undefined, "image-opts"),
   forceShare: flag("U", "force-share"),
 } as const;
@@ -51,6 +52,7 @@ export const command: Command = defineCommand({
     const [name, ...more] = operands;
     if (name === undefined || more.length > 0) throw new UsageFailure("bench", "Expecting one image file name");
     const { format, imageOptions, forceShare } = options;
+    if (session.program.kind !== "coblock") checkNativeAio(name, options);
     await using graph = session.createGraph();
     await using image = await openImage(graph, { name, format, imageOptions, forceShare, writable: run.write }, session);
     if (image.size === 0 && run.count > 0) throw new CommandFailure(`'${name}' is empty: there is nothing to send requests to`);
@@ -60,7 +62,10 @@ export const command: Command = defineCommand({
     if (flushInterval > 0) session.output.line(`Sending flush every ${flushInterval} requests`);
     session.output.flush();
     const startMs = session.clock.now();
-    await new Bench(image, run).run(session.signal);
+    await new Bench(image, run).run(session.signal).catch((cause: unknown) => {
+      if (!(cause instanceof BlockError)) throw cause;
+      throw new CommandFailure(cause.message, 1, { cause, words: [`Failed request: ${systemWords(cause)}`] });
+    });
     session.output.line(`Run completed in ${((session.clock.now() - startMs) / 1000).toFixed(3)} seconds.`);
     return 0;
   },
@@ -77,8 +82,8 @@ function parseRun(options: Words): Run {
   const pattern = options.pattern === undefined ? 0 : parseCount(options.pattern, "pattern byte");
   const offset = options.offset === undefined ? 0 : parseSize(options.offset, "offset");
   if (depth < 1) throw new CommandFailure("Invalid queue depth specified: at least one request must be in flight");
-  if (length < 1 || length > MAX_REQUEST_LENGTH)
-    throw new CommandFailure(`Invalid buffer size specified: '${options.length}' is not between 1 and 1G`, 1, {
+  if (length > MAX_REQUEST_LENGTH)
+    throw new CommandFailure(`Invalid buffer size specified: '${options.length}' is more than 1G`, 1, {
       words: sizeRangeWords("buffer size", 0, "2147483647"),
     });
   if (pattern > 255)
@@ -99,6 +104,14 @@ function parseRun(options: Words): Run {
     flushInterval,
     drain: !options.noDrain,
   };
+}
+
+/** To Coblock all modes are one. */
+function checkNativeAio(name: string, { native, aio, cache = "writeback" }: Words): void {
+  if ((native || aio === "native") && !["none", "off", "directsync"].includes(cache))
+    throw new CommandFailure(
+      `Could not open '${name}': aio=native was specified, but it requires cache.direct=on, which was not specified.`,
+    );
 }
 
 function checkCache(mode: string | undefined): void {

@@ -2,9 +2,10 @@
 
 import { BlockError, type BlockNode } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
-import { flag, value, values, type CommandLine } from "../command-line.ts";
+import { besides, flag, value, values, type CommandLine } from "../command-line.ts";
 import { CommandFailure } from "../failure.ts";
 import { openImage } from "../images.ts";
+import { qemuWords } from "../qemu-words.ts";
 import type { Session } from "../session.ts";
 import { parseSize } from "../text/size.ts";
 
@@ -21,7 +22,7 @@ const OPTIONS = {
   sourceFile: value("b", "source-file"),
   sourceFormat: value("F", "source-format"),
   granularity: value("g", "granularity"),
-  format: value("f", "format"),
+  format: value("f", besides("format")),
   imageOptions: flag(undefined, "image-opts"),
 } as const;
 type Words = CommandLine<typeof OPTIONS>;
@@ -86,7 +87,10 @@ async function runAll(place: Place, actions: readonly Action[], session: Session
       await run(place, action);
     } catch (error) {
       if (!(error instanceof BlockError)) throw error;
-      throw new CommandFailure(`Operation ${action.kind} on bitmap ${place.bitmap} failed: ${error.message}`, 1, { cause: error });
+      throw new CommandFailure(`Operation ${action.kind} on bitmap ${place.bitmap} failed: ${error.message}`, 1, {
+        cause: error,
+        words: [`Operation ${action.kind} on bitmap ${place.bitmap} failed: ${qemuWords(error)}`],
+      });
     }
   }
 }

@@ -2,7 +2,7 @@
 
 import type { BlockNode, CheckOptions, CheckResult, Finding } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
-import { flag, own, value } from "../command-line.ts";
+import { besides, flag, own, value } from "../command-line.ts";
 import { CommandFailure, UsageFailure } from "../failure.ts";
 import { checkCacheMode, openImage, wantsJson } from "../images.ts";
 import type { Session } from "../session.ts";
@@ -14,7 +14,7 @@ const OPTIONS = {
   output: value(undefined, "output"),
   repair: value("r", "repair"),
   cache: value("T"),
-  quiet: flag("q", "quiet"),
+  quiet: flag("q", besides("quiet")),
   imageOptions: flag(undefined, "image-opts"),
   forceShare: flag("U", "force-share"),
   explain: own(flag(undefined, "explain")),
@@ -41,7 +41,15 @@ export const command: Command = defineCommand({
     await using graph = session.createGraph();
     await using image = await openImage(
       graph,
-      { name, format, imageOptions, forceShare, writable: repair !== "none" && !dryRun, forCheck: true, alone: true },
+      {
+        name,
+        format,
+        imageOptions,
+        forceShare,
+        writable: repair !== "none" && !dryRun,
+        forCheck: true,
+        alone: session.program.kind === "coblock",
+      },
       session,
     );
     const first = await check(image, { repair, dryRun, explain }, session);
@@ -50,7 +58,9 @@ export const command: Command = defineCommand({
     if (isFixed && !json && !quiet) session.output.print(describeRepair(fixed, dryRun));
     const again = isFixed && !dryRun ? await check(image, { repair: "none", dryRun, explain }, session) : first;
     const result: CheckResult = { ...again, ...fixed };
-    if (json) session.output.line(formatJson(resultJson(image, result)));
+    const isSilent = quiet && session.program.kind !== "coblock";
+    if (json && !isSilent)
+      session.output.line(formatJson(resultJson(session.program.kind === "coblock" ? image.fileName : name, image.driver, result)));
     else if (!quiet) session.output.print(describeResult(result));
     return exitCode(dryRun ? asItIs(first) : result);
   },
@@ -108,7 +118,7 @@ function describeResult({ errors, corruptions, leaks, clusters, imageEndOffset }
 }
 
 /** In the order of qemu-img, which leaves out what is zero. */
-function resultJson(image: BlockNode, result: CheckResult): Readonly<Record<string, string | number | undefined>> {
+function resultJson(filename: string, format: string, result: CheckResult): Readonly<Record<string, string | number | undefined>> {
   const { clusters } = result;
   const present = (count: number | undefined): number | undefined => (count === 0 ? undefined : count);
   return {
@@ -121,8 +131,8 @@ function resultJson(image: BlockNode, result: CheckResult): Readonly<Record<stri
     leaks: present(result.leaks),
     "leaks-fixed": present(result.leaksFixed),
     "allocated-clusters": present(clusters?.allocated),
-    filename: image.fileName,
-    format: image.driver,
+    filename,
+    format,
     "fragmented-clusters": present(clusters?.fragmented),
   };
 }

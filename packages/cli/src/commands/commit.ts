@@ -1,20 +1,21 @@
 /** `coblock commit`: moves what an overlay holds into its backing file. */
 
+import { normalize } from "node:path";
 import { chainOf, commitDisk, resolveBeside, type BlockGraph, type BlockNode } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
-import { flag, value, type CommandLine } from "../command-line.ts";
+import { besides, flag, value, type CommandLine } from "../command-line.ts";
 import { CommandFailure, UsageFailure } from "../failure.ts";
 import { checkCacheMode, openImage, rateControl } from "../images.ts";
 import type { Session } from "../session.ts";
 
 const OPTIONS = {
-  format: value("f", "format"),
-  base: value("b", "base"),
-  drop: flag("d", "drop"),
-  cache: value("t", "cache"),
-  rateLimit: value("r", "rate-limit"),
-  progress: flag("p", "progress"),
-  quiet: flag("q", "quiet"),
+  format: value("f", besides("format")),
+  base: value("b", besides("base")),
+  drop: flag("d", besides("drop")),
+  cache: value("t", besides("cache")),
+  rateLimit: value("r", besides("rate-limit")),
+  progress: flag("p", besides("progress")),
+  quiet: flag("q", besides("quiet")),
   imageOptions: flag(undefined, "image-opts"),
 } as const;
 type Words = CommandLine<typeof OPTIONS>["options"];
@@ -66,5 +67,5 @@ async function depthOf(graph: BlockGraph, name: string, base: string, options: W
 }
 
 function isNamed({ fileName }: BlockNode, name: string, image: BlockNode): boolean {
-  return fileName === name || fileName === resolveBeside(image.fileName, name);
+  return [name, resolveBeside(image.fileName, name)].some((one) => normalize(one) === normalize(fileName));
 }

@@ -1,19 +1,19 @@
 /** `coblock compare`: whether two images hold the same bytes. */
 
-import { BlockStatusError, compareDisks, type BlockGraph, type BlockNode, type Comparison } from "@coblock/core";
+import { BlockStatusError, compareDisks, type BlockGraph, type BlockNode, type CompareDisksOptions, type Comparison } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
-import { flag, value } from "../command-line.ts";
+import { besides, flag, value } from "../command-line.ts";
 import { CommandFailure, UsageFailure, withExitCode } from "../failure.ts";
 import { checkCacheMode, diskSize, openImage, type ImageWords } from "../images.ts";
 import type { Session } from "../session.ts";
 
 const OPTIONS = {
-  format: value("f", "a-format"),
-  otherFormat: value("F", "b-format"),
+  format: value("f", besides("a-format")),
+  otherFormat: value("F", besides("b-format")),
   cache: value("T"),
-  progress: flag("p", "progress"),
-  quiet: flag("q", "quiet"),
-  strict: flag("s", "strict"),
+  progress: flag("p", besides("progress")),
+  quiet: flag("q", besides("quiet")),
+  strict: flag("s", besides("strict")),
   imageOptions: flag(undefined, "image-opts"),
   forceShare: flag("U", "force-share"),
 } as const;
@@ -23,11 +23,13 @@ const EXIT_OPEN = 2;
 const EXIT_STATUS = 3;
 const EXIT_READ = 4;
 const PROGRESS_STEP_PERCENT = 2;
+const SIZE_WARNING = "Warning: Image size mismatch!\n";
 
 export const command: Command = defineCommand({
   name: "compare",
   manual: async () => (await import("../manual/compare.ts")).page,
   options: OPTIONS,
+  objectExitCode: EXIT_OPEN,
   run: async ({ options, operands }, session) => {
     const [leftName, rightName, ...more] = operands;
     if (leftName === undefined || rightName === undefined || more.length > 0)
@@ -41,10 +43,22 @@ export const command: Command = defineCommand({
     await using right = await open(graph, { name: rightName, format: options.otherFormat, imageOptions, forceShare }, session);
     const progress = session.startProgress({ printed: options.progress && !quiet, quiet, stepPercent: PROGRESS_STEP_PERCENT });
     let words = "";
+    // That the sizes differ is told where the shorter image ends.
+    const shorter = Math.min(left.size, right.size);
+    let warning = diskSize(left) === diskSize(right) ? "" : SIZE_WARNING;
+    const warn = (): void => {
+      if (!quiet) session.output.print(warning);
+      warning = "";
+    };
     try {
-      const comparison = await compare(left, right, strict, (done, total) => progress.update(done, total), session);
+      const onProgress = (done: number, total: number): void => {
+        if (done > shorter) warn();
+        progress.update(done, total);
+      };
+      const comparison = await compare(left, right, { strict, onProgress }, session);
+      if (comparison.kind === "identical" || (comparison.kind !== "size" && comparison.offset >= shorter)) warn();
       if (comparison.kind === "identical") progress.finish();
-      words = sizeWarning(left, right, comparison) + describe(comparison);
+      words = describe(comparison);
       return comparison.kind === "identical" ? 0 : EXIT_DIFFERENT;
     } finally {
       progress.end(() => session.output.print(quiet ? "" : words));
@@ -71,22 +85,14 @@ async function open(graph: BlockGraph, words: ImageWords, session: Session): Pro
 async function compare(
   left: BlockNode,
   right: BlockNode,
-  strict: boolean,
-  onProgress: (done: number, total: number) => void,
+  options: Pick<CompareDisksOptions, "strict" | "onProgress">,
   session: Session,
 ): Promise<Comparison> {
   try {
-    return await compareDisks({ left, right, strict, signal: session.signal, onProgress });
+    return await compareDisks({ left, right, ...options, signal: session.signal });
   } catch (error) {
     throw withExitCode(error, error instanceof BlockStatusError ? EXIT_STATUS : EXIT_READ);
   }
-}
-
-/** Sizes matter only where all that both images have is the same. */
-function sizeWarning(left: BlockNode, right: BlockNode, comparison: Comparison): string {
-  if (diskSize(left) === diskSize(right) || comparison.kind === "size") return "";
-  const isBehindShorter = comparison.kind === "identical" || comparison.offset >= Math.min(left.size, right.size);
-  return isBehindShorter ? "Warning: Image size mismatch!\n" : "";
 }
 
 function describe(comparison: Comparison): string {

@@ -3,6 +3,8 @@
 import {
   BlockError,
   copyDisk,
+  CopyWriteError,
+  type CopySource,
   newSpaceReadsZero,
   type BlockGraph,
   type BlockNode,
@@ -11,12 +13,14 @@ import {
   type SnapshotSelector,
 } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
-import { flag, value, values, type CommandLine } from "../command-line.ts";
+import { besides, flag, value, values, type CommandLine } from "../command-line.ts";
 import { bitmapsToCopy, copyBitmaps } from "../convert-bitmaps.ts";
 import { makeTarget, openTarget, sharedDepthOf, type TargetWords } from "../convert-target.ts";
-import { asksForHelp, describeCreationOptions, parseCreationOptions } from "../creation-options.ts";
+import { asksForHelp, parseCreationOptions } from "../creation-options.ts";
+import { describeCreationOptions } from "../creation-text.ts";
 import { CommandFailure } from "../failure.ts";
 import { checkCacheMode, diskSize, loadFormat, openImage, rateControl } from "../images.ts";
+import { systemWords } from "../io/failure.ts";
 import type { Progress } from "../progress.ts";
 import { qemuWords } from "../qemu-words.ts";
 import type { Session } from "../session.ts";
@@ -24,28 +28,28 @@ import { parseSnapshotWords } from "../snapshot-words.ts";
 import { parseSize } from "../text/size.ts";
 
 const OPTIONS = {
-  format: value("f", "source-format"),
-  targetFormat: value("O", "target-format"),
-  creation: values("o", "options"),
-  backingFile: value("B", "backing"),
-  backingFormat: value("F", "backing-format"),
-  sparseSize: value("S", "sparse-size"),
-  parallel: value("m", "parallel"),
+  format: value("f", besides("source-format")),
+  targetFormat: value("O", besides("target-format")),
+  creation: values("o", besides("options")),
+  backingFile: value("B", besides("backing")),
+  backingFormat: value("F", besides("backing-format")),
+  sparseSize: value("S", besides("sparse-size")),
+  parallel: value("m", besides("parallel")),
   outOfOrder: flag("W"),
-  noCreate: flag("n", "no-create"),
+  noCreate: flag("n", besides("no-create")),
   targetIsZero: flag(undefined, "target-is-zero"),
   salvage: flag(undefined, "salvage"),
   cache: value("t"),
   sourceCache: value("T"),
-  progress: flag("p", "progress"),
-  quiet: flag("q", "quiet"),
+  progress: flag("p", besides("progress")),
+  quiet: flag("q", besides("quiet")),
   imageOptions: flag(undefined, "image-opts"),
   targetImageOptions: flag(undefined, "target-image-opts"),
   forceShare: flag("U", "force-share"),
-  compress: flag("c", "compress"),
+  compress: flag("c", besides("compress")),
   copyOffloading: flag("C"),
   snapshot: value("l"),
-  rateLimit: value("r", "rate-limit"),
+  rateLimit: value("r", besides("rate-limit")),
   bitmaps: flag(undefined, "bitmaps"),
   skipBrokenBitmaps: flag(undefined, "skip-broken-bitmaps"),
 } as const;
@@ -63,7 +67,9 @@ export const command: Command = defineCommand({
   run: async ({ options, operands }, session) => {
     await using graph = session.createGraph();
     if (asksForHelp(options.creation)) {
-      session.output.print(describeCreationOptions(await loadFormat(graph, options.targetFormat ?? "raw"), session.program));
+      session.output.print(
+        describeCreationOptions(await loadFormat(graph, options.targetFormat ?? "raw"), operands.at(-1), session.program),
+      );
       return 0;
     }
     const names = operands.slice(0, -1);
@@ -106,7 +112,7 @@ function checkWords(options: Words, sourceCount: number): Settings {
       `Invalid buffer size for sparse output specified. Valid sizes are multiples of ${SECTOR_LENGTH} up to ${MAX_SPARSE_SIZE}. Select 0 to disable sparse detection (fully allocates output).`,
     );
   }
-  const parallel = options.parallel === undefined ? 4 : /^\d+$/.test(options.parallel) ? Number(options.parallel) : 0;
+  const parallel = options.parallel === undefined ? 4 : /^(?:0x[0-9a-f]+|\d+)$/i.test(options.parallel) ? Number(options.parallel) : 0;
   if (parallel < 1 || parallel > MAX_PARALLEL)
     throw new CommandFailure(`Invalid number of coroutines. Allowed number of coroutines is between 1 and ${MAX_PARALLEL}`);
   const control = rateControl(options.rateLimit);
@@ -145,9 +151,12 @@ interface Conversion {
 async function convert({ graph, sources, targetName, options, settings, bitmaps }: Conversion, session: Session): Promise<void> {
   const driver = await loadFormat(graph, options.targetFormat ?? "raw");
   const given = parseCreationOptions(driver, options.creation);
+  if (settings.compress && !options.noCreate && driver.name !== "qcow2")
+    throw new CommandFailure("Compression not supported for this file format");
   const creation = {
     ...given,
-    size: given.size ?? sources.reduce((sum, source) => sum + diskSize(source), 0),
+    // qemu-img passes over a size that is asked for.
+    size: (session.program.kind === "coblock" ? given.size : undefined) ?? sources.reduce((sum, source) => sum + diskSize(source), 0),
     backingFile: options.backingFile ?? given.backingFile,
     backingFormat: options.backingFormat ?? given.backingFormat,
   };
@@ -210,16 +219,50 @@ async function copyAll(sources: readonly BlockNode[], { progress, salvage, ...co
       else progress.update(before + (total === 0 ? 0 : (done / total) * source.size), wholeSize);
     };
     const onReadError = (offset: number, length: number, error: unknown): void => {
-      session.complain(`warning: ${length} bytes at offset ${offset} of '${source.fileName}' became zeros: ${(error as Error).message}`);
+      warnOfLoss(source, { offset, length, error }, session);
     };
-    await copyDisk({ ...copying, source, targetOffset, onProgress, ...(salvage ? { onReadError } : {}) });
+    const from = salvage ? source : tellingReads(source, targetOffset);
+    await copyDisk({ ...copying, source: from, targetOffset, onProgress, ...(salvage ? { onReadError } : {}) });
     targetOffset += diskSize(source);
   }
+}
+
+/** qemu-img tells of each sector. */
+function warnOfLoss(
+  { fileName }: BlockNode,
+  { offset, length, error }: { readonly offset: number; readonly length: number; readonly error: unknown },
+  session: Session,
+): void {
+  if (session.program.kind === "coblock")
+    return session.complain(`warning: ${length} bytes at offset ${offset} of '${fileName}' became zeros: ${(error as Error).message}`);
+  for (let sector = offset; sector < offset + length; sector += SECTOR_LENGTH)
+    session.complain(`warning: error while reading offset ${sector}: ${systemWords(error)}`);
+}
+
+/** A read that fails is told with its place in the target, as qemu-img tells it. */
+function tellingReads(source: BlockNode, targetOffset: number): CopySource {
+  return {
+    size: source.size,
+    extents: (range) => source.extents(range),
+    read: async (offset, buffer, options) => {
+      try {
+        await source.read(offset, buffer, options);
+      } catch (cause) {
+        if (!(cause instanceof BlockError)) throw cause;
+        const words = [`error while reading at byte ${targetOffset + offset}: ${systemWords(cause)}`];
+        throw new CommandFailure(cause.message, 1, { cause, words });
+      }
+    },
+  };
+}
+
+function failedWords(error: BlockError): string {
+  return error instanceof CopyWriteError ? `error while writing at byte ${error.offset}: ${systemWords(error)}` : qemuWords(error);
 }
 
 function incomplete(error: unknown, targetName: string): unknown {
   if (!(error instanceof BlockError) && !(error instanceof CommandFailure)) return error;
   const exitCode = error instanceof CommandFailure ? error.exitCode : 1;
-  const words = error instanceof CommandFailure ? error.words : [qemuWords(error)];
+  const words = error instanceof CommandFailure ? error.words : [failedWords(error)];
   return new CommandFailure(`${error.message}; '${targetName}' is incomplete`, exitCode, { cause: error, words });
 }

@@ -2,17 +2,18 @@
 
 import { BlockError, type BlockDriver, type BlockNode } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
-import { flag, value } from "../command-line.ts";
+import { besides, flag, value } from "../command-line.ts";
 import { makeTarget, openTarget } from "../convert-target.ts";
 import { CommandFailure } from "../failure.ts";
 import { diskSize, loadFormat, openImage } from "../images.ts";
-import { qemuWords, sizeRangeWords } from "../qemu-words.ts";
+import { systemWords } from "../io/failure.ts";
+import { creationWords, sizeRangeWords } from "../qemu-words.ts";
 import type { Session } from "../session.ts";
 import { parseSize } from "../text/size.ts";
 
 const OPTIONS = {
-  format: value("f", "format"),
-  targetFormat: value("O", "output-format"),
+  format: value("f", besides("format")),
+  targetFormat: value("O", besides("output-format")),
   imageOptions: flag(undefined, "image-opts"),
   forceShare: flag("U", "force-share"),
 } as const;
@@ -46,7 +47,14 @@ export const command: Command = defineCommand({
     const start = copy.skip * copy.blockSize;
     if (start > diskSize(source)) session.complain(`${copy.input}: cannot skip to specified offset`);
     const target = { graph, driver, name: copy.output, imageOptions: false, explicitFormat: undefined, cacheMode: "unsafe" };
-    const creation = { values: {}, backingFile: undefined, backingFormat: undefined, size: Math.max(end - start, 0) };
+    const creation = {
+      values: {},
+      hints: {},
+      flagWords: {},
+      backingFile: undefined,
+      backingFormat: undefined,
+      size: Math.max(end - start, 0),
+    };
     await makeOutput(() => makeTarget(target, creation, [source], session), driver, copy.output);
     await using written = await openTarget(target, {}, session);
     await copyRange(source, written, { start, end }, session);
@@ -60,7 +68,7 @@ async function makeOutput(make: () => Promise<void>, driver: BlockDriver, name: 
   } catch (error) {
     const { cause } = error as Error;
     if (!(error instanceof CommandFailure && cause instanceof BlockError)) throw error;
-    const words = [`${name}: error while creating output image: ${qemuWords(cause)}`];
+    const words = [`${name}: error while creating output image: ${creationWords(driver, cause)}`];
     throw new CommandFailure(`${name}: error while creating an image of format ${driver.name}: ${cause.message}`, 1, { cause, words });
   }
 }
@@ -105,8 +113,17 @@ async function copyRange(source: BlockNode, target: BlockNode, { start, end }: R
   for (let offset = start; offset < end; offset += piece.length) {
     session.signal.throwIfAborted();
     const buffer = piece.subarray(0, Math.min(piece.length, end - offset));
-    await readPadded(source, offset, buffer);
-    await target.write(offset - start, buffer);
+    await told("reading from input", () => readPadded(source, offset, buffer));
+    await told("writing to output", () => target.write(offset - start, buffer));
+  }
+}
+
+async function told(what: string, request: () => Promise<void>): Promise<void> {
+  try {
+    await request();
+  } catch (cause) {
+    if (!(cause instanceof BlockError)) throw cause;
+    throw new CommandFailure(cause.message, 1, { cause, words: [`error while ${what} image file: ${systemWords(cause)}`] });
   }
 }
 

@@ -2,20 +2,20 @@
 
 import type { BlockDriver, BlockNode, CreateValue, MeasuredContent } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
-import { flag, value, values } from "../command-line.ts";
-import { parseCreationOptions, type CreationOptions } from "../creation-options.ts";
+import { besides, flag, value, values } from "../command-line.ts";
+import { checkChoices, parseCreationOptions, type CreationOptions } from "../creation-options.ts";
 import { CommandFailure } from "../failure.ts";
 import { diskSize, loadFormat, openImage, wantsJson, type ImageWords } from "../images.ts";
 import { bitmapBytes } from "../bitmap-size.ts";
 import type { Session } from "../session.ts";
 import { parseSnapshotWords } from "../snapshot-words.ts";
 import { formatJson } from "../text/json.ts";
-import { parseSize } from "../text/size.ts";
+import { FILE_SIZE_LIMIT, parseSize } from "../text/size.ts";
 
 const OPTIONS = {
-  format: value("f", "format"),
-  targetFormat: value("O", "target-format"),
-  creation: values("o", "options"),
+  format: value("f", besides("format")),
+  targetFormat: value("O", besides("target-format")),
+  creation: values("o", besides("options")),
   size: value(undefined, "size"),
   output: value(undefined, "output"),
   snapshot: value("l"),
@@ -41,14 +41,15 @@ export const command: Command = defineCommand({
       throw new CommandFailure("measure: At most one filename argument is allowed.", 1, {
         words: ["At most one filename argument is allowed."],
       });
-    const size = options.size === undefined ? undefined : parseSize(options.size, "image size");
+    const size = options.size === undefined ? undefined : parseSize(options.size, "image size", FILE_SIZE_LIMIT);
     if (name !== undefined && size !== undefined)
       throw new CommandFailure("measure: --size N cannot be used together with a filename.", 1, {
         words: ["--size N cannot be used together with a filename."],
       });
     await using graph = session.createGraph();
     const driver = await loadFormat(graph, options.targetFormat ?? "raw");
-    const creation = parseCreationOptions(driver, options.creation);
+    const creation = parseOptions(driver, options.creation);
+    checkChoices(driver, creation.values);
     if (size !== undefined) return print(await measure(driver, creation, { size }), json, session);
     if (name === undefined)
       throw new CommandFailure("measure: Either --size N or one filename must be specified.", 1, {
@@ -63,17 +64,35 @@ export const command: Command = defineCommand({
   },
 });
 
+/** qemu-img adds a line on the format to what it says of the option. */
+function parseOptions(driver: BlockDriver, lists: readonly string[]): CreationOptions {
+  try {
+    return parseCreationOptions(driver, lists);
+  } catch (cause) {
+    if (!(cause instanceof CommandFailure) || cause.words[0]?.startsWith("Invalid option list") === true) throw cause;
+    const words = [...cause.words, `Invalid options for file format '${driver.name}'`];
+    throw new CommandFailure(cause.message, 1, { cause, words });
+  }
+}
+
 async function measure(
   driver: BlockDriver,
   { values: creationValues }: CreationOptions,
   content: Omit<MeasuredContent, "values">,
 ): Promise<Measured> {
   if (driver.measure === undefined) throw new CommandFailure(`Block driver '${driver.name}' does not support size measurement`);
+  if (!Number.isSafeInteger(content.size)) throw new CommandFailure("The image size is too large (try using a larger cluster size)");
   const defaults = Object.fromEntries(
     (driver.createOptions ?? []).flatMap(({ name, defaultValue }) => (defaultValue === undefined ? [] : [[name, defaultValue]])),
   );
-  const { required, fullyAllocated } = await driver.measure({ ...content, values: { ...defaults, ...creationValues } });
-  return { required, fullyAllocated, bitmaps: undefined };
+  try {
+    const { required, fullyAllocated } = await driver.measure({ ...content, values: { ...defaults, ...creationValues } });
+    return { required, fullyAllocated, bitmaps: undefined };
+  } catch (cause) {
+    const [, compatibility] = /^Unknown compatibility level '(.*)'$/s.exec((cause as Error).message) ?? [];
+    if (compatibility === undefined) throw cause;
+    throw new CommandFailure((cause as Error).message, 1, { cause, words: [`Invalid compatibility level: '${compatibility}'`] });
+  }
 }
 
 /** Only qcow2 of version 3 keeps bitmaps. */

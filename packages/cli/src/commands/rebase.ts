@@ -2,20 +2,20 @@
 
 import { BlockError, rebaseDisk, resolveBeside, type BlockGraph, type BlockNode } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
-import { flag, value, type CommandLine } from "../command-line.ts";
+import { besides, flag, value, type CommandLine } from "../command-line.ts";
 import { CommandFailure, OpenFailure, UsageFailure } from "../failure.ts";
 import { checkCacheMode, loadFormat, openImage } from "../images.ts";
 import type { Session } from "../session.ts";
 
 const OPTIONS = {
-  format: value("f", "format"),
-  backingFile: value("b", "backing"),
-  backingFormat: value("F", "backing-format"),
-  unsafe: flag("u", "unsafe"),
-  cache: value("t", "cache"),
-  sourceCache: value("T", "source-cache"),
-  progress: flag("p", "progress"),
-  quiet: flag("q", "quiet"),
+  format: value("f", besides("format")),
+  backingFile: value("b", besides("backing")),
+  backingFormat: value("F", besides("backing-format")),
+  unsafe: flag("u", besides("unsafe")),
+  cache: value("t", besides("cache")),
+  sourceCache: value("T", besides("source-cache")),
+  progress: flag("p", besides("progress")),
+  quiet: flag("q", besides("quiet")),
   imageOptions: flag(undefined, "image-opts"),
   forceShare: flag("U", "force-share"),
 } as const;
@@ -55,7 +55,7 @@ async function checkFormat(graph: BlockGraph, format: string): Promise<void> {
 async function changeName(overlay: BlockNode, options: Words, session: Session): Promise<void> {
   const name = options.backingFile ?? "";
   requireFormat(options);
-  const progress = session.startProgress({ printed: options.progress, quiet: options.quiet, stepPercent: 1 });
+  const progress = session.startProgress({ printed: options.progress && !options.quiet, quiet: options.quiet, stepPercent: 1 });
   try {
     await overlay.changeBacking(name === "" ? undefined : { filename: name, format: options.backingFormat });
     progress.finish();
@@ -71,7 +71,7 @@ async function changeFile(graph: BlockGraph, overlay: BlockNode, options: Words,
   const { backingFormat: format } = options;
   await using node = name === "" ? undefined : await openBacking(graph, resolveBeside(overlay.fileName, name), options, session);
   requireFormat(options);
-  const progress = session.startProgress({ printed: options.progress, quiet: options.quiet, stepPercent: 1 });
+  const progress = session.startProgress({ printed: options.progress && !options.quiet, quiet: options.quiet, stepPercent: 1 });
   try {
     await rebaseDisk({
       overlay,

@@ -2,7 +2,7 @@
 
 import { BlockError, type BlockNode } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
-import { flag, value, values, type CommandLine } from "../command-line.ts";
+import { besides, flag, value, type CommandLine } from "../command-line.ts";
 import { CommandFailure, UsageFailure } from "../failure.ts";
 import { openImage } from "../images.ts";
 import { qemuWords } from "../qemu-words.ts";
@@ -11,11 +11,11 @@ import { describeSnapshots } from "../text/snapshot-list.ts";
 
 const OPTIONS = {
   list: flag("l"),
-  apply: values("a"),
-  create: values("c"),
-  delete: values("d"),
-  format: value("f", "format"),
-  quiet: flag("q", "quiet"),
+  apply: value("a"),
+  create: value("c"),
+  delete: value("d"),
+  format: value(besides("f"), besides("format")),
+  quiet: flag("q", besides("quiet")),
   imageOptions: flag(undefined, "image-opts"),
   forceShare: flag("U", "force-share"),
 } as const;
@@ -24,8 +24,9 @@ export const command: Command = defineCommand({
   name: "snapshot",
   manual: async () => (await import("../manual/snapshot.ts")).page,
   options: OPTIONS,
-  run: async ({ options, operands }, session) => {
-    const action = chosenAction(options);
+  run: async (line, session) => {
+    const action = chosenAction(line);
+    const { options, operands } = line;
     const [name, ...more] = operands;
     if (name === undefined || more.length > 0) throw new UsageFailure("snapshot", "Expecting one image file name");
     const { format, imageOptions, forceShare } = options;
@@ -39,9 +40,11 @@ export const command: Command = defineCommand({
 
 type Action = { readonly kind: "list" } | { readonly kind: "apply" | "create" | "delete"; readonly snapshot: string };
 
-function chosenAction(options: CommandLine<typeof OPTIONS>["options"]): Action | undefined {
-  const actions: Action[] = options.list ? [{ kind: "list" }] : [];
-  for (const kind of ["apply", "create", "delete"] as const) for (const snapshot of options[kind]) actions.push({ kind, snapshot });
+function chosenAction({ given }: CommandLine<typeof OPTIONS>): Action | undefined {
+  const actions = given.flatMap(({ name, text: snapshot = "" }): Action[] => {
+    if (name === "list") return [{ kind: "list" }];
+    return name === "apply" || name === "create" || name === "delete" ? [{ kind: name, snapshot }] : [];
+  });
   if (actions.length > 1) throw new UsageFailure(undefined, "Cannot mix '-l', '-a', '-c', '-d'");
   return actions[0];
 }

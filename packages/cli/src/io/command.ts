@@ -1,6 +1,6 @@
 /** What a command of qemu-io is, and what it is given. */
 
-import type { FoundOption } from "./getopt.ts";
+import type { FoundOption } from "../getopt.ts";
 import type { Shell } from "./shell.ts";
 
 export interface IoCommand {

@@ -3,6 +3,7 @@
 import { BlockError, type BlockGraph, type BlockNode } from "@coblock/core";
 import { CommandFailure } from "../failure.ts";
 import { openFlagged, type ImageFlags, type ImageRequest } from "../flagged-image.ts";
+import { openWords } from "../qemu-words.ts";
 import type { Session } from "../session.ts";
 import { IoFailure } from "./failure.ts";
 
@@ -45,7 +46,8 @@ export class OpenedImage implements AsyncDisposable {
       await graph[Symbol.asyncDispose]();
       if (!(error instanceof BlockError || error instanceof CommandFailure)) throw error;
       const device = request.filename === undefined ? "" : ` device ${request.filename}`;
-      throw new IoFailure(`can't open${device}: ${error.message}`, "named stderr");
+      const words = error instanceof BlockError ? openWords(error, !request.flags.readOnly) : error.message;
+      throw new IoFailure(`can't open${device}: ${words}`, "named stderr");
     }
   }
 

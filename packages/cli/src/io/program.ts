@@ -2,12 +2,13 @@
 
 import { CommandFailure } from "../failure.ts";
 import { PLAIN_FLAGS, type ImageFlags } from "../flagged-image.ts";
+import { parseWords, type FoundOption, type LongOptions } from "../getopt.ts";
 import { versionText } from "../help.ts";
 import type { Session } from "../session.ts";
-import { warnOfTraces } from "../trace-words.ts";
+import { readTraceWords } from "../trace-words.ts";
 import { IoFailure } from "./failure.ts";
 import { cacheFlags, checkAioMode, discardOf } from "./flags.ts";
-import { parseWords, type FoundOption, type LongOptions } from "./getopt.ts";
+
 import { IO_HELP } from "./help.ts";
 import { promptedLines } from "./prompt.ts";
 import { Shell } from "./shell.ts";
@@ -46,7 +47,7 @@ interface Invocation {
 
 /** Answers the exit code: 1 where a command failed. */
 export async function runIo(argv: readonly string[], session: Session): Promise<number> {
-  const { options, operands, problem } = parseWords(argv, LETTERS, LONG);
+  const { options, operands, problem } = parseWords(argv, { letters: LETTERS, long: LONG, inOrder: session.endsOptionsEarly });
   const asked = options.find(({ name }) => name === "h" || name === "V");
   if (asked !== undefined) {
     session.output.print(asked.name === "h" ? IO_HELP : versionText(session.program));
@@ -54,13 +55,13 @@ export async function runIo(argv: readonly string[], session: Session): Promise<
   }
   const invocation = invocationOf(options);
   if (problem !== undefined || operands.length > 1) {
-    if (problem !== undefined) session.complain(problem);
+    if (problem !== undefined) session.complain(problem.message);
     session.output.print(IO_HELP);
     return 1;
   }
   const { format, imageOptions, flags } = invocation;
   if (imageOptions && format !== undefined) throw new CommandFailure("--image-opts and -f are mutually exclusive");
-  warnOfTraces(invocation.traceEvents, session);
+  if ((await readTraceWords(invocation.traceEvents, session)) === "list") return 0;
   await session.makeObjects(invocation.objects);
   await using shell = new Shell(session);
   const [name] = operands;

@@ -2,11 +2,12 @@
 
 import { BlockError, CoSleep, type BlockNode, type Clock } from "@coblock/core";
 import { CommandFailure } from "../failure.ts";
+import { parseWords } from "../getopt.ts";
+import { qemuWords } from "../qemu-words.ts";
 import type { Session } from "../session.ts";
 import { usageLine, type IoCall, type IoCommand } from "./command.ts";
 import { findCommand } from "./command-table.ts";
 import { IoFailure, IoUsage } from "./failure.ts";
-import { parseWords } from "./getopt.ts";
 import { isHexWithSuffix, parseNumber } from "./number.ts";
 import type { ImageFlags, ImageRequest } from "../flagged-image.ts";
 import { OpenedImage } from "./opened-image.ts";
@@ -122,10 +123,12 @@ export class Shell implements AsyncDisposable {
     checkCount(name, command, words.length);
     if (needs === "write" && image?.readOnly === true) throw new IoFailure("Block node is read-only", "named stderr");
     const { options, operands, problem } =
-      command.letters === undefined ? { options: [], operands: words } : parseWords(words, command.letters);
+      command.letters === undefined
+        ? { options: [], operands: words }
+        : parseWords(words, { letters: command.letters, inOrder: this.session.endsOptionsEarly });
     if (problem !== undefined && !options.some((option) => command.stopsAt?.includes(option.name) === true)) {
       this.session.output.flush();
-      this.session.note(`${name}: ${problem}`);
+      this.session.note(`${name}: ${problem.message}`);
       this.print(usageLine(command));
       throw new IoFailure("");
     }
@@ -148,7 +151,7 @@ export class Shell implements AsyncDisposable {
     if (error instanceof IoFailure && error.stream === "stdout") return this.print(`${error.message}\n`);
     this.session.output.flush();
     if (error instanceof IoFailure && error.stream === "stderr") this.session.note(error.message);
-    else this.session.complain(error.message);
+    else this.session.complain(error instanceof BlockError ? qemuWords(error) : error.message);
   }
 }
 

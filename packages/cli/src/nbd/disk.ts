@@ -4,6 +4,7 @@ import { BlockError, type BlockGraph, type BlockNode } from "@coblock/core";
 import type { NbdExport } from "@coblock/nbd";
 import { CommandFailure } from "../failure.ts";
 import { openFlagged } from "../flagged-image.ts";
+import { openWords } from "../qemu-words.ts";
 import type { Session } from "../session.ts";
 import { parseSnapshotWords } from "../snapshot-words.ts";
 import type { Invocation } from "./words.ts";
@@ -54,11 +55,12 @@ async function openImage(graph: BlockGraph, name: string, invocation: Invocation
   if (lacksDirect)
     throw new CommandFailure(`${prefix}: aio=native was specified, but it requires cache.direct=on, which was not specified.`);
   const words = invocation.has("image-opts") ? { filename: undefined, options: name } : { filename: name, format: invocation.value("f") };
-  const savedState = parseSnapshotWords(invocation.value("l"));
+  const savedState = parseSnapshotWords(invocation.value("l"), "`");
   try {
     return await openFlagged(graph, session, { ...words, savedState, flags });
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
-    throw new CommandFailure(`${savedState === undefined ? prefix : "Failed to load snapshot"}: ${error.message}`, 1, { cause: error });
+    const reason = openWords(error, !flags.readOnly);
+    throw new CommandFailure(savedState === undefined ? `${prefix}: ${reason}` : reason, 1, { cause: error });
   }
 }

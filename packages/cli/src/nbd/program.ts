@@ -1,10 +1,10 @@
 /** The program `qemu-nbd`: its words, and what they ask for. */
 
 import { CommandFailure } from "../failure.ts";
+import { parseWords } from "../getopt.ts";
 import { versionText } from "../help.ts";
-import { parseWords } from "../io/getopt.ts";
 import type { Session } from "../session.ts";
-import { warnOfTraces } from "../trace-words.ts";
+import { readTraceWords } from "../trace-words.ts";
 import { isInBackground, serveInBackground } from "./background.ts";
 import { disconnect, serveDevice } from "./device.ts";
 import { NBD_HELP } from "./help.ts";
@@ -18,7 +18,7 @@ const ABSENT = ["selinux-label"];
 
 /** Answers the exit code. */
 export async function runNbd(argv: readonly string[], session: Session): Promise<number> {
-  const { options, operands, problem } = parseWords(argv, LETTERS, LONG);
+  const { options, operands, problem } = parseWords(argv, { letters: LETTERS, long: LONG, inOrder: session.endsOptionsEarly });
   const asked = options.findIndex(({ name }) => name === "h" || name === "V");
   const invocation = invocationOf(asked < 0 ? options : options.slice(0, asked));
   if (asked >= 0) {
@@ -27,7 +27,7 @@ export async function runNbd(argv: readonly string[], session: Session): Promise
   }
   const { name: program } = session.program;
   if (problem !== undefined) {
-    session.complain(problem);
+    session.complain(problem.message);
     throw new CommandFailure(`Try \`${program} --help' for more information.`);
   }
   await session.makeObjects(invocation.values("object"));
@@ -43,7 +43,7 @@ export async function runNbd(argv: readonly string[], session: Session): Promise
   }
   if (invocation.has("d")) return disconnect(image, session);
   checkServing(invocation, session);
-  warnOfTraces(invocation.values("T"), session);
+  if ((await readTraceWords(invocation.values("T"), session)) === "list") return 0;
   const device = invocation.value("c");
   const goesOnAlone = invocation.has("fork") || (device !== undefined && !invocation.has("v"));
   if (goesOnAlone && !isInBackground(session)) return serveInBackground(session);

@@ -3,7 +3,7 @@
 import { CommandFailure } from "../failure.ts";
 import { PLAIN_FLAGS, type ImageFlags } from "../flagged-image.ts";
 import { cacheFlags } from "../io/flags.ts";
-import type { FoundOption, LongOptions } from "../io/getopt.ts";
+import type { FoundOption, LongOptions } from "../getopt.ts";
 
 export const LETTERS = "hVb:o:p:rsnc:dvk:e:f:tl:x:T:D:AB:L";
 

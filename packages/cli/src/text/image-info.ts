@@ -7,6 +7,8 @@ import { describeSnapshots } from "./snapshot-list.ts";
 
 export interface ImageFacts {
   readonly fileName: string;
+  /** As it would be opened the same way. */
+  readonly shownName: string;
   readonly format: string;
   /** Bytes of the guest's disk. */
   readonly virtualSize: number;
@@ -18,9 +20,9 @@ export interface ImageFacts {
 }
 
 /** As text, one fact a line. */
-export function describeInfo({ fileName, format, virtualSize, actualSize, fullBackingName, info }: ImageFacts): string {
+export function describeInfo({ shownName, format, virtualSize, actualSize, fullBackingName, info }: ImageFacts): string {
   const lines = [
-    `image: ${fileName}`,
+    `image: ${shownName}`,
     `file format: ${format}`,
     `virtual size: ${formatSize(virtualSize)} (${virtualSize} bytes)`,
     `disk size: ${actualSize === undefined ? "unavailable" : formatSize(actualSize)}`,
@@ -39,13 +41,13 @@ export function describeInfo({ fileName, format, virtualSize, actualSize, fullBa
 }
 
 /** In the order of qemu-img. */
-export function infoJson({ fileName, format, virtualSize, actualSize, fullBackingName, info }: ImageFacts): JsonValue {
+export function infoJson({ shownName, format, virtualSize, actualSize, fullBackingName, info }: ImageFacts): JsonValue {
   return {
     compressed: info.compressed === true ? true : undefined,
     "backing-filename-format": info.backing?.format,
     snapshots: info.snapshots === undefined || info.snapshots.length === 0 ? undefined : info.snapshots.map(snapshotJson),
     "virtual-size": virtualSize,
-    filename: fileName,
+    filename: shownName,
     "cluster-size": info.clusterSize,
     format,
     "actual-size": actualSize,

@@ -27,7 +27,8 @@ export function parseFlag(value: string, name: string): boolean {
   });
 }
 
-function splitAtCommas(text: string): readonly string[] {
+/** The parts of a list, each with single commas again. */
+export function splitAtCommas(text: string): readonly string[] {
   const parts: string[] = [];
   let part = "";
   for (const piece of text.split(/(,,|,)/)) {

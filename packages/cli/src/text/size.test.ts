@@ -27,7 +27,8 @@ describe("parseSize", () => {
     ["1k", 1024],
     ["1K", 1024],
     ["1.5G", 1_610_612_736],
-    [".5k", 512],
+    ["0.5k", 512],
+    ["1.0", 1],
     ["2T", 2 ** 41],
     ["1P", 2 ** 50],
     ["0x1000", 4096],
@@ -35,7 +36,7 @@ describe("parseSize", () => {
     ["0x1e", 30],
   ])("%s is %d", (text, bytes) => expect(parseSize(text, "size")).toBe(bytes));
 
-  it.each(["", "x", "1X", "-1", "1.5", "1 k", "1kk", "0x", "1e3", "8P", "1E", "99999999999999999999"])(
+  it.each(["", "x", "1X", "-1", "1.5", "1 k", "1kk", ".5k", "0x", "1e3", "8P", "1E", "99999999999999999999"])(
     "refuses %j and says what it was for",
     (text) => {
       expect(() => parseSize(text, "cluster size")).toThrow(CommandFailure);

@@ -14,22 +14,28 @@ export function formatSize(bytes: number): string {
   return `${formatThreeDigits(bytes / 1024 ** unit)} ${BINARY_PREFIXES[unit] ?? ""}B`;
 }
 
-/** Bytes from a number with an optional suffix (b, k, M, G, T, P, E; powers of 1024); fractions need a suffix. `what` is named in the refusal. */
-export function parseSize(text: string, what: string): number {
+/** One past the largest offset of a file. */
+export const FILE_SIZE_LIMIT: number = 2 ** 63;
+
+/**
+ * Bytes from a number with an optional suffix (b, k, M, G, T, P, E; powers of 1024); fractions need a suffix. `what` is named in the refusal.
+ * Below `limit`: from 2^53 on not to the byte.
+ */
+export function parseSize(text: string, what: string, limit: number = Number.MAX_SAFE_INTEGER + 1): number {
   const trimmed = text.replace(/^\s*\+?/, "");
-  const match = /^(?:(0x[0-9a-f]+)|(\d+(?:\.\d*)?|\.\d+))([bkmgtpe]?)$/i.exec(trimmed);
+  const match = /^(?:(0x[0-9a-f]+)|(\d+(?:\.\d*)?))([bkmgtpe]?)$/i.exec(trimmed);
   if (match === null) throw invalid(text, what);
   const [, hexadecimal, decimal = "", suffix = ""] = match;
   const unit = 1024 ** Math.max(SUFFIXES.indexOf(suffix.toUpperCase()), 0);
-  if (unit === 1 && decimal.includes(".")) throw invalid(text, what);
+  if (unit === 1 && /\.0*[1-9]/.test(decimal)) throw invalid(text, what);
   // "0x1b" and "0x1e" end in a digit, not in a suffix: the pattern takes as many digits as it can.
   const bytes = Math.floor(Number(hexadecimal ?? decimal) * unit);
-  if (!Number.isSafeInteger(bytes))
+  if (bytes >= limit)
     throw new CommandFailure(`Invalid ${what} specified: '${text}' is more than 8 PiB`, 1, { words: sizeRangeWords(what) });
   return bytes;
 }
 
-/** A whole decimal or hexadecimal number. */
+/** A whole decimal or hexadecimal number, of at least 0. */
 export function parseCount(text: string, what: string): number {
   const count = /^(?:0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) : Number.NaN;
   if (!Number.isSafeInteger(count))

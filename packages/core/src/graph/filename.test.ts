@@ -45,9 +45,9 @@ describe("json: names", () => {
 describe("names that images give", () => {
   test.each([
     ["overlay", "base", "base"],
-    ["./overlay", "base", "base"],
+    ["./overlay", "base", "./base"],
     ["dir/overlay", "base", "dir/base"],
-    ["dir/overlay", "../base", "base"],
+    ["dir/overlay", "../base", "dir/../base"],
     ["/dir/overlay", "base", "/dir/base"],
     ["/dir/overlay", "sub/base", "/dir/sub/base"],
     ["dir/overlay", "/base", "/base"],

@@ -1,6 +1,6 @@
 /** File names as users and images write them: plain paths, `file:` and other protocol prefixes, `json:{…}`. */
 
-import { dirname, isAbsolute, join } from "node:path";
+import { isAbsolute } from "node:path";
 import { BlockError } from "../errors.ts";
 
 /** What a file name turned out to be. */
@@ -20,7 +20,7 @@ export function parseFileName(name: string): ParsedName {
   return { kind: "path", protocol, path: protocol === "file" ? name.slice("file:".length) : name };
 }
 
-/** The name as seen from the folder of the image that gives it; absolute names and those with a protocol stay as they are. */
+/** The name as seen from the folder of the image that gives it, one put behind the other as QEMU does; absolute names and those with a protocol stay as they are. */
 export function resolveBeside(imageName: string, name: string): string {
   const parsed = parseFileName(name);
   if (parsed.kind === "json" || (parsed.protocol !== undefined && parsed.protocol !== "file")) return name;
@@ -29,8 +29,7 @@ export function resolveBeside(imageName: string, name: string): string {
   if (protocol !== undefined && protocol !== "file:")
     return imageName.slice(0, Math.max(protocol.length, imageName.lastIndexOf("/") + 1)) + parsed.path;
   const imagePath = protocol === undefined ? imageName : imageName.slice(protocol.length);
-  const folder = dirname(imagePath);
-  return asPath(folder === "." && !imagePath.startsWith("./") ? parsed.path : join(folder, parsed.path));
+  return asPath(imagePath.slice(0, imagePath.lastIndexOf("/") + 1) + parsed.path);
 }
 
 /** A path of the host that is taken for nothing else: `json:` and protocols are for those who open images, not for what stands in them. */

@@ -48,7 +48,7 @@ interface Ancestor {
 export const MAX_CHAIN_LENGTH = 200;
 
 /** Options of every node, taken off before a driver sees its own. */
-const COMMON_OPTIONS = ["driver", "nodeName", "readOnly", "discard", "cache", "forceShare"];
+const COMMON_OPTIONS = ["driver", "nodeName", "readOnly", "discard", "cache", "forceShare", "autoReadOnly", "detectZeroes"];
 
 export class NodeFactory {
   readonly #graph: GraphParts;
@@ -178,12 +178,19 @@ function commonOptions(options: DescribedNode, place: Place): Place {
     throw new BlockError("INVALID_OPTION", `a child of a read-only node cannot be writable (driver '${options.driver}')`);
   const force = options.forceShare ?? place.access.force;
   if (force && !readOnly) throw new BlockError("INVALID_OPTION", "forceShare is for read-only images: two writers would corrupt the image");
+  const { detectZeroes = "off" } = options;
+  if (detectZeroes !== "off" && !readOnly)
+    throw new BlockError(
+      "UNSUPPORTED_FEATURE",
+      `detectZeroes '${detectZeroes}' is not there for images that are written (driver '${options.driver}')`,
+    );
   const access = { ...place.access, write: place.access.write && !readOnly, resize: place.access.resize && !readOnly, force };
   return { ...place, readOnly, discard: options.discard ?? place.discard, noFlush: options.cache?.noFlush ?? place.noFlush, access };
 }
 
 /** Options that came as JSON may be of any type. */
-function checkCommonOptions({ nodeName, readOnly, discard, cache, forceShare }: { readonly [Name in keyof CommonOptions]: unknown }): void {
+function checkCommonOptions(options: { readonly [Name in keyof CommonOptions]: unknown }): void {
+  const { nodeName, readOnly, discard, cache, forceShare, autoReadOnly, detectZeroes } = options;
   const noFlush = typeof cache === "object" && cache !== null && "noFlush" in cache ? cache.noFlush : undefined;
   const wrong = [
     ["nodeName", nodeName, typeof nodeName === "string" && nodeName !== ""],
@@ -192,6 +199,8 @@ function checkCommonOptions({ nodeName, readOnly, discard, cache, forceShare }: 
     ["cache", cache, typeof cache === "object" && cache !== null],
     ["cache.noFlush", noFlush, typeof noFlush === "boolean"],
     ["forceShare", forceShare, typeof forceShare === "boolean"],
+    ["autoReadOnly", autoReadOnly, typeof autoReadOnly === "boolean"],
+    ["detectZeroes", detectZeroes, detectZeroes === "off" || detectZeroes === "on" || detectZeroes === "unmap"],
   ].find(([, value, fits]) => value !== undefined && fits === false);
   if (wrong !== undefined) throw new BlockError("INVALID_OPTION", `Option '${String(wrong[0])}' cannot be ${JSON.stringify(wrong[1])}`);
 }

@@ -46,6 +46,9 @@ export interface CopyDiskOptions {
   readonly onReadError?: (offset: number, length: number, error: unknown) => void;
 }
 
+/** The target could not take bytes, at `offset` of its disk; reads that fail throw a plain BlockError. */
+export class CopyWriteError extends BlockError {}
+
 const DEFAULT_SPARSE_SIZE = 4096;
 /** What a disk reads as a whole: the least that salvaging gives up. */
 const SECTOR_LENGTH = 512;
@@ -157,15 +160,26 @@ class DiskCopy {
   }
 
   async #writeZeroes(offset: number, length: number, signal: AbortSignal): Promise<void> {
-    if (this.#sparseSize > 0) return this.#options.target.writeZeroes(this.#targetOffset + offset, length, { mayUnmap: true, signal });
+    const at = this.#targetOffset + offset;
+    if (this.#sparseSize > 0) return this.#told(at, this.#options.target.writeZeroes(at, length, { mayUnmap: true, signal }));
     for (let done = 0; done < length; done += MAX_ZEROS)
       await this.#write(offset + done, zeros(Math.min(MAX_ZEROS, length - done)), signal);
   }
 
   #write(offset: number, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
     const { target, compress } = this.#options;
-    if (compress === true) return target.writeCompressed(this.#targetOffset + offset, bytes, { signal });
-    return target.write(this.#targetOffset + offset, bytes, { signal });
+    const at = this.#targetOffset + offset;
+    return this.#told(at, compress === true ? target.writeCompressed(at, bytes, { signal }) : target.write(at, bytes, { signal }));
+  }
+
+  /** Of a write: its failure says where in the disk it was. */
+  async #told(offset: number, write: Promise<void>): Promise<void> {
+    try {
+      await write;
+    } catch (cause) {
+      if (!(cause instanceof BlockError)) throw cause;
+      throw new CopyWriteError(cause.code, cause.message, { cause, node: cause.node, errno: cause.errno, offset });
+    }
   }
 
   /** Whether the target, untouched, reads as zeros there. */

@@ -7,6 +7,7 @@ import { luksTransform } from "./guest-cipher.ts";
 const PREFIX = "encrypt.";
 
 export const ENCRYPTION_OPTIONS: readonly CreateOption[] = [
+  { name: "encryption", type: "flag", help: "Off: images with the legacy encryption 'aes' are only read" },
   { name: "encrypt.format", type: "text", help: "Encrypt the image, format choices: 'luks'" },
   { name: "encrypt.key-secret", type: "text", help: "ID of secret providing the LUKS passphrase" },
   ...luksCreateOptions(PREFIX),
@@ -15,9 +16,11 @@ export const ENCRYPTION_OPTIONS: readonly CreateOption[] = [
 /** `undefined`: none. Throws INVALID_OPTION for what qemu-img refuses too, UNSUPPORTED_FEATURE for what cannot be made. */
 export function encryptionOf(values: ImageCreation["values"]): LuksChoice | undefined {
   const given = Object.keys(values).filter((name) => name.startsWith(PREFIX) && values[name] !== undefined);
-  if (given.length === 0) return undefined;
-  const format = values["encrypt.format"];
+  const format = values["encrypt.format"] ?? (values["encryption"] === true ? "aes" : undefined);
+  if (given.length === 0 && format === undefined) return undefined;
   if (format === undefined) throw invalid("Parameter 'encrypt.format' is missing");
+  if (format === "aes" && values["encrypt.key-secret"] === undefined)
+    throw invalid("Parameter 'encrypt.key-secret' is required for cipher");
   if (format === "aes")
     throw new BlockError("UNSUPPORTED_FEATURE", "images with the legacy encryption 'aes' are only read; use encrypt.format=luks");
   if (format !== "luks") throw invalid(`Parameter 'format' does not accept value '${String(format)}'`);

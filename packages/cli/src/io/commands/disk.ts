@@ -73,12 +73,22 @@ export const info: IoCommand = {
     const facts = await shown.info();
     const lines = [`format name: ${shown.driver}`];
     if (shown.kind === "protocol" || hasOwnNames(shown)) lines.push(`format name: ${shown.driver}`);
+    if (isNothing(shown)) {
+      shell.print(lines.map((line) => `${line}\n`).join(""));
+      throw new IoFailure("");
+    }
     lines.push(`cluster size: ${formatQuantity(facts.clusterSize ?? 0)}`);
     lines.push(`vm state offset: ${formatQuantity(facts.vmStateOffset ?? 0)}`);
     if (facts.formatSpecific !== undefined) lines.push("Format specific information:", ...describeMembers(facts.formatSpecific.data, 4));
     shell.print(lines.map((line) => `${line}\n`).join(""));
   },
 };
+
+/** Disks that are nowhere have no clusters, and so nothing to tell of: to QEMU that is a failure. */
+function isNothing(node: BlockNode): boolean {
+  const below = node.children.get("file")?.node;
+  return below === undefined ? ["null", "null-co", "null-aio"].includes(node.driver) : isNothing(below);
+}
 
 export const discard: IoCommand = {
   name: "discard",

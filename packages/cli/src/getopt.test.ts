@@ -7,8 +7,8 @@ const LONG = {
   reads: { name: "x", takesArgument: false },
 };
 const names = (line: string): string => {
-  const { options, operands, problem } = parseWords(line.split(" "), "c:rq", LONG);
-  return `${options.map(({ name, argument }) => name + argument).join(" ")} | ${operands.join(" ")}${problem === undefined ? "" : ` | ${problem}`}`;
+  const { options, operands, problem } = parseWords(line.split(" "), { letters: "c:rq", long: LONG });
+  return `${options.map(({ name, argument }) => name + argument).join(" ")} | ${operands.join(" ")}${problem === undefined ? "" : ` | ${problem.message}`}`;
 };
 
 it.each([
@@ -26,3 +26,23 @@ it.each([
   ["--read-only=1", " |  | option '--read-only' doesn't allow an argument"],
   ["--read", " |  | option '--read' is ambiguous; possibilities: '--read-only' '--reads'"],
 ])("%s", (line, expected) => expect(names(line)).toBe(expected));
+
+it("ends the options at the first operand where they come in order", () => {
+  expect(parseWords(["-q", "a", "-r"], { letters: "rq", inOrder: true })).toEqual({
+    options: [{ name: "q", argument: "" }],
+    operands: ["a", "-r"],
+  });
+});
+
+it.each([
+  ["-z", "-z"],
+  ["-q -qz", "-qz"],
+  ["-qzq", "program"],
+  ["-c 1 -zq", "1"],
+  ["a -q b -zq", "b"],
+  ["a -c 1 -zq", "a"],
+  ["--read-only=1", "--read-only=1"],
+  ["-qc", "-qc"],
+])("tells where getopt stood after %s: %s", (line, word) => {
+  expect(parseWords(line.split(" "), { letters: "c:rq", long: LONG, program: "program" }).problem?.word).toBe(word);
+});
