@@ -1,6 +1,6 @@
 /**
  * A web server over a folder, in a process of its own: ranges of files, and at /sent the bytes that were sent since it was asked last. Each
- * answer ends its connection: on one that is kept, QEMU 7.2 misses answers that come at once, and waits for ever, whatever the server.
+ * answer ends its connection: on one that is kept, QEMU 7.2 misses answers that come at once, and in half of its runs waits for ever, whatever the server.
  */
 
 import { createReadStream, openSync, readSync, statSync } from "node:fs";
