@@ -95,7 +95,10 @@ describe("the state of a machine", () => {
       expect((await stateOf(disk, 300 * KIB)).equals(Buffer.concat([Buffer.alloc(200 * KIB, 5), Buffer.alloc(100 * KIB)]))).toBe(true);
     });
     expectClean(file);
-    qemuIo(file, "read -b -P 5 0 200k");
+    qemuIo(file, "read -b -P 5 0 200k", "write -b -P 7 0 300k");
+    await using graph = hostGraph();
+    await using then = await graph.open({ driver: "qcow2", file, snapshot: "one" }, { readOnly: true });
+    expect((await stateOf(then, 300 * KIB)).equals(Buffer.concat([Buffer.alloc(200 * KIB, 5), Buffer.alloc(100 * KIB)]))).toBe(true);
   });
 
   it("shows nothing of a backing file, and nothing of it shows in a disk that grows", async () => {
