@@ -4,6 +4,7 @@ import type { CreateOption, CreateValue } from "../creation.ts";
 import type { Preallocation } from "../driver.ts";
 import { BlockError } from "../errors.ts";
 
+/** In the words of qemu-img, which tells of one mode fewer than it takes. */
 export const PREALLOCATION_OPTION: CreateOption = {
   name: "preallocation",
   type: "choice",
