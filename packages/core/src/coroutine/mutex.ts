@@ -15,8 +15,8 @@ import { touch } from "./witness.ts";
 export type IfSync<R> = [Extract<R, PromiseLike<unknown>>] extends [never] ? [] : [error: "a promise must not leave a synchronous section"];
 
 /**
- * Mutual exclusion between coroutines: first come first served, and a release hands the lock to the next in line, so nobody
- * overtakes. It does not nest: a coroutine that locks a mutex which it holds waits for itself forever.
+ * Mutual exclusion between coroutines: first come first served, and a release hands the lock to the next in line, so no coroutine
+ * overtakes another. It does not nest: a coroutine that locks a mutex which it holds waits for itself forever.
  *
  * JavaScript runs one coroutine at a time, so where nobody is inside a section without `await` is exclusive already: `runSync` marks the
  * lock as held and runs it, with no promise made. One to whom the lock is promised, and who has not gone on since, is not inside yet: the
