@@ -18,6 +18,7 @@ test("runs four at a time, in order, and goes on after a failure", async () => {
   const settled = Promise.allSettled(calls);
   await clock.yield();
   expect(begun).toEqual([0, 1, 2, 3]);
+  expect(queue.full).toBe(true);
   ends[2]?.resolve(20);
   await clock.yield();
   expect(begun).toEqual([0, 1, 2, 3, 4]);
@@ -30,6 +31,7 @@ test("runs four at a time, in order, and goes on after a failure", async () => {
   const results = await settled;
   expect(results.map((result) => result.status)).toEqual(["rejected", ...Array.from({ length: 6 }, () => "fulfilled")]);
   expect(begun).toEqual([0, 1, 2, 3, 4, 5, 6]);
+  expect(queue.full).toBe(false);
 });
 
 test("a place that was handed over is free again in the end", async () => {

@@ -14,6 +14,11 @@ export class CallQueue {
     this.#limit = limit;
   }
 
+  /** A call that came now would wait. */
+  get full(): boolean {
+    return this.#running === this.#limit;
+  }
+
   async run(call: () => Promise<number>): Promise<number> {
     if (this.#running === this.#limit) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     else this.#running++;

@@ -49,6 +49,11 @@ export class CodecLibrary {
     return this.#koffi.address(bytes);
   }
 
+  /** The pool has as much to do as it is given. */
+  get poolIsFull(): boolean {
+    return queue.full;
+  }
+
   /** Calls in the thread pool. `kept`: all that the library reads and writes meanwhile. */
   inPool(kept: readonly ArrayBufferView[], call: CodecFunction, ...parameters: readonly (number | bigint)[]): Promise<number> {
     return queue.run(

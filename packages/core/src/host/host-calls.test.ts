@@ -49,6 +49,8 @@ if (available) {
       "copyRangeInPool",
       "cloneRangeInPool",
       "advise",
+      "controlInPool",
+      "socketPair",
     ];
     expect(Object.keys(calls).sort()).toEqual(names.sort());
   });
