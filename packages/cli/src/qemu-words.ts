@@ -9,6 +9,10 @@ const WORDINGS: readonly Wording[] = [
   [/^Could not create (.*): it is a directory$/s, "Could not create $1: Is a directory"],
   [/^.*: (QED (?:cluster|table) size must be within range .* and power of 2), not \d+$/s, "$1"],
   [/^.*: (Compression not supported for this file format|Invalid password, cannot unlock any keyslot)$/s, "$1"],
+  [
+    /^.*: the backing file is longer than the image and would show in the new area.*$/s,
+    "Failed to zero out new clusters: Operation not supported",
+  ],
   [/^.*: (Can't resize a v2 image which has snapshots)$/s, "$1"],
   [/^.*: qcow2 version (\d+) is not supported$/s, "Unsupported qcow2 version $1"],
   [/^.*: (Preallocation can't be used for shrinking an image)$/s, "$1"],

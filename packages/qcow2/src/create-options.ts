@@ -89,34 +89,38 @@ export function choicesOf({ size, values, backing }: Pick<ImageCreation, "size" 
   };
   if (typeof values.size === "number" && values.size !== size)
     throw invalid(`the size is given twice, as ${size} and ${values.size} bytes`);
-  checkNumbers(choices);
-  checkVersion(choices);
+  checkTables(choices);
+  checkRefcounts(choices);
   checkFiles(choices);
   return choices;
 }
 
-function checkNumbers({ clusterSize, refcountBits, extendedL2 }: CreateChoices): void {
+// In the order in which qemu-img refuses what does not go together.
+
+const NEWER = "compatibility level 1.1 and above (use version=v3 or greater)";
+
+function checkTables({ version, clusterSize, extendedL2, backing, preallocation }: CreateChoices): void {
+  if (extendedL2 && version === 2) throw invalid(`Extended L2 entries are only supported with ${NEWER}`);
   if (!isPowerOfTwo(clusterSize) || clusterSize < 512 || clusterSize > 2 ** 21)
     throw invalid("Cluster size must be a power of two between 512 and 2048k");
-  if (!isPowerOfTwo(refcountBits) || refcountBits > 64) throw invalid("Refcount width must be a power of two and may not exceed 64 bits");
   if (extendedL2 && clusterSize < 16_384)
     throw invalid("Extended L2 entries are only supported with cluster sizes of at least 16384 bytes");
+  if (backing !== undefined && preallocation !== "off" && !extendedL2)
+    throw invalid("Backing file and preallocation can only be used at the same time if extended_l2 is on");
 }
 
-function checkVersion({ version, refcountBits, extendedL2, lazyRefcounts, compressionType, dataFile }: CreateChoices): void {
-  const newer = "compatibility level 1.1 and above (use version=v3 or greater)";
-  if (compressionType !== 0 && version === 2) throw invalid(`Non-zlib compression type is only supported with ${newer}`);
-  if (version === 3) return;
-  if (refcountBits !== 16)
+function checkRefcounts({ version, refcountBits, lazyRefcounts }: CreateChoices): void {
+  if (lazyRefcounts && version === 2) throw invalid(`Lazy refcounts only supported with ${NEWER}`);
+  if (!isPowerOfTwo(refcountBits) || refcountBits > 64) throw invalid("Refcount width must be a power of two and may not exceed 64 bits");
+  if (refcountBits !== 16 && version === 2)
     throw invalid("Different refcount widths than 16 bits require compatibility level 1.1 or above (use version=v3 or greater)");
-  if (lazyRefcounts) throw invalid(`Lazy refcounts only supported with ${newer}`);
-  if (extendedL2) throw invalid(`Extended L2 entries are only supported with ${newer}`);
-  if (dataFile !== undefined) throw invalid(`External data files are only supported with ${newer}`);
 }
 
-function checkFiles({ backing, dataFile, rawDataFile, preallocation, extendedL2, encryption }: CreateChoices): void {
+function checkFiles({ version, backing, dataFile, rawDataFile, compressionType, encryption }: CreateChoices): void {
   if (rawDataFile && dataFile === undefined) throw invalid("data-file-raw requires data-file");
   if (rawDataFile && backing !== undefined) throw invalid("Backing file and data-file-raw cannot be used at the same time");
+  if (dataFile !== undefined && version === 2) throw invalid(`External data files are only supported with ${NEWER}`);
+  if (compressionType !== 0 && version === 2) throw invalid(`Non-zlib compression type is only supported with ${NEWER}`);
   if (rawDataFile && encryption !== undefined)
     throw invalid("an encrypted data file cannot be a raw image: data-file-raw and encryption do not go together");
   if (backing === undefined) return;
@@ -124,8 +128,6 @@ function checkFiles({ backing, dataFile, rawDataFile, preallocation, extendedL2,
     throw invalid(`the name of the backing file is longer than ${MAX_NAME_BYTES} bytes`);
   if (Buffer.byteLength(backing.format ?? "") > MAX_BACKING_FORMAT_BYTES)
     throw invalid(`the backing format '${String(backing.format)}' is longer than ${MAX_BACKING_FORMAT_BYTES} bytes`);
-  if (preallocation !== "off" && !extendedL2)
-    throw invalid("Backing file and preallocation can only be used at the same time if extended_l2 is on");
 }
 
 /** The version of a compatibility level. Throws INVALID_OPTION. */

@@ -194,6 +194,10 @@ describe("options that do not go together are refused, as qemu-img refuses them"
     { compat: "0.10", compression_type: "zstd" },
     { extended_l2: true, cluster_size: 8192 },
     { data_file_raw: true },
+    // Of two reasons the one that qemu-img names.
+    { compat: "0.10", lazy_refcounts: true, refcount_bits: 8, compression_type: "zstd" },
+    { compat: "0.10", extended_l2: true, cluster_size: 1000 },
+    { compat: "0.10", compression_type: "zstd", data_file_raw: true },
   ];
   it.each(refused)("%o", async (values) => {
     using folder = new TemporaryDirectory();
