@@ -60,9 +60,8 @@ describe("an encrypted image that is open", () => {
     await using disk = await graph.open(opened("sec0"));
     const used = async (): Promise<readonly boolean[]> => {
       const { formatSpecific } = await disk.info();
-      return (formatSpecific?.data["encrypt"] as { readonly slots: readonly { readonly active: boolean }[] }).slots
-        .slice(0, 4)
-        .map(({ active }) => active);
+      const encrypt = formatSpecific?.data["encrypt"] as { readonly slots: readonly { readonly active: boolean }[] } | undefined;
+      return encrypt?.slots.slice(0, 4).map(({ active }) => active) ?? [];
     };
     await disk.write(0, Buffer.alloc(SIZE / 2, 6));
     await disk.amend({ ...ACTIVATE, "encrypt.new-secret": "sec2", "encrypt.keyslot": 3, refcount_bits: 64 });
