@@ -29,11 +29,22 @@ interface Disk {
   resized: boolean;
   /** Version 2: qemu-img 7.2 loses zeros when such an image is rebased that had no backing file. */
   isOld: boolean;
+  /** With subclusters: what qemu-img 7.2 cut off of the last cluster of such a disk is there again when it grows. */
+  isExtended: boolean;
 }
 
 export class Sequence {
   readonly #random: SeededRandom;
-  readonly #disk: Disk = { size: 0, clusterSize: 65_536, backing: undefined, snapshots: [], bitmaps: [], resized: false, isOld: false };
+  readonly #disk: Disk = {
+    size: 0,
+    clusterSize: 65_536,
+    backing: undefined,
+    snapshots: [],
+    bitmaps: [],
+    resized: false,
+    isOld: false,
+    isExtended: false,
+  };
   #names = 0;
   /** No space has become free: what qemu-img 7.2 preallocates there shows what was there before. */
   #isFresh = true;
@@ -84,8 +95,9 @@ export class Sequence {
     const options = [`cluster_size=${clusterSize}`];
     if (extended) options.push("extended_l2=on");
     disk.isOld = old;
+    disk.isExtended = extended;
     if (old) options.push("compat=0.10");
-    else if (random.chance(0.2)) options.push(`refcount_bits=${random.pick([1, 2, 8, 64])}`);
+    else if (random.chance(0.2)) options.push(`refcount_bits=${random.pick([8, 64])}`);
     if (!old && random.chance(0.15)) options.push("lazy_refcounts=on");
     if (random.chance(0.15)) options.push(`preallocation=${random.pick(["metadata", "falloc", "full"])}`);
     const dataFile = random.chance(0.15);
@@ -138,7 +150,7 @@ export class Sequence {
   }
 
   #resize(): Step {
-    const size = this.#size();
+    const size = Math.max(this.#size(), this.#disk.isExtended ? this.#disk.size : 0);
     const shrink = this.#random.chance(0.7) ? ["--shrink"] : [];
     const preallocation =
       this.#isFresh && this.#random.chance(0.5) ? [`--preallocation=${this.#random.pick(["metadata", "falloc", "full"])}`] : [];
