@@ -12,7 +12,16 @@ const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
     refuses: "Coblock",
     words: /reserved bits are set|no place of an L2 table/,
   },
-  { about: "QEMU takes what is past the end of the file for zeros, in tables too", refuses: "Coblock", words: /past the end of the file|too short for a qcow2 header/ },
+  {
+    about: "QEMU takes what is past the end of the file for zeros, in tables too",
+    refuses: "Coblock",
+    words: /past the end of the file|too short for a qcow2 header/,
+  },
+  {
+    about: "QEMU ends the name of a file at the first byte of zero",
+    refuses: "Coblock",
+    words: /as its backing file, which is no plain path/,
+  },
   { about: "QEMU counts to 2^63 where we count to 2^53", refuses: "Coblock", words: /(larger than|past) 8 PiB/ },
   {
     about: "QEMU passes over a header that says that there are bitmaps, and not where",
