@@ -7,6 +7,7 @@ import { Peers } from "./peers.ts";
 
 const OURS = join(import.meta.dirname, "../../packages/cli/bin/qemu-nbd");
 const PROGRAMS = { theirs: "qemu-nbd", ours: OURS } as const;
+const QEMU_IMG = { theirs: "qemu-img", ours: join(import.meta.dirname, "../../packages/cli/bin/qemu-img") } as const;
 type Whose = keyof typeof PROGRAMS;
 const peers = new Peers();
 
@@ -31,6 +32,38 @@ async function ofBoth(words: readonly string[], ask: (socket: string) => Promise
   }
   return found;
 }
+
+describe("an image that was preallocated", () => {
+  beforeAll(async () => {
+    await peers.succeed("qemu-img", ["create", "-f", "qcow2", "-o", "preallocation=metadata", "kept.qcow2", "8M"]);
+    await peers.succeed("qemu-io", ["-f", "qcow2", "-c", "write -P 3 1M 64k", "-c", "write -z 2M 128k", "kept.qcow2"]);
+  });
+
+  it("has holes where the host has stored nothing", async () => {
+    const { theirs, ours } = await ofBoth(["-r", "-f", "qcow2", "kept.qcow2"], (socket) =>
+      peers.succeed("nbdinfo", ["--map", peers.socketUri(socket)]),
+    );
+    expect(ours).toBe(theirs);
+    expect(ours).toMatch(/ 2 +zero\n/);
+  });
+
+  it.each([
+    ["theirs", "map"],
+    ["ours", "map"],
+    ["theirs", "info"],
+    ["theirs", "measure"],
+  ] as const)("is served for one connection (%s), which is all that %s needs, also to tell the format", async (whose, command) => {
+    const told = { theirs: "", ours: "" };
+    for (const client of ["theirs", "ours"] as const) {
+      const socket = `${whose}-${command}.sock`;
+      const server = await peers.serve(PROGRAMS[whose], ["-k", peers.path(socket), "-r", "-f", "qcow2", "kept.qcow2"], socket);
+      const words = { map: ["--output=json"], info: [], measure: ["-O", "qcow2"] }[command];
+      told[client] = await peers.succeed(QEMU_IMG[client], [command, ...words, peers.socketUri(socket)]);
+      await peers.end(server);
+    }
+    expect(told.ours).toBe(told.theirs);
+  });
+});
 
 describe("bitmaps", () => {
   it("two of them, the allocation and the depth, with clients that ask for one or all", async () => {

@@ -12,14 +12,6 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
   { words: "info /dev/null", why: "character devices are no images" },
   { words: "map /dev/null", why: "as above" },
   {
-    words: "map --output=json @subclusters.qcow2",
-    why: "space that is kept for subclusters without data is not told (present: false, but an offset)",
-  },
-  {
-    words: "map @preallocated.qcow2",
-    why: "qemu-img asks the host for holes below an image that it takes for preallocated; to us its clusters are data",
-  },
-  {
     words: "check -r all @twice-unclean.qed",
     why: "in the file: NEED_CHECK stays while clusters are used twice; qemu-img clears it whenever it closes, and the next one to write makes it worse",
   },

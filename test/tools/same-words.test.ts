@@ -81,6 +81,7 @@ describe("map", () => {
     "map -l x @holes",
     "map @orphan.qcow2",
     "map @preallocated.qcow2",
+    "map --output=json @preallocated.qcow2",
     "map /dev/null",
   ])("%s", sameAsTheirs);
 });

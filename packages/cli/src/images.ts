@@ -75,7 +75,7 @@ async function open(graph: BlockGraph, words: ImageWords, session: Session): Pro
     cache: { noFlush: words.noFlush ?? false },
     ...(format === undefined ? {} : { driver: format }),
   };
-  const described = alone ? await describeAlone(graph, options, format) : options;
+  const described = alone ? await describeAlone(graph, options, format, !writable) : options;
   const node = await graph.open(snapshot === undefined ? described : await describeSnapshot(graph, described, format, snapshot), opening);
   const guessed = typeof options === "string" && format === undefined && !options.startsWith("json:");
   if (writable && guessed && node.driver === "raw") warnOfGuess(name, session);
@@ -126,7 +126,7 @@ export async function describeSnapshot(
   format: string | undefined,
   snapshot: SnapshotSelector,
 ): Promise<DescribedNode> {
-  const described = typeof options === "string" ? await describeName(graph, options, format) : options;
+  const described = typeof options === "string" ? await describeName(graph, options, format, true) : options;
   const { optionNames } = await graph.driver(described.driver);
   if (!optionNames.includes("snapshot"))
     throw new CommandFailure(`Failed to load snapshot: format '${described.driver}' has no snapshots inside its images`, 1, {

@@ -34,6 +34,8 @@ export interface DriverEntry {
   readonly kind: DriverKind;
   /** Protocols: prefixes of file names (`nbd+unix:…`) that it opens beside its own name. */
   readonly schemes?: readonly string[];
+  /** Protocols: to open it is to connect to a server, which may serve one client and then end; so it is opened once, also where its format is probed. */
+  readonly connects?: true;
   /** Whether the file is of this format, from its first bytes (at most 2,048): 0 = not mine … 100 = certain. */
   probe?(head: Uint8Array, fileName: string): number;
   /** Present where a file name may begin with the driver's name and a colon, and the driver is no protocol of plain files: its options. */
@@ -67,7 +69,7 @@ export interface ImageBasics extends AsyncDisposable {
   readonly limits: ImageLimits;
   /** A write past the end makes it larger (protocols, and filters over them). */
   readonly growable?: boolean;
-  /** For protocols: the file's name, for messages and as what relative names in images start from, where the option `filename` is absent. */
+  /** For protocols: the file's name, for messages and as what relative names in images start from. Absent: the option `filename`. */
   readonly fileName?: string;
   /** What was never written, in a new image or in one that has grown. Absent: zeros, or what the backing file shows. */
   readonly newSpaceReads?: "anything";
@@ -164,8 +166,10 @@ export interface ZeroOptions extends IoOptions {
 export interface RunStatus {
   readonly kind: "data" | "zero" | "unallocated" | "compressed";
   readonly length: number;
-  /** Where the bytes are as the guest has them (data), or the space reserved for them (zero). */
+  /** Where the bytes are as the guest has them (data), or the space reserved for them (zero, unallocated). */
   readonly location?: HostSpan;
+  /** Reads as zeros for the one reason that its data lies in a hole of the file below. */
+  readonly holeBelow?: boolean;
 }
 
 /**
@@ -217,6 +221,8 @@ export interface MappedImage<State = unknown, Ticket = unknown> extends ImageBas
   release?(state: State, spans: readonly HostSpan[]): Promise<void>;
   /** Gives the end of the file back that nothing uses; called in exclusive mode when the disk has become smaller and all that was freed is released. */
   trim?(): Promise<void>;
+  /** Whether much of what it has as data may be holes of the file below. Asked once, when status is first asked for; takes the lock itself. */
+  hasHolesBelow?(): Promise<boolean>;
   /** Caches out, in order; core then flushes `storage` without the lock. */
   sync?(state: State): Promise<void>;
   /** Bytes that `encode` takes at a time; present where the format can write compressed clusters. */
@@ -244,14 +250,14 @@ export type Mapping =
       readonly writable: boolean;
       readonly transform?: Transform | undefined;
     }
-  /** `reserved`: space that is owned and not read, to be told of; not where data is encrypted. */
+  /**
+   * Zeros, and the backing file's bytes or zeros. `reserved`: space that is owned and not read, to be told of; not where data is encrypted.
+   */
   | {
-      readonly kind: "zero";
+      readonly kind: "zero" | "unallocated";
       readonly length: number;
       readonly reserved?: { readonly child: BlockChild; readonly childOffset: number } | undefined;
     }
-  /** The backing file's bytes, or zeros. */
-  | { readonly kind: "unallocated"; readonly length: number }
   /** Compressed: `stored` decodes to one unit of `unitLength` bytes, of which the bytes from `skip` on are wanted. */
   | {
       readonly kind: "encoded";

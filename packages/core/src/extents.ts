@@ -14,8 +14,10 @@ export interface BlockStatus {
   readonly depth: number;
   /** `unallocated`: no layer has it; it reads as zeros. */
   readonly kind: "data" | "zero" | "unallocated" | "compressed";
-  /** Where the bytes are (data), or the space that is kept for them (zero). */
+  /** Where the bytes are (data), or the space that is kept for them (zero, unallocated). */
   readonly location?: { readonly node: string; readonly fileName: string; readonly offset: number };
+  /** Zero, and data to the format, which lies in a hole of the file below. */
+  readonly holeBelow?: boolean;
 }
 
 /** What to list; bytes. */
@@ -84,24 +86,26 @@ async function statusBelow(
     const backing = backingOf(node);
     if (run.kind !== "unallocated" || !throughBacking || backing === undefined) return describe(node, run, offset, depth);
     const left = Math.min(run.length, length);
-    if (offset >= backing.size) return { offset, length: left, depth, kind: "unallocated" };
+    if (offset >= backing.size) return describe(node, { ...run, length: left }, offset, depth);
     run = await backing.status(offset, Math.min(left, backing.size - offset));
     node = backing;
   }
 }
 
 function describe(node: BlockNode, run: RunStatus, offset: number, depth: number): BlockStatus {
-  const { kind, length } = run;
+  const { kind, length, holeBelow } = run;
   if (run.location !== undefined) {
     const { child, childOffset } = run.location;
-    return { offset, length, depth, kind, location: { node: child.node.name, fileName: child.fileName, offset: childOffset } };
+    const location = { node: child.node.name, fileName: child.fileName, offset: childOffset };
+    return { offset, length, depth, kind, location, ...(holeBelow === undefined ? {} : { holeBelow }) };
   }
-  if (kind !== "data" || node.kind !== "protocol") return { offset, length, depth, kind };
+  if (kind !== "data" || node.kind !== "protocol")
+    return { offset, length, depth, kind, ...(holeBelow === undefined ? {} : { holeBelow }) };
   return { offset, length, depth, kind, location: { node: node.name, fileName: node.fileName, offset } };
 }
 
 function continues(left: BlockStatus, right: BlockStatus): boolean {
-  if (left.kind !== right.kind || left.depth !== right.depth) return false;
+  if (left.kind !== right.kind || left.depth !== right.depth || left.holeBelow !== right.holeBelow) return false;
   if (left.location === undefined || right.location === undefined) return left.location === right.location;
   return left.location.fileName === right.location.fileName && left.location.offset + left.length === right.location.offset;
 }

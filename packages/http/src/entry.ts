@@ -45,6 +45,7 @@ declare module "@coblock/core" {
 export const httpDriver: DriverEntry = {
   name: "http",
   kind: "protocol",
+  connects: true,
   load: async () => (await import("./driver.ts")).httpDriver,
 };
 
@@ -52,5 +53,6 @@ export const httpDriver: DriverEntry = {
 export const httpsDriver: DriverEntry = {
   name: "https",
   kind: "protocol",
+  connects: true,
   load: async () => (await import("./driver.ts")).httpsDriver,
 };

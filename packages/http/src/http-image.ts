@@ -20,11 +20,11 @@ export class HttpImage implements BlockImage {
   readonly #connections: number;
 
   /** `head`: the first bytes, which opening brought. */
-  constructor(file: RemoteFile, head: Uint8Array, { url, readaheadLength, cacheLength, connections }: HttpSettings) {
+  constructor(file: RemoteFile, head: Uint8Array, { url, name, readaheadLength, cacheLength, connections }: HttpSettings) {
     this.#file = file;
     this.size = file.size;
     this.identity = url.href;
-    this.fileName = url.href;
+    this.fileName = name;
     this.#pages = new PageCache(file, cacheLength);
     this.#pages.seed(head);
     this.#ahead = new ReadAhead(readaheadLength);

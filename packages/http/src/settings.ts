@@ -7,6 +7,8 @@ import type { HttpOptions } from "./entry.ts";
 /** What one image asks its server with. */
 export interface HttpSettings {
   readonly url: URL;
+  /** As it was given. */
+  readonly name: string;
   /** For messages: without the query, which may hold a key. */
   readonly shownUrl: string;
   /** Fields that only the origin of `url` may see. */
@@ -62,6 +64,7 @@ export function resolveSettings(scheme: "http" | "https", options: HttpOptions, 
   if (connect !== undefined && typeof connect !== "function") throw refused("'connect' is no function");
   return {
     url,
+    name: options.url ?? options.filename ?? url.href,
     shownUrl: `${url.origin}${url.pathname}${url.search === "" ? "" : "?…"}`,
     ownHeaders: ownHeaders(options, secret),
     readaheadLength: wholeNumber("readahead", options),

@@ -46,6 +46,7 @@ declare module "@coblock/core" {
 export const nbdDriver: DriverEntry = {
   name: "nbd",
   kind: "protocol",
+  connects: true,
   schemes: ["nbd+tcp", "nbd+unix", "nbds", "nbds+tcp", "nbds+unix"],
   load: async () => (await import("./client/driver.ts")).driver,
 };

@@ -102,7 +102,7 @@ export class KindImage implements Disposable {
     for (const [name, words] of Object.entries(reports))
       told[name] = { theirs: await this.run("theirs", "qemu-img", words), ours: await this.run("ours", "qemu-img", words) };
     const map = ["map", "--output=json", ...this.#opened];
-    told["map"] = { theirs: mapOf(await this.run("theirs", "qemu-img", map)), ours: mapOf(await this.run("ours", "qemu-img", map)) };
+    told["map"] = { theirs: await this.run("theirs", "qemu-img", map), ours: await this.run("ours", "qemu-img", map) };
     return told;
   }
 
@@ -218,33 +218,6 @@ export class KindImage implements Disposable {
     this.model.fill(pattern, offset, offset + length);
     for (let cluster = Math.floor(offset / clusterSize); cluster * clusterSize < offset + length; cluster++) this.#touched.add(cluster);
   }
-}
-
-interface Run {
-  readonly start: number;
-  readonly length: number;
-  readonly depth: number;
-  readonly present: boolean;
-  readonly zero: boolean;
-  readonly data: boolean;
-  readonly offset?: number;
-}
-
-/** Without what QEMU alone tells: holes of the host in an image that it takes for preallocated, and the space around subclusters without data. */
-function mapOf(json: string): string {
-  const runs: Run[] = [];
-  for (const { start, length, depth, present, zero, data, offset } of JSON.parse(json) as readonly Run[]) {
-    const kind = { depth, present, zero: zero && !data, data, ...(offset === undefined || !present ? {} : { offset }) };
-    const last = runs.at(-1);
-    if (last !== undefined && isContinued(last, { start, length, ...kind })) runs.splice(-1, 1, { ...last, length: last.length + length });
-    else runs.push({ start, length, ...kind });
-  }
-  return runs.map((run) => JSON.stringify(run)).join("\n");
-}
-
-function isContinued(last: Run, next: Run): boolean {
-  const isAlike = last.depth === next.depth && last.present === next.present && last.zero === next.zero && last.data === next.data;
-  return isAlike && (last.offset === undefined ? undefined : last.offset + last.length) === next.offset;
 }
 
 /** The real tool gives up now and then when it cannot measure how fast it derives keys: then it is run again. */

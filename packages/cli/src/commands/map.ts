@@ -84,10 +84,11 @@ async function printJson(runs: AsyncIterable<BlockStatus>, start: number, sessio
   return 0;
 }
 
-function jsonOf({ offset, length, depth, kind, location }: BlockStatus): string {
-  const isData = kind === "data" || kind === "compressed";
+function jsonOf({ offset, length, depth, kind, location, holeBelow = false }: BlockStatus): string {
+  const isZero = kind === "zero" || kind === "unallocated";
+  const isData = !isZero || holeBelow;
   const where = location === undefined ? "" : `, "offset": ${location.offset}`;
-  return `{ "start": ${offset}, "length": ${length}, "depth": ${depth}, "present": ${kind !== "unallocated"}, "zero": ${!isData}, "data": ${isData}${where}}`;
+  return `{ "start": ${offset}, "length": ${length}, "depth": ${depth}, "present": ${kind !== "unallocated"}, "zero": ${isZero}, "data": ${isData}${where}}`;
 }
 
 /** Ends with an error at the first run with data that no file holds as it is. */

@@ -37,6 +37,19 @@ describe("plain names", () => {
     await graph[Symbol.asyncDispose]();
   });
 
+  test("a server is connected to once, also to be probed, and the connection ends with the image", async () => {
+    const { files } = setUp();
+    files.chain("a");
+    const drivers = files.drivers.map((entry) => (entry.name === "file" ? { ...entry, connects: true as const } : entry));
+    const graph = new BlockGraph({ drivers, implicitOpen: "allow" });
+    const node = await graph.open("a");
+    expect(node.driver).toBe("chain");
+    expect(files.log.filter((line) => line === "open a")).toHaveLength(1);
+    await node[Symbol.asyncDispose]();
+    expect(opened(files)).toEqual([]);
+    expect(graph.inspect().nodes).toEqual([]);
+  });
+
   test("whether it was probed is told to the driver", async () => {
     const { files, graph } = setUp();
     files.chain("a");

@@ -38,6 +38,12 @@ export interface NameChoice {
   readonly nodeName?: string | undefined;
 }
 
+interface FormatChoice extends Omit<NameChoice, "driver"> {
+  /** Of the image, for messages. */
+  readonly name: string;
+  readonly probed: boolean;
+}
+
 /** An image above in the chain of backing files. */
 interface Ancestor {
   readonly identity: string | undefined;
@@ -80,18 +86,31 @@ export class NodeFactory {
     const protocol = parsed.protocol ?? "file";
     const entry = this.#graph.drivers.protocol(protocol);
     if (entry === undefined) throw new BlockError("INVALID_OPTION", `Could not open '${name}': Unknown protocol '${protocol}'`);
-    const named = choice.nodeName === undefined ? {} : { nodeName: choice.nodeName };
     const options = entry.parseFileName?.(parsed.path) ?? { filename: parsed.path };
     const described = { driver: entry.name, ...options } as unknown as DescribedNode;
-    if (place.level === "protocol" || choice.driver === entry.name) return this.#openDescribed({ ...described, ...named }, place, false);
-    const format = choice.driver ?? (await this.#probe(described, place));
+    if (place.level === "protocol" || choice.driver === entry.name)
+      return this.#openDescribed({ ...described, ...namedNode(choice) }, place, false);
+    if (choice.driver !== undefined) return this.#openOver(described, choice.driver, place, { ...choice, name, probed: false });
+    if (entry.connects !== true) {
+      const access: Access = { write: false, resize: false, shareWrite: true, shareResize: true, force: true };
+      const format = await this.#probe(described, { ...place, readOnly: true, access });
+      return this.#openOver(described, format, place, { ...choice, name, probed: true });
+    }
+    await using file = await this.#openDescribed(described, { ...place, level: "protocol" }, false);
+    const format = await this.#formatOf(file);
+    return await this.#openOver(file, format, place, { ...choice, name, probed: true });
+  }
+
+  /** The format `format` over `file`. */
+  async #openOver(file: NodeOptions, format: string, place: Place, choice: FormatChoice): Promise<BlockNode> {
+    const { name } = choice;
     const driver = await this.#graph.drivers.load(format);
     const takesBacking = driver.optionNames.includes("backing");
     if (choice.backing != null && !takesBacking)
       throw new BlockError("INVALID_OPTION", `Could not open '${name}': driver '${format}' has no backing files`);
     const backing = choice.backing !== undefined && takesBacking ? { backing: choice.backing } : {};
-    const complete = { driver: format, file: described, ...named, ...backing };
-    return this.#openDescribed(complete as unknown as DescribedNode, place, choice.driver === undefined);
+    const complete = { driver: format, file, ...namedNode(choice), ...backing };
+    return this.#openDescribed(complete as unknown as DescribedNode, place, choice.probed);
   }
 
   #share(node: BlockNode, place: Place): BlockNode {
@@ -100,10 +119,13 @@ export class NodeFactory {
     return node.retain();
   }
 
-  /** The format that the first bytes tell. */
   async #probe(described: DescribedNode, place: Place): Promise<string> {
-    const access: Access = { write: false, resize: false, shareWrite: true, shareResize: true, force: true };
-    await using file = await this.#openDescribed(described, { ...place, level: "protocol", readOnly: true, access }, false);
+    await using file = await this.#openDescribed(described, { ...place, level: "protocol" }, false);
+    return await this.#formatOf(file);
+  }
+
+  /** The format that the first bytes tell. */
+  async #formatOf(file: BlockNode): Promise<string> {
     const head = new Uint8Array(Math.min(PROBE_LENGTH, file.size));
     await file.read(0, head);
     return this.#graph.drivers.probe(head, file.fileName);
@@ -137,7 +159,7 @@ export class NodeFactory {
     const node = new BlockNode({
       name,
       driver,
-      fileName: context.childFileName ?? ownFileName(parts.options) ?? image.fileName ?? name,
+      fileName: context.childFileName ?? image.fileName ?? ownFileName(parts.options) ?? name,
       readOnly: place.readOnly,
       forCheck: place.forCheck,
       discard: place.discard,
@@ -155,6 +177,10 @@ export class NodeFactory {
     context.attach(node);
     return node;
   }
+}
+
+function namedNode({ nodeName }: Pick<NameChoice, "nodeName">): { readonly nodeName?: string } {
+  return nodeName === undefined ? {} : { nodeName };
 }
 
 interface BuildParts {

@@ -25,6 +25,7 @@ import type { PreparedReopen } from "../reopen.ts";
 import type { ImageSnapshots } from "../snapshots.ts";
 import type { ImageVmState } from "../vm-state.ts";
 import { AddressLookup } from "./address-lookup.ts";
+import { HolesBelow } from "./holes-below.ts";
 import type { AllocationSlots } from "./allocation-slots.ts";
 import type { ImageServices } from "./image-services.ts";
 import { CompressedWriter } from "./compressed-writer.ts";
@@ -45,6 +46,7 @@ export class MappingEngine implements BlockImage {
   readonly #slots: AllocationSlots;
   readonly #retired: RetiredSpace;
   readonly #lookup: AddressLookup;
+  readonly #holesBelow: HolesBelow;
   readonly #reader: MappedReader;
   readonly #writer: MappedWriter;
   readonly #compressor: CompressedWriter;
@@ -74,6 +76,7 @@ export class MappingEngine implements BlockImage {
     this.#slots.limit = image.maxAllocations ?? Number.POSITIVE_INFINITY;
     this.#retired = services.retired;
     this.#lookup = new AddressLookup(image);
+    this.#holesBelow = new HolesBelow(image);
     const [firstChild] = image.storage;
     this.#events = firstChild?.listens === true ? firstChild : undefined;
     this.#reader = new MappedReader(image, this.#lookup, this.#retired, this.#events);
@@ -134,7 +137,7 @@ export class MappingEngine implements BlockImage {
   }
 
   status(offset: number, length: number): MaybePromise<RunStatus> {
-    return this.#lookup.with(offset, length, "status", undefined, describe);
+    return this.#holesBelow.refine(this.#lookup.with(offset, length, "status", undefined, describe));
   }
 
   async flush(): Promise<void> {
@@ -311,11 +314,8 @@ function describe(mapping: Mapping): RunStatus {
       if (mapping.transform !== undefined) return { kind: "data", length };
       return { kind: "data", length, location: { child: mapping.child, childOffset: mapping.childOffset, length } };
     case "zero":
-      return mapping.reserved === undefined
-        ? { kind: "zero", length }
-        : { kind: "zero", length, location: { ...mapping.reserved, length } };
     case "unallocated":
-      return { kind: "unallocated", length };
+      return { kind: mapping.kind, length, ...(mapping.reserved === undefined ? {} : { location: { ...mapping.reserved, length } }) };
     case "encoded":
       return { kind: "compressed", length };
   }

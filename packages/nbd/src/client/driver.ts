@@ -13,7 +13,7 @@ import { ClientConnection } from "./client-connection.ts";
 import { ClientHandshake, type DescribedExport } from "./client-handshake.ts";
 import { ClientLink, type Connect } from "./client-link.ts";
 import { NbdImage } from "./nbd-image.ts";
-import { type NbdTarget, resolveTarget } from "./target.ts";
+import { fileNameOf, type NbdTarget, resolveTarget } from "./target.ts";
 
 const optionNames = [
   "filename",
@@ -53,7 +53,8 @@ async function open(options: NbdOptions, context: OpenContext): Promise<NbdImage
     await link.close();
     throw new BlockError("READ_ONLY", `${server}: export '${target.exportName}' is read-only`, { node: nodeName });
   }
-  return new NbdImage(link, "connect" in target.address ? undefined : `nbd ${server} ${target.exportName}`, clock);
+  const identity = "connect" in target.address ? undefined : `nbd ${server} ${target.exportName}`;
+  return new NbdImage(link, { identity, fileName: fileNameOf(target) }, clock);
 }
 
 /** The exports that a server lists. Throws as opening does. */

@@ -11,11 +11,18 @@ import { StatusAhead } from "./status-ahead.ts";
 const EFFECT_LENGTH = 1024 * 1024 * 1024;
 const SECTOR_LENGTH = 512;
 
+/** What an export is called. */
+export interface NbdImageNames {
+  readonly identity: string | undefined;
+  readonly fileName: string | undefined;
+}
+
 /** Methods are there where the server has what they need. */
 export class NbdImage implements BlockImage {
   readonly size: number;
   readonly limits: ImageLimits;
   readonly identity?: string;
+  readonly fileName?: string;
   readonly writeZeroes?: NonNullable<BlockImage["writeZeroes"]>;
   readonly discard?: NonNullable<BlockImage["discard"]>;
   readonly flush?: NonNullable<BlockImage["flush"]>;
@@ -25,13 +32,14 @@ export class NbdImage implements BlockImage {
   /** The flag that asks for FUA, where the server knows it. */
   readonly #forced: number;
 
-  /** `identity`: `undefined` where nothing tells which disk it is. */
-  constructor(link: ClientLink, identity: string | undefined, clock: Clock) {
+  /** `identity` and `fileName`: `undefined` where nothing tells which disk it is. */
+  constructor(link: ClientLink, { identity, fileName }: NbdImageNames, clock: Clock) {
     const { size, flags, blockSizes, allocationId } = link.agreement;
     this.#link = link;
     this.#ahead = new StatusAhead(clock);
     this.size = size;
     if (identity !== undefined) this.identity = identity;
+    if (fileName !== undefined) this.fileName = fileName;
     this.#forced = hasFlag(flags, "forceUnitAccess") ? COMMAND_FLAG.forceUnitAccess : 0;
     // A server that names no minimum serves sectors; one whose disk is of odd size serves bytes.
     const requestAlignment = blockSizes?.minimum ?? (size % SECTOR_LENGTH === 0 ? SECTOR_LENGTH : 1);
@@ -94,8 +102,9 @@ export class NbdImage implements BlockImage {
   /** A hole that is not said to be zero may hold anything: it counts as data. */
   async #status(offset: number, length: number): Promise<RunStatus> {
     const run = this.#ahead.take(offset) ?? (await this.#ask(offset, length));
-    const kind = (run.flags & ALLOCATION.zero) === 0 ? "data" : "zero";
-    return { kind, length: Math.min(run.length, length) };
+    const found = Math.min(run.length, length);
+    if ((run.flags & ALLOCATION.zero) === 0) return { kind: "data", length: found };
+    return (run.flags & ALLOCATION.hole) === 0 ? { kind: "zero", holeBelow: true, length: found } : { kind: "zero", length: found };
   }
 
   async #ask(offset: number, length: number): Promise<{ readonly length: number; readonly flags: number }> {

@@ -47,6 +47,13 @@ export async function resolveTarget(options: NbdOptions): Promise<NbdTarget> {
   return { address, exportName, tls: { credentials, hostName: words.verifyPeer ? hostName : undefined } };
 }
 
+/** The export in QEMU's words, in which nothing is escaped; `undefined` where no name could say it all. */
+export function fileNameOf({ address, exportName, tls }: NbdTarget): string | undefined {
+  if (tls !== undefined || "connect" in address) return undefined;
+  const path = exportName === "" ? "" : `/${exportName}`;
+  return "path" in address ? `nbd+unix://${path}?socket=${address.path}` : `nbd://${address.host}:${address.port}${path}`;
+}
+
 async function credentialsOf({ folder }: Words): Promise<TlsCredentials> {
   if (folder === undefined) throw refused("TLS needs credentials (tls-creds, or tls-certificates in the URI)");
   const isObject = typeof folder === "object" && folder !== null;

@@ -1,6 +1,6 @@
 /** What a server can tell of a disk beside its bytes: the metadata contexts. */
 
-import type { BlockNode, DirtyBitmap } from "@coblock/core";
+import type { BlockNode, BlockStatus, DirtyBitmap } from "@coblock/core";
 import { ALLOCATION } from "../protocol/codes.ts";
 import type { StatusExtent } from "../protocol/chunk.ts";
 
@@ -23,10 +23,14 @@ export function allocationContext(node: BlockNode): ServedContext {
     name: "base:allocation",
     combine: (left, right) => left & right,
     async *runs(offset, length) {
-      for await (const { kind, length: bytes } of node.extents({ offset, length }))
-        yield { length: bytes, flags: kind === "zero" || kind === "unallocated" ? ALLOCATION.hole + ALLOCATION.zero : 0 };
+      for await (const extent of node.extents({ offset, length })) yield { length: extent.length, flags: allocationOf(extent) };
     },
   };
+}
+
+function allocationOf({ kind, holeBelow = false }: BlockStatus): number {
+  if (kind !== "zero" && kind !== "unallocated") return 0;
+  return holeBelow ? ALLOCATION.zero : ALLOCATION.hole + ALLOCATION.zero;
 }
 
 /** `qemu:allocation-depth`: the layer that answers, 1 for the top one, 0 for none. */

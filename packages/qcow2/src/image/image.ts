@@ -44,6 +44,7 @@ import { changeBacking } from "./change-backing.ts";
 import { type ClearParts, unmapClusters, zeroClusters } from "./clear.ts";
 import { ClusterCodec } from "./cluster-codec.ts";
 import type { Description } from "./description.ts";
+import { hasHolesBelow } from "./holes-below.ts";
 import { describeImage } from "./info.ts";
 import { lookup, type LookupParts } from "./lookup.ts";
 import { inactiveL2Clusters } from "../snapshots/inactive-tables.ts";
@@ -226,6 +227,11 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     using guard = await this.state.lock();
     await guard.value.writable?.writeOut.clean();
     return await checkImage({ file: this.#parts.file, clock: this.#parts.context.clock, size: this.#size }, options, report);
+  }
+
+  async hasHolesBelow(): Promise<boolean> {
+    using guard = await this.state.lock({ who: "status" });
+    return await hasHolesBelow(guard.value, this.#description.header);
   }
 
   info(): ImageInfo {

@@ -53,17 +53,15 @@ export function describeSubclusters(query: TableQuery): Mapping {
   const childOffset = first.host + skip;
   if (kind === "data") return { kind, length: run, child: data, childOffset, writable: first.copied, transform };
   const isShown = first.placed && transform === undefined;
-  if (kind === "zero") return { kind, length: run, reserved: isShown ? { child: data, childOffset } : undefined };
-  return { kind, length: run };
+  return { kind, length: run, reserved: isShown ? { child: data, childOffset } : undefined };
 }
 
 /** How many subclusters of entry `index`, from its first on, go on with the run. A bad entry ends it; it is reported when it is asked for. */
 function joinedSubclusters(query: TableQuery, index: number, kind: SubclusterKind, first: Subclusters, host: number): number {
   if (isCompressed(query.table.high(index * 2)) || problemAt(query, index) !== undefined) return 0;
   const entry = decode(query, index);
-  const needsRow = kind === "data" || (kind === "zero" && first.placed);
-  if (needsRow && (!entry.placed || entry.host !== host || entry.copied !== first.copied)) return 0;
-  if (kind === "zero" && !first.placed && entry.placed) return 0;
+  if (first.placed !== entry.placed) return 0;
+  if (first.placed && (entry.host !== host || entry.copied !== first.copied)) return 0;
   return sameKind(entry, 0, kind);
 }
 

@@ -108,6 +108,7 @@ export class RawImage implements BlockImage {
   /** The bytes are where the child has them, also those of a zero run: its space may be reserved. What a format below leaves to its backing file is data here. */
   #located(childOffset: number, run: RunStatus): RunStatus {
     const location: HostSpan = { child: this.#file, childOffset, length: run.length };
-    return { kind: run.kind === "zero" ? "zero" : "data", length: run.length, location };
+    const { length, holeBelow } = run;
+    return { kind: run.kind === "zero" ? "zero" : "data", length, location, ...(holeBelow === undefined ? {} : { holeBelow }) };
   }
 }
