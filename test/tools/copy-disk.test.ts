@@ -276,3 +276,46 @@ describe("a copy that is steered", () => {
     });
   });
 });
+
+describe("a compressed copy", () => {
+  const UNIT = 64 * KIB;
+  const CELL = 4 * KIB;
+  const CELLS = 6 * (UNIT / CELL) - 3;
+
+  /** A source of small clusters, each with data, zeros or nothing, in runs that end anywhere in the target's units. */
+  async function sourceOf(graph: BlockGraph, random: SeededRandom): Promise<{ readonly node: BlockNode; readonly model: Buffer }> {
+    const model = Buffer.alloc(CELLS * CELL);
+    await graph.create({ driver: "qcow2", filename: "test:source", size: model.length, values: { cluster_size: CELL } });
+    const node = await graph.open({ driver: "qcow2", file: "test:source" });
+    for (let at = 0; at < CELLS;) {
+      const count = Math.min(CELLS - at, 1 + random.below(24));
+      const kind = random.below(3);
+      if (kind === 0) {
+        model.fill(1 + random.below(255), at * CELL, (at + count) * CELL);
+        await node.write(at * CELL, model.subarray(at * CELL, (at + count) * CELL));
+      } else if (kind === 1) await node.writeZeroes(at * CELL, count * CELL);
+      at += count;
+    }
+    return { node, model };
+  }
+
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])("has every unit with data in it compressed, whatever its neighbours are: seed %i", async (seed) => {
+    const random = new SeededRandom(seed);
+    const storage = new TestStorage({ completions: "later", seed });
+    await using graph = new BlockGraph({ drivers: [storage.driver, rawDriver, qcow2Driver] });
+    for (const name of ["test:source", "test:target"]) storage.put(name, new Uint8Array(0));
+    const { node: source, model } = await sourceOf(graph, random);
+    await graph.create({ driver: "qcow2", filename: "test:target", size: model.length, values: { cluster_size: UNIT } });
+    const target = await graph.open({ driver: "qcow2", file: "test:target" });
+    await copyDisk({ source, target, compress: true, targetIsZero: random.chance(0.5), parallel: 4 });
+    const copied = Buffer.alloc(model.length);
+    await target.read(0, copied);
+    expect(copied.equals(model)).toBe(true);
+    for (let offset = 0; offset < model.length; offset += UNIT) {
+      const unit = model.subarray(offset, offset + UNIT);
+      const { kind } = await target.status(offset, unit.length);
+      if (unit.every((byte) => byte === 0)) expect(kind).not.toBe("data");
+      else expect(kind).toBe("compressed");
+    }
+  });
+});

@@ -116,19 +116,39 @@ class DiskCopy {
   async *pieces(): AsyncGenerator<Piece, void, undefined> {
     const { source, signal, range } = this.#options;
     let next = 0;
+    /** Zeros that share a unit with what follows: they go with it if that is data. */
+    let held: { readonly start: number; readonly end: number } | undefined;
     for await (const extent of source.extents(range)) {
       signal?.throwIfAborted();
       const kind = kindOf(extent, this.#options);
-      if (kind === "shared") continue;
-      // Zeros cost one request however long they are, unless all of them are to be stored.
-      const unit = kind === "zero" && this.#sparseSize > 0 ? ZERO_PIECE_LENGTH : this.pieceLength;
-      const { start, end } = kind === "data" ? this.#wholeUnits(extent) : { start: extent.offset, end: extent.offset + extent.length };
-      for (let offset = Math.max(start, next); offset < end;) {
-        const length = pieceLength(this.#shift + offset, end - offset, unit);
-        if (kind === "data" || !this.#isZeroAlready(offset, length)) yield { kind, offset, length };
-        offset += length;
+      const extentEnd = extent.offset + extent.length;
+      if (kind === "data") {
+        const { start, end } = this.#wholeUnits(extent);
+        yield* this.#cut("data", Math.max(start, next), end);
+        next = Math.max(next, end);
+        held = undefined;
+      } else if (kind === "zero") {
+        const start = held?.start ?? Math.max(extent.offset, next);
+        const end = Math.max(start, alignDown(this.#shift + extentEnd, this.#unit) - this.#shift);
+        yield* this.#cut("zero", start, end);
+        if (end > start) next = end;
+        held = end < extentEnd ? { start: end, end: extentEnd } : undefined;
+      } else if (held !== undefined) {
+        yield* this.#cut("zero", held.start, held.end);
+        next = held.end;
+        held = undefined;
       }
-      next = Math.max(next, end);
+    }
+    if (held !== undefined) yield* this.#cut("zero", held.start, held.end);
+  }
+
+  /** Zeros cost one request however long they are, unless all of them are to be stored. */
+  *#cut(kind: Piece["kind"], start: number, end: number): Generator<Piece, void, undefined> {
+    const unit = kind === "zero" && this.#sparseSize > 0 ? ZERO_PIECE_LENGTH : this.pieceLength;
+    for (let offset = start; offset < end;) {
+      const length = pieceLength(this.#shift + offset, end - offset, unit);
+      if (kind === "data" || !this.#isZeroAlready(offset, length)) yield { kind, offset, length };
+      offset += length;
     }
   }
 
