@@ -308,9 +308,9 @@ describe("a compressed copy", () => {
     await graph.create({ driver: "qcow2", filename: "test:target", size: model.length, values: { cluster_size: UNIT } });
     const target = await graph.open({ driver: "qcow2", file: "test:target" });
     await copyDisk({ source, target, compress: true, targetIsZero: random.chance(0.5), parallel: 4 });
-    const copied = Buffer.alloc(model.length);
-    await target.read(0, copied);
-    expect(copied.equals(model)).toBe(true);
+    const result = Buffer.alloc(model.length);
+    await target.read(0, result);
+    expect(result.equals(model)).toBe(true);
     for (let offset = 0; offset < model.length; offset += UNIT) {
       const unit = model.subarray(offset, offset + UNIT);
       const { kind } = await target.status(offset, unit.length);
