@@ -92,16 +92,14 @@ async function statusBelow(
   }
 }
 
-function describe(node: BlockNode, run: RunStatus, offset: number, depth: number): BlockStatus {
-  const { kind, length, holeBelow } = run;
-  if (run.location !== undefined) {
-    const { child, childOffset } = run.location;
-    const location = { node: child.node.name, fileName: child.fileName, offset: childOffset };
-    return { offset, length, depth, kind, location, ...(holeBelow === undefined ? {} : { holeBelow }) };
+function describe(node: BlockNode, { kind, length, location, holeBelow }: RunStatus, offset: number, depth: number): BlockStatus {
+  const status = { offset, length, depth, kind, ...(holeBelow === undefined ? {} : { holeBelow }) };
+  if (location !== undefined) {
+    const { child, childOffset } = location;
+    return { ...status, location: { node: child.node.name, fileName: child.fileName, offset: childOffset } };
   }
-  if (kind !== "data" || node.kind !== "protocol")
-    return { offset, length, depth, kind, ...(holeBelow === undefined ? {} : { holeBelow }) };
-  return { offset, length, depth, kind, location: { node: node.name, fileName: node.fileName, offset } };
+  if (kind !== "data" || node.kind !== "protocol") return status;
+  return { ...status, location: { node: node.name, fileName: node.fileName, offset } };
 }
 
 function continues(left: BlockStatus, right: BlockStatus): boolean {

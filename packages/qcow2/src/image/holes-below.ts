@@ -10,7 +10,7 @@ import type { Metadata } from "../metadata/metadata.ts";
 
 /**
  * So it is where many more clusters have an owner than the file takes space for: QEMU's rule, more than ten for nine, and two at least. Under
- * the driver lock. Damaged refcounts say nothing.
+ * the driver lock. Refcounts that are damaged or cannot be read say nothing: the disk can be read without them.
  */
 export async function hasHolesBelow(metadata: Metadata, header: Header): Promise<boolean> {
   const { file, geometry } = metadata;
@@ -21,7 +21,7 @@ export async function hasHolesBelow(metadata: Metadata, header: Header): Promise
   try {
     return await ownsAtLeast(many, metadata, header);
   } catch (error) {
-    if (error instanceof BlockError && error.code === "CORRUPT_IMAGE") return false;
+    if (error instanceof BlockError && (error.code === "CORRUPT_IMAGE" || error.code === "IO")) return false;
     throw error;
   }
 }
