@@ -2,6 +2,7 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { BlockNode } from "@coblock/core";
 import { loadCertificates, loadPreSharedKeys, NbdServer, type NbdServerEvent } from "@coblock/nbd";
@@ -119,6 +120,40 @@ it("pre-shared keys: our server on a Unix socket with nbdcopy and with our clien
   });
   await node[Symbol.asyncDispose]();
   await server.close();
+});
+
+describe("credentials that the options of an image name", () => {
+  it.each([
+    ["a certificate", "tls-creds-x509,id=t,dir=pki,endpoint=client", "t"],
+    ["a key", "tls-creds-psk,id=t,dir=psk,username=alice,endpoint=client", "t"],
+    ["none of that name", "tls-creds-psk,id=t,dir=psk,username=alice,endpoint=client", "u"],
+    ["those of a server", "tls-creds-x509,id=t,dir=pki,endpoint=server", "t"],
+    ["a key of a server, with a name", "tls-creds-psk,id=t,dir=psk,username=alice,endpoint=server", "t"],
+  ])("are the same for qemu-img: %s", async (_what, object, id) => {
+    const kind = object.startsWith("tls-creds-psk") ? "psk" : "certificates";
+    const credentials =
+      kind === "psk" ? await loadPreSharedKeys(peers.path("psk/keys.psk"), "alice") : await loadCertificates(peers.path("pki"), "server");
+    await using server = await NbdServer.start({
+      listen: { host: "127.0.0.1", port: 0 },
+      exports: [{ name: "", node: chain }],
+      tls: { credentials },
+    });
+    const { address } = server;
+    if (!("port" in address)) throw new Error("the server listens on TCP");
+    const said = [];
+    for (const program of ["qemu-img", join(import.meta.dirname, "../../packages/cli/bin/qemu-img")])
+      said.push(
+        await peers.run(program, [
+          "info",
+          "--object",
+          object,
+          "--image-opts",
+          `driver=nbd,host=localhost,port=${address.port},tls-creds=${id}`,
+        ]),
+      );
+    expect(said[1]).toEqual(said[0]);
+    await server.close();
+  });
 });
 
 describe("our client with qemu-nbd", () => {

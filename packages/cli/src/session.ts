@@ -1,7 +1,8 @@
 /** One run of a command: its graph, its output, its signals. */
 
-import { BlockGraph, SystemClock, type BlockGraphOptions, type Clock } from "@coblock/core";
+import { BlockError, BlockGraph, SystemClock, type BlockGraphOptions, type Clock } from "@coblock/core";
 import { throttleDriver } from "@coblock/filters";
+import { nbdDriver, nbdDriverWith, type TlsCredentials } from "@coblock/nbd";
 import { DRIVERS } from "./drivers.ts";
 import type { Authorization } from "./authz-objects.ts";
 import { CommandFailure, oneLine } from "./failure.ts";
@@ -83,7 +84,8 @@ export class Session implements Disposable {
   /** The caller disposes it. */
   createGraph(options: Pick<BlockGraphOptions, "implicitOpen"> = { implicitOpen: "allow" }): BlockGraph {
     const { secrets, throttleGroups } = this.#objects;
-    const drivers = [...DRIVERS, throttleDriver(throttleGroups)];
+    const known = DRIVERS.map((entry) => (entry === nbdDriver ? nbdDriverWith((id) => this.#clientCredentials(id)) : entry));
+    const drivers = [...known, throttleDriver(throttleGroups)];
     this.#graph = new BlockGraph({ drivers, clock: this.clock, secrets, ...options });
     return this.#graph;
   }
@@ -101,6 +103,14 @@ export class Session implements Disposable {
     const isOther = Object.hasOwn(secrets, id) || throttleGroups.has(id) || authorizations.has(id);
     const why = isOther ? `Object with id '${id}' is not TLS credentials` : `No TLS credentials with id '${id}'`;
     throw new CommandFailure(`Failed to get TLS creds: ${why}`);
+  }
+
+  /** Throws BlockError, in QEMU's words. */
+  #clientCredentials(id: string): TlsCredentials {
+    const found = this.#objects.tlsCredentials.get(id);
+    if (found === undefined) throw new BlockError("INVALID_OPTION", `No TLS credentials with id '${id}'`);
+    if (found.side === "server") throw new BlockError("INVALID_OPTION", "Expected TLS credentials for a client endpoint");
+    return found.credentials;
   }
 
   /** What `--object authz-...` made. Throws CommandFailure. */

@@ -29,6 +29,7 @@ export async function tlsObjectOf(type: string, words: ReadonlyMap<string, strin
   }
   const { dir, endpoint: side = "client", "verify-peer": verify = "on", username = "qemu" } = Object.fromEntries(words);
   if (side !== "server" && side !== "client") throw new CommandFailure(`Parameter 'endpoint' does not accept value '${side}'`);
+  if (side === "server" && words.has("username")) throw new CommandFailure("username should not be set when endpoint=server");
   if (dir === undefined) throw new CommandFailure("Missing 'dir' property value");
   try {
     const credentials =

@@ -50,3 +50,8 @@ export const nbdDriver: DriverEntry = {
   schemes: ["nbd+tcp", "nbd+unix", "nbds", "nbds+tcp", "nbds+unix"],
   load: async () => (await import("./client/driver.ts")).driver,
 };
+
+/** The same where credentials have names: an option `tlsCreds` that is a text stands for what `find` answers. It throws INVALID_OPTION for names of none. */
+export function nbdDriverWith(find: (id: string) => TlsCredentials): DriverEntry {
+  return { ...nbdDriver, load: async () => (await import("./client/driver.ts")).driverWith(find) };
+}

@@ -7,5 +7,5 @@ export type { NbdExport } from "./server/served-export.ts";
 export type { NbdServerEvent } from "./server/server-event.ts";
 export type { ServerTls, TlsCertificates, TlsCredentials, TlsPreSharedKeys } from "./transport/tls.ts";
 export { loadCertificates, loadPreSharedKeys } from "./transport/tls-folder.ts";
-export { nbdDriver, type NbdOptions, type TlsFolder } from "./entry.ts";
+export { nbdDriver, nbdDriverWith, type NbdOptions, type TlsFolder } from "./entry.ts";
 export { describeExports, listExports } from "./client/driver.ts";

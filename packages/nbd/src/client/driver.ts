@@ -8,7 +8,7 @@ import { ProtocolError } from "../protocol/protocol-error.ts";
 import type { Channel } from "../transport/channel.ts";
 import { ConnectionLost } from "../transport/connection-lost.ts";
 import { describeAddress, dial } from "../transport/dial.ts";
-import { startClientTls } from "../transport/tls.ts";
+import { startClientTls, type TlsCredentials } from "../transport/tls.ts";
 import { ClientConnection } from "./client-connection.ts";
 import { ClientHandshake, type DescribedExport } from "./client-handshake.ts";
 import { ClientLink, type Connect } from "./client-link.ts";
@@ -36,6 +36,16 @@ const MAX_CONNECTIONS = 16;
 
 /** `nbd`: see `NbdOptions`. */
 export const driver: BlockDriver<"nbd"> = Object.freeze({ name: "nbd", kind: "protocol", optionNames, open });
+
+/** See `nbdDriverWith`. */
+export function driverWith(find: (id: string) => TlsCredentials): BlockDriver<"nbd"> {
+  const named = (given: NbdOptions): NbdOptions => {
+    // Options that came as text may be of any type.
+    const id: unknown = given.tlsCreds;
+    return typeof id === "string" ? { ...given, tlsCreds: find(id) } : given;
+  };
+  return Object.freeze({ ...driver, open: async (options: NbdOptions, context: OpenContext) => open(named(options), context) });
+}
 
 async function open(options: NbdOptions, context: OpenContext): Promise<NbdImage> {
   const { clock, nodeName, readOnly } = context;

@@ -47,9 +47,9 @@ export async function resolveTarget(options: NbdOptions): Promise<NbdTarget> {
   return { address, exportName, tls: { credentials, hostName: words.verifyPeer ? hostName : undefined } };
 }
 
-/** The export in QEMU's words, in which nothing is escaped; `undefined` where no name could say it all. */
-export function fileNameOf({ address, exportName, tls }: NbdTarget): string | undefined {
-  if (tls !== undefined || "connect" in address) return undefined;
+/** The export in QEMU's words, in which nothing is escaped, nor TLS told; `undefined` where the server has no address. */
+export function fileNameOf({ address, exportName }: NbdTarget): string | undefined {
+  if ("connect" in address) return undefined;
   const path = exportName === "" ? "" : `/${exportName}`;
   return "path" in address ? `nbd+unix://${path}?socket=${address.path}` : `nbd://${address.host}:${address.port}${path}`;
 }
