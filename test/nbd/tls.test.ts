@@ -1,6 +1,6 @@
 /** TLS with certificates and with pre-shared keys, both ways, against programs that use another library for it. */
 
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -16,6 +16,8 @@ beforeAll(async () => {
   peers.makeChain();
   makeCertificates(peers.path("pki"));
   makeCertificates(peers.path("strangers"));
+  mkdirSync(peers.path("anyone"));
+  copyFileSync(peers.path("strangers/ca-cert.pem"), peers.path("anyone/ca-cert.pem"));
   mkdirSync(peers.path("psk"));
   writeFileSync(peers.path("psk/keys.psk"), `alice:${"0123456789abcdef".repeat(4)}\n`, { mode: 0o600 });
   chain = await peers.graph.open(peers.path("top.qcow2"), { readOnly: true });
@@ -124,19 +126,21 @@ it("pre-shared keys: our server on a Unix socket with nbdcopy and with our clien
 
 describe("credentials that the options of an image name", () => {
   it.each([
-    ["a certificate", "tls-creds-x509,id=t,dir=pki,endpoint=client", "t"],
-    ["a key", "tls-creds-psk,id=t,dir=psk,username=alice,endpoint=client", "t"],
-    ["none of that name", "tls-creds-psk,id=t,dir=psk,username=alice,endpoint=client", "u"],
-    ["those of a server", "tls-creds-x509,id=t,dir=pki,endpoint=server", "t"],
-    ["a key of a server, with a name", "tls-creds-psk,id=t,dir=psk,username=alice,endpoint=server", "t"],
-  ])("are the same for qemu-img: %s", async (_what, object, id) => {
+    ["a certificate", "tls-creds-x509,id=t,dir=pki,endpoint=client", "t", 0],
+    ["a key", "tls-creds-psk,id=t,dir=psk,username=alice,endpoint=client", "t", 0],
+    ["none of that name", "tls-creds-psk,id=t,dir=psk,username=alice,endpoint=client", "u", 1],
+    ["those of a server", "tls-creds-x509,id=t,dir=pki,endpoint=server", "t", 1],
+    ["a key of a server, with a name", "tls-creds-psk,id=t,dir=psk,username=alice,endpoint=server", "t", 1],
+    ["an authority that is not the server's", "tls-creds-x509,id=t,dir=anyone,endpoint=client", "t", 1],
+    ["one, but the server need not prove itself", "tls-creds-x509,id=t,dir=anyone,endpoint=client,verify-peer=off", "t", 0],
+  ])("are the same for qemu-img: %s", async (_what, object, id, status) => {
     const kind = object.startsWith("tls-creds-psk") ? "psk" : "certificates";
     const credentials =
       kind === "psk" ? await loadPreSharedKeys(peers.path("psk/keys.psk"), "alice") : await loadCertificates(peers.path("pki"), "server");
     await using server = await NbdServer.start({
       listen: { host: "127.0.0.1", port: 0 },
       exports: [{ name: "", node: chain }],
-      tls: { credentials },
+      tls: { credentials, verifyPeer: !object.includes("dir=anyone") },
     });
     const { address } = server;
     if (!("port" in address)) throw new Error("the server listens on TCP");
@@ -152,6 +156,7 @@ describe("credentials that the options of an image name", () => {
         ]),
       );
     expect(said[1]).toEqual(said[0]);
+    expect(said[0]).toHaveProperty("status", status);
     await server.close();
   });
 });

@@ -10,6 +10,8 @@ describe("names", () => {
     ["nbd:///x", { host: "localhost", port: 10_809 }, "x"],
     ["nbd+unix:///?socket=/tmp/s", { path: "/tmp/s" }, ""],
     ["nbd+unix:///%C3%A9//x?socket=/tmp/a%20b", { path: "/tmp/a b" }, "é//x"],
+    ["nbd+unix:///a+b?socket=/tmp/c+d%26e", { path: "/tmp/c+d&e" }, "a+b"],
+    ["nbd://host/a/../b/./c", { host: "host", port: 10_809 }, "a/../b/./c"],
     ["nbd:localhost:99", { host: "localhost", port: 99 }, ""],
     ["nbd:[::1]:99:exportname=a:b", { host: "::1", port: 99 }, "a:b"],
     ["nbd:unix:/tmp/s:exportname=x", { path: "/tmp/s" }, "x"],
@@ -25,6 +27,9 @@ describe("names", () => {
     ["nbd://host:99999/", /no URI/],
     ["nbd:host", /neither a URI/],
     ["nbds://host/", /TLS needs credentials/],
+    ["nbds://host/?tls-psk-file=/nowhere/my.psk", /'\/nowhere\/my\.psk'/],
+    ["nbd://host/%zz", /'%' that no two/],
+    ["nbd+unix:///?socket=/tmp/%", /'%' that no two/],
     ["ssh://host/", /no scheme of NBD/],
   ])("%s is refused", async (filename, message) => {
     await expect(resolveTarget({ filename })).rejects.toMatchObject({

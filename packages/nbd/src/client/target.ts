@@ -14,14 +14,16 @@ export interface NbdTarget {
   readonly tls: { readonly credentials: TlsCredentials; readonly hostName: string | undefined } | undefined;
 }
 
+/** Where credentials are to be read. */
+type TlsFiles = (TlsFolder & { readonly verifyPeer?: boolean }) | { readonly keys: string; readonly username: string };
+
 /** What a name or options say before credentials are read. */
 interface Words {
   readonly address: DialAddress;
   readonly exportName: string;
   readonly secure: boolean;
-  readonly folder: TlsFolder | TlsCredentials | undefined;
+  readonly credentials: TlsFiles | TlsCredentials | undefined;
   readonly hostName: string | undefined;
-  readonly verifyPeer: boolean;
 }
 
 const DEFAULT_PORT = 10_809;
@@ -39,12 +41,12 @@ export async function resolveTarget(options: NbdOptions): Promise<NbdTarget> {
     throw refused("option 'server' is no object");
   const words = options.filename === undefined ? fromOptions(options) : fromFileName(options.filename, options);
   const { address, exportName } = words;
-  if (!words.secure && words.folder === undefined) return { address, exportName, tls: undefined };
+  if (!words.secure && words.credentials === undefined) return { address, exportName, tls: undefined };
   const credentials = await credentialsOf(words);
   const hostName = words.hostName ?? ("host" in address ? address.host : undefined);
-  if (credentials.kind === "certificates" && words.verifyPeer && hostName === undefined)
+  if (credentials.kind === "certificates" && credentials.verifyPeer !== false && hostName === undefined)
     throw refused("the name in the server's certificate is needed on a Unix socket (tls-hostname)");
-  return { address, exportName, tls: { credentials, hostName: words.verifyPeer ? hostName : undefined } };
+  return { address, exportName, tls: { credentials, hostName } };
 }
 
 /** The export in QEMU's words, in which nothing is escaped, nor TLS told; `undefined` where the server has no address. */
@@ -54,13 +56,14 @@ export function fileNameOf({ address, exportName }: NbdTarget): string | undefin
   return "path" in address ? `nbd+unix://${path}?socket=${address.path}` : `nbd://${address.host}:${address.port}${path}`;
 }
 
-async function credentialsOf({ folder }: Words): Promise<TlsCredentials> {
-  if (folder === undefined) throw refused("TLS needs credentials (tls-creds, or tls-certificates in the URI)");
-  const isObject = typeof folder === "object" && folder !== null;
-  if (isObject && "kind" in folder) return folder;
-  if (!isObject || typeof folder.dir !== "string") throw refused("option 'tls-creds' has no folder in 'dir'");
-  if (folder.username === undefined) return loadCertificates(folder.dir, "client");
-  return loadPreSharedKeys(join(folder.dir, "keys.psk"), folder.username);
+async function credentialsOf({ credentials: given }: Words): Promise<TlsCredentials> {
+  if (given === undefined) throw refused("TLS needs credentials (tls-creds, or tls-certificates or tls-psk-file in the URI)");
+  const isObject = typeof given === "object" && given !== null;
+  if (isObject && "kind" in given) return given;
+  if (isObject && "keys" in given) return loadPreSharedKeys(given.keys, given.username);
+  if (!isObject || typeof given.dir !== "string") throw refused("option 'tls-creds' has no folder in 'dir'");
+  if (given.username !== undefined) return loadPreSharedKeys(join(given.dir, "keys.psk"), given.username);
+  return { ...(await loadCertificates(given.dir, "client")), verifyPeer: given.verifyPeer };
 }
 
 function fromOptions(options: NbdOptions): Words {
@@ -71,9 +74,8 @@ function fromOptions(options: NbdOptions): Words {
     address: connect === undefined ? addressOf(server === undefined ? { path, host, port } : serverWords(server)) : { connect },
     exportName: options.export ?? "",
     secure: options.tlsCreds !== undefined,
-    folder: options.tlsCreds,
+    credentials: options.tlsCreds,
     hostName: options.tlsHostname,
-    verifyPeer: true,
   };
 }
 
@@ -108,7 +110,7 @@ function fromFileName(name: string, options: NbdOptions): Words {
   }))
     if (value !== undefined) throw refused(`option '${option}' and a file name exclude each other`);
   const words = name.includes("://") ? fromUri(name) : fromOldName(name);
-  return { ...words, folder: options.tlsCreds ?? words.folder, hostName: options.tlsHostname ?? words.hostName };
+  return { ...words, credentials: options.tlsCreds ?? words.credentials, hostName: options.tlsHostname ?? words.hostName };
 }
 
 /** The URI specification of the NBD project; parameters for TLS are libnbd's. */
@@ -121,29 +123,57 @@ function fromUri(name: string): Words {
   }
   const scheme = uri.protocol.slice(0, -1);
   if (!/^nbds?(?:\+(?:tcp|unix))?$/.test(scheme)) throw refused(`'${scheme}' is no scheme of NBD`);
-  for (const parameter of uri.searchParams.keys())
-    if (!URI_PARAMETERS.includes(parameter)) throw refused(`'${name}' has the unknown parameter '${parameter}'`);
-  const get = (parameter: string): string | undefined => uri.searchParams.get(parameter) ?? undefined;
+  const parameters = parametersOf(uri, name);
+  const get = (parameter: string): string | undefined => parameters.get(parameter);
   const socket = get("socket");
   const isUnix = scheme.endsWith("+unix");
   if (isUnix !== (socket !== undefined))
     throw refused(`'${name}' ${isUnix ? "names no socket" : "names a socket, but is not of nbd+unix"}`);
   if (isUnix && uri.host !== "") throw refused(`'${name}' names a host and a socket`);
   const host = uri.hostname.replace(/^\[(.*)\]$/, "$1");
-  const username = get("tls-username") ?? (uri.username === "" ? undefined : decodeURIComponent(uri.username));
-  const certificates = get("tls-certificates");
-  const pskFile = get("tls-psk-file");
-  const dir = certificates ?? pskFile?.replace(/\/?[^/]*$/, "");
+  const username = get("tls-username") ?? (uri.username === "" ? "qemu" : decoded(uri.username, name));
+  const dir = get("tls-certificates");
+  const keys = get("tls-psk-file");
   return {
     address: isUnix
       ? addressOf({ path: socket })
-      : addressOf({ host: decodeURIComponent(host) || "localhost", port: uri.port === "" ? undefined : uri.port }),
-    exportName: decodeURIComponent(uri.pathname.replace(/^\//, "")),
+      : addressOf({ host: decoded(host, name) || "localhost", port: uri.port === "" ? undefined : uri.port }),
+    exportName: decoded(pathOf(name).slice(1), name),
     secure: scheme.startsWith("nbds"),
-    folder: dir === undefined ? undefined : { dir, ...(pskFile === undefined ? {} : { username: username ?? "qemu" }) },
+    credentials: keys === undefined ? certificatesIn(dir, get("tls-verify-peer")) : { keys, username },
     hostName: get("tls-hostname"),
-    verifyPeer: get("tls-verify-peer") !== "0",
   };
+}
+
+function certificatesIn(dir: string | undefined, verify: string | undefined): TlsFiles | undefined {
+  return dir === undefined ? undefined : { dir, verifyPeer: verify !== "0" };
+}
+
+/** As it was written: `URL` would take "." and ".." for folders. */
+function pathOf(name: string): string {
+  return /^[^:]*:\/\/[^/?#]*([^?#]*)/.exec(name)?.[1] ?? "";
+}
+
+/** RFC 3986: a plus sign is no space, as it is in forms of web pages. */
+function parametersOf(uri: URL, name: string): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const part of uri.search
+    .slice(1)
+    .split("&")
+    .filter((text) => text !== "")) {
+    const [parameter = "", ...value] = part.split("=");
+    if (!URI_PARAMETERS.includes(parameter)) throw refused(`'${name}' has the unknown parameter '${parameter}'`);
+    found.set(parameter, decoded(value.join("="), name));
+  }
+  return found;
+}
+
+function decoded(text: string, name: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw refused(`'${name}' has a '%' that no two hexadecimal digits follow, or bytes that are no UTF-8`);
+  }
 }
 
 /** `nbd:host:port`, `nbd:unix:/path`, both with `:exportname=name` behind. */
@@ -154,7 +184,7 @@ function fromOldName(name: string): Words {
   if (unix === undefined && inet === null) throw refused(`'${name}' is neither a URI nor nbd:host:port nor nbd:unix:path`);
   const address =
     unix === undefined ? addressOf({ host: inet?.[1]?.replace(/^\[(.*)\]$/, "$1") || "localhost", port: inet?.[2] }) : { path: unix };
-  return { address, exportName, secure: false, folder: undefined, hostName: undefined, verifyPeer: true };
+  return { address, exportName, secure: false, credentials: undefined, hostName: undefined };
 }
 
 function refused(reason: string): BlockError {

@@ -3,10 +3,10 @@
 import { BlockError } from "@coblock/core";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { TlsCredentials, TlsPreSharedKeys } from "./tls.ts";
+import type { TlsCertificates, TlsPreSharedKeys } from "./tls.ts";
 
 /** `ca-cert.pem`, and `server-cert.pem`, `server-key.pem` or the client's. Only a client may lack its own. Throws INVALID_OPTION. */
-export async function loadCertificates(folder: string, side: "server" | "client"): Promise<TlsCredentials> {
+export async function loadCertificates(folder: string, side: "server" | "client"): Promise<TlsCertificates> {
   const authority = await readNeeded(join(folder, "ca-cert.pem"));
   const certificate = await readIfThere(join(folder, `${side}-cert.pem`));
   if (certificate === undefined && side === "server") await readNeeded(join(folder, "server-cert.pem"));

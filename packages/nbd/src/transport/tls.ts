@@ -16,6 +16,8 @@ export interface TlsCertificates {
   /** Who we are; a server needs both, a client where the server asks. */
   readonly certificate?: Buffer | undefined;
   readonly key?: Buffer | undefined;
+  /** A client's: whether the server must prove who it is. Default true; a server has its own word for it in `ServerTls`. */
+  readonly verifyPeer?: boolean | undefined;
 }
 
 /** Keys that both sides know. */
@@ -90,7 +92,7 @@ function serverOptions(credentials: TlsCredentials, verifyPeer: boolean): object
   return { ca: authority, cert: certificate, key, requestCert: verifyPeer, rejectUnauthorized: verifyPeer };
 }
 
-/** The client's side. The server's certificate must be for `hostName`; `undefined`: any of the authority will do. Throws BlockError NOT_ALLOWED. */
+/** The client's side. A certificate that is to be verified must be for `hostName`, which may be absent only where none is. Throws BlockError NOT_ALLOWED. */
 export async function startClientTls(
   channel: Channel,
   credentials: TlsCredentials,
@@ -102,10 +104,27 @@ export async function startClientTls(
   const secure = connect({ socket, ...clientOptions(credentials, hostName) });
   await new Promise<void>((resolve, reject) => {
     secure.once("secureConnect", resolve);
-    secure.once("error", (cause) => reject(new BlockError("NOT_ALLOWED", `TLS handshake failed: ${cause.message}`, { cause })));
+    secure.once("error", (cause) => reject(new BlockError("NOT_ALLOWED", reasonOf(cause, hostName), { cause })));
     secure.once("close", () => reject(new ConnectionLost("the server left during the TLS handshake")));
   });
   return new Channel(secure, clock);
+}
+
+/** What is wrong with a certificate, in QEMU's words. */
+const CERTIFICATE_FAULTS: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: "The certificate has expired",
+  CERT_NOT_YET_VALID: "The certificate is not yet activated",
+  CERT_REVOKED: "The certificate has been revoked",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "The certificate hasn't got a known issuer",
+  SELF_SIGNED_CERT_IN_CHAIN: "The certificate hasn't got a known issuer",
+  UNABLE_TO_GET_ISSUER_CERT: "The certificate hasn't got a known issuer",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "The certificate hasn't got a known issuer",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "The certificate hasn't got a known issuer",
+};
+
+function reasonOf({ code = "", message }: NodeJS.ErrnoException, hostName: string | undefined): string {
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return `Certificate does not match the hostname ${hostName}`;
+  return CERTIFICATE_FAULTS[code] ?? `TLS handshake failed: ${message}`;
 }
 
 function clientOptions(credentials: TlsCredentials, hostName: string | undefined): object {
@@ -115,8 +134,8 @@ function clientOptions(credentials: TlsCredentials, hostName: string | undefined
     const pskCallback = (): object => ({ psk, identity: credentials.username });
     return { ciphers: PSK_SUITES, pskCallback, checkServerIdentity: () => undefined };
   }
-  const { authority, certificate, key } = credentials;
-  const options = { ca: authority, ...(certificate === undefined ? {} : { cert: certificate, key }) };
-  if (hostName === undefined) return { ...options, checkServerIdentity: () => undefined };
+  const { authority, certificate, key, verifyPeer = true } = credentials;
+  const options = { ca: authority, rejectUnauthorized: verifyPeer, ...(certificate === undefined ? {} : { cert: certificate, key }) };
+  if (hostName === undefined) return options;
   return { ...options, host: hostName, ...(isIP(hostName) === 0 ? { servername: hostName } : {}) };
 }
