@@ -57,12 +57,13 @@ export class ServerHandshake {
     const greeting = await this.#channel.stream.read(CLIENT_GREETING_LENGTH);
     if (greeting === undefined) return undefined;
     const { fixedNewstyle, noZeroes } = decodeClientGreeting(greeting);
-    expectPeer(fixedNewstyle, "the client does not speak the fixed newstyle handshake");
     this.#noZeroes = noZeroes;
     for (let count = 0; count < MAX_OPTIONS; count++) {
       const bytes = await this.#channel.stream.read(OPTION_HEADER_LENGTH);
       if (bytes === undefined) return undefined;
       const { option, length } = decodeOptionHeader(bytes);
+      // Without it a client cannot take a refusal; it knows the one option of the handshake before.
+      expectPeer(fixedNewstyle || option === OPTION.exportName, "the client does not speak the fixed newstyle handshake");
       const outcome = length > MAX_OPTION_LENGTH ? await this.#skip(option, length) : await this.#serve(option, length);
       if (outcome === "leave") return undefined;
       if (outcome !== "next") return outcome;

@@ -65,6 +65,19 @@ test("a client that leaves at any byte of the handshake, of a request or of a pa
   await server.close();
 });
 
+test.each([
+  ["EXPORT_NAME is served", encodeOption(OPTION.exportName), SIZE],
+  ["anything else ends the connection", encodeOption(OPTION.list), undefined],
+])("a client of before the fixed newstyle: %s", async (_, option, size) => {
+  const { server, path } = await serve();
+  const client = await peers.client(path);
+  await client.read(18);
+  client.send(Buffer.alloc(4), option);
+  expect((await client.read(8 + 2 + 124))?.readBigUInt64BE()).toBe(size && BigInt(size));
+  client.socket.destroy();
+  await server.close();
+});
+
 describe("what a client may not send", () => {
   test("names that are too long are refused, and the connection goes on (D3)", async () => {
     const { server, path } = await serve();
