@@ -118,6 +118,23 @@ describe("nbdkit", () => {
     await peers.end(server);
   });
 
+  it.each([
+    ["the handshake of before 2011", ["-o"]],
+    ["names of exports alone", ["--mask-handshake=0", "-e", "x"]],
+    ["simple replies alone", ["--no-sr"]],
+  ])("with %s", async (_, words) => {
+    const socket = `${words[0]}.sock`;
+    const server = await peers.serve("nbdkit", ["-f", ...words, "-U", peers.path(socket), "pattern", "1M"], socket);
+    const options = { driver: "nbd", path: peers.path(socket), export: words.includes("x") ? "x" : "" } as const;
+    await using node = await peers.graph.open(options, { readOnly: true });
+    const bytes = Buffer.alloc(node.size);
+    await node.read(0, bytes);
+    expect(bytes.length).toBe(MIB);
+    for (let at = 0; at < MIB; at += 8) if (bytes.readBigUInt64BE(at) !== BigInt(at)) expect.fail(`wrong bytes at ${at}`);
+    await node[Symbol.asyncDispose]();
+    await peers.end(server);
+  });
+
   it("a terabyte with few data is walked by its extents", async () => {
     const server = await peers.serve("nbdkit", ["-f", "-U", peers.path("s.sock"), "data", "1 @0x8000000000 2", "size=1T"], "s.sock");
     const extents = await extentsOf(peers.socketUri("s.sock"));

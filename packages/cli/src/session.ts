@@ -110,8 +110,7 @@ export class Session implements Disposable {
     const found = this.#objects.tlsCredentials.get(id);
     if (found === undefined) throw new BlockError("INVALID_OPTION", `No TLS credentials with id '${id}'`);
     if (found.side === "server") throw new BlockError("INVALID_OPTION", "Expected TLS credentials for a client endpoint");
-    const { credentials, verifyPeer } = found;
-    return credentials.kind === "certificates" ? { ...credentials, verifyPeer } : credentials;
+    return found.credentials;
   }
 
   /** What `--object authz-...` made. Throws CommandFailure. */

@@ -32,9 +32,9 @@ export async function tlsObjectOf(type: string, words: ReadonlyMap<string, strin
   if (side === "server" && words.has("username")) throw new CommandFailure("username should not be set when endpoint=server");
   if (dir === undefined) throw new CommandFailure("Missing 'dir' property value");
   try {
-    const credentials =
-      type === "tls-creds-psk" ? await loadPreSharedKeys(join(dir, "keys.psk"), username) : await loadCertificates(dir, side);
-    return { side, credentials, verifyPeer: parseFlag(verify, "verify-peer") };
+    const verifyPeer = parseFlag(verify, "verify-peer");
+    if (type === "tls-creds-psk") return { side, credentials: await loadPreSharedKeys(join(dir, "keys.psk"), username), verifyPeer };
+    return { side, credentials: { ...(await loadCertificates(dir, side)), verifyPeer }, verifyPeer };
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     const { code, path } = (error.cause ?? {}) as NodeJS.ErrnoException;

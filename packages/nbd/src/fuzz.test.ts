@@ -52,7 +52,7 @@ function session(dice: Dice): Buffer {
     encodeRequest({ command, flags, offset, length, cookieHigh: dice.roll(9), cookieLow: dice.roll(9) }, extended);
   const payload = extended ? COMMAND_FLAG.payload : 0;
   return Buffer.concat([
-    encodeClientGreeting({ noZeroes: dice.roll(2) === 0 }),
+    encodeClientGreeting({ fixedNewstyle: true, noZeroes: dice.roll(2) === 0 }),
     encodeOption(OPTION.list),
     encodeOption(extended ? OPTION.extendedHeaders : OPTION.structuredReply),
     encodeOption(OPTION.setMetaContext, encodeMetaContextRequest({ exportName: "scratch", queries: ["base:allocation"] })),

@@ -18,6 +18,8 @@ const OPTIONS = {
   forceShare: flag("U", "force-share"),
 } as const;
 
+const STATELESS: readonly string[] = ["nbd", "http", "https", "null-co", "null-aio", "quorum"];
+const PASSING: readonly string[] = ["raw", "luks", "throttle", "copy-on-read", "preallocate", "blkdebug"];
 /** Images of a chain; a longer one cannot be opened either. */
 const MAX_CHAIN_LENGTH = 200;
 
@@ -65,6 +67,7 @@ async function factsOf(node: BlockNode, info: ImageInfo, shownName: string): Pro
     virtualSize: diskSize(node),
     actualSize: isOnTests(node) ? undefined : await node.allocatedSize(),
     fullBackingName: info.backing === undefined ? undefined : resolveBeside(node.fileName, info.backing.filename),
+    knowsDirty: knowsDirty(node),
     info,
   };
 }
@@ -73,6 +76,13 @@ async function factsOf(node: BlockNode, info: ImageInfo, shownName: string): Pro
 function isOnTests(node: BlockNode): boolean {
   const below = node.children.get("file")?.node;
   return ["blkdebug", "blkverify"].includes(node.driver) || (below !== undefined && isOnTests(below));
+}
+
+/** Of drivers that have no state, and of what lies on them without one of its own, qemu-img says nothing. */
+function knowsDirty(node: BlockNode): boolean {
+  if (STATELESS.includes(node.driver)) return false;
+  const below = node.children.get("file")?.node;
+  return below === undefined || !PASSING.includes(node.driver) || knowsDirty(below);
 }
 
 /** For people; as much of the chain as there is, also where it ends in a failure. */

@@ -56,7 +56,7 @@ function printExport({ name, description, size, flags, blockSizes, contexts }: D
     output.line(`  opt block: ${blockSizes.preferred}`);
     output.line(`  max block: ${blockSizes.maximum}`);
   }
-  output.line(`  available meta contexts: ${contexts.length}`);
+  if (contexts.length > 0) output.line(`  available meta contexts: ${contexts.length}`);
   for (const context of contexts) output.line(`   ${context}`);
 }
 

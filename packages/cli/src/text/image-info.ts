@@ -16,6 +16,8 @@ export interface ImageFacts {
   readonly actualSize: number | undefined;
   /** The backing file's name as seen from here. */
   readonly fullBackingName: string | undefined;
+  /** Whether the driver could tell of an image that was not closed. */
+  readonly knowsDirty: boolean;
   readonly info: ImageInfo;
 }
 
@@ -41,7 +43,7 @@ export function describeInfo({ shownName, format, virtualSize, actualSize, fullB
 }
 
 /** In the order of qemu-img. */
-export function infoJson({ shownName, format, virtualSize, actualSize, fullBackingName, info }: ImageFacts): JsonValue {
+export function infoJson({ shownName, format, virtualSize, actualSize, fullBackingName, knowsDirty, info }: ImageFacts): JsonValue {
   return {
     compressed: info.compressed === true ? true : undefined,
     "backing-filename-format": info.backing?.format,
@@ -56,7 +58,7 @@ export function infoJson({ shownName, format, virtualSize, actualSize, fullBacki
     "full-backing-filename": fullBackingName,
     encrypted: info.encrypted === true ? true : undefined,
     "backing-filename": info.backing?.filename,
-    "dirty-flag": info.dirty ?? false,
+    "dirty-flag": knowsDirty ? (info.dirty ?? false) : undefined,
   };
 }
 

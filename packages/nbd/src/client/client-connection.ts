@@ -16,6 +16,7 @@ const GOODBYE_MS = 1000;
 
 export class ClientConnection implements Pending {
   readonly agreement: ServerAgreement;
+  readonly #server: string;
   readonly #channel: Channel;
   readonly #clock: Clock;
   readonly #pending: Map<number, PendingReply> = new Map();
@@ -24,10 +25,11 @@ export class ClientConnection implements Pending {
   #nextCookie = 0;
   #lost: Error | undefined;
 
-  /** `onLost` is called once, when nothing more can be asked. */
-  constructor(agreement: ServerAgreement, clock: Clock, onLost: (error: Error) => void) {
+  /** `server`: as errors name it. `onLost` is called once, when nothing more can be asked. */
+  constructor(agreement: ServerAgreement, server: string, clock: Clock, onLost: (error: Error) => void) {
     const { channel, style, allocationId } = agreement;
     this.agreement = agreement;
+    this.#server = server;
     this.#channel = channel;
     this.#clock = clock;
     this.#extended = style === "extended";
@@ -54,7 +56,7 @@ export class ClientConnection implements Pending {
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
     const { command, flags, offset, length, payload } = operation;
     const cookieLow = this.#cookie();
-    const reply = new PendingReply(operation);
+    const reply = new PendingReply(operation, this.#server);
     this.#pending.set(cookieLow, reply);
     const { outbox } = this.#channel;
     outbox.push(encodeRequest({ command, flags, offset, length, cookieHigh: 0, cookieLow }, this.#extended));

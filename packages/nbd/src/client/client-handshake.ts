@@ -3,7 +3,17 @@
 import { BlockError, type BlockErrorCode } from "@coblock/core";
 import { INFO, MAX_PAYLOAD_LENGTH, nameOfCode, OPTION, OPTION_ERROR, OPTION_REPLY } from "../protocol/codes.ts";
 import { type BlockSizes, decodeExportInfo, decodeExportNameReply, encodeInfoRequest, hasFlag } from "../protocol/export-info.ts";
-import { decodeServerGreeting, encodeClientGreeting, EXPORT_NAME_PADDING, SERVER_GREETING_LENGTH } from "../protocol/greeting.ts";
+import {
+  decodeGreetingFlags,
+  decodeGreetingStyle,
+  decodeOldGreeting,
+  encodeClientGreeting,
+  EXPORT_NAME_PADDING,
+  GREETING_FLAGS_LENGTH,
+  GREETING_STYLE_LENGTH,
+  OLD_GREETING_LENGTH,
+  OLD_GREETING_PADDING,
+} from "../protocol/greeting.ts";
 import { decodeListedExport, type ListedExport } from "../protocol/listed-export.ts";
 import { decodeMetaContext, encodeMetaContextRequest } from "../protocol/meta-context.ts";
 import { decodeOptionReplyHeader, encodeOption, OPTION_REPLY_HEADER_LENGTH } from "../protocol/option.ts";
@@ -69,7 +79,9 @@ export class ClientHandshake {
 
   /** Throws NOT_FOUND for an unknown export, NOT_ALLOWED, UNSUPPORTED_FEATURE; ProtocolError and ConnectionLost. */
   async run(): Promise<ServerAgreement> {
-    if (!(await this.#greet())) return this.#exportName("simple", undefined);
+    const known = await this.#greet();
+    if (known === "nothing") return this.#onlyExport();
+    if (known === "names") return this.#exportName("simple", undefined);
     const style = await this.#chooseStyle();
     const allocationId = style === "simple" ? undefined : await this.#selectAllocation();
     return this.#go(style, allocationId);
@@ -77,7 +89,9 @@ export class ClientHandshake {
 
   /** The server's exports; ends the connection. */
   async list(): Promise<readonly ListedExport[]> {
-    if (!(await this.#greet())) throw this.#refused(OPTION.list, OPTION_ERROR.unsupported, "the server knows no options");
+    const known = await this.#greet();
+    if (known === "nothing") return [{ name: "", description: "" }];
+    if (known === "names") throw noLists();
     const result = await this.#ask(OPTION.list);
     if (result.kind === "refused") throw this.#refused(OPTION.list, result.error, result.message);
     this.#channel.send(encodeOption(OPTION.abort));
@@ -86,7 +100,9 @@ export class ClientHandshake {
 
   /** The server's exports, and what it tells of each; ends the connection. Throws as `list` does. */
   async describe(): Promise<readonly DescribedExport[]> {
-    if (!(await this.#greet())) throw this.#refused(OPTION.list, OPTION_ERROR.unsupported, "the server knows no options");
+    const known = await this.#greet();
+    if (known === "nothing") return [{ name: "", description: "", ...(await this.#onlyExport()), contexts: [] }];
+    if (known === "names") throw noLists();
     const hasContexts = (await this.#ask(OPTION.structuredReply)).kind === "done";
     const listed = await this.#ask(OPTION.list);
     if (listed.kind === "refused") throw this.#refused(OPTION.list, listed.error, listed.message);
@@ -108,19 +124,30 @@ export class ClientHandshake {
     return { ...listed, ...told, contexts: replies.map(({ data }) => decodeMetaContext(data).name) };
   }
 
-  /** `false`: the server knows no options but EXPORT_NAME. */
-  async #greet(): Promise<boolean> {
-    const { fixedNewstyle, noZeroes } = decodeServerGreeting(await this.#take(SERVER_GREETING_LENGTH));
-    this.#noZeroes = noZeroes;
-    this.#channel.send(encodeClientGreeting({ noZeroes }));
+  /** What can be asked: options, names of exports alone, or nothing, since the one export follows. */
+  async #greet(): Promise<"options" | "names" | "nothing"> {
     const { startTls } = this.#wishes;
-    if (startTls === undefined) return fixedNewstyle;
-    expectPeer(fixedNewstyle, "the server knows no options, so there is no TLS");
+    const isOld = decodeGreetingStyle(await this.#take(GREETING_STYLE_LENGTH)) === "old";
+    const greeting = isOld ? undefined : decodeGreetingFlags(await this.#take(GREETING_FLAGS_LENGTH));
+    expectPeer(startTls === undefined || greeting?.fixedNewstyle === true, "the server knows no options, so there is no TLS");
+    if (greeting === undefined) return "nothing";
+    this.#noZeroes = greeting.noZeroes;
+    this.#channel.send(encodeClientGreeting(greeting));
+    if (startTls === undefined) return greeting.fixedNewstyle ? "options" : "names";
     const result = await this.#ask(OPTION.startTls);
     if (result.kind === "refused") throw this.#refused(OPTION.startTls, result.error, result.message);
     expectPeer(this.#channel.stream.buffered === 0, "the server goes on in the clear after STARTTLS");
     this.#channel = await startTls(this.#channel);
-    return true;
+    return "options";
+  }
+
+  async #onlyExport(): Promise<ServerAgreement> {
+    const { exportName } = this.#wishes;
+    const told = decodeOldGreeting(await this.#take(OLD_GREETING_LENGTH));
+    await this.#take(OLD_GREETING_PADDING);
+    if (exportName !== "")
+      throw new BlockError("NOT_FOUND", `the server has one export without a name, and none that is called '${exportName}'`);
+    return { ...told, blockSizes: undefined, style: "simple", allocationId: undefined, channel: this.#channel };
   }
 
   async #chooseStyle(): Promise<ReplyStyle> {
@@ -210,6 +237,10 @@ export class ClientHandshake {
     if (error === OPTION_ERROR.unknown) return new BlockError(code, `Requested export '${this.#wishes.exportName}' not available${told}`);
     return new BlockError(code, `the server refuses ${nameOfCode(OPTION, option)} (${what})${told}`);
   }
+}
+
+function noLists(): BlockError {
+  return new BlockError("UNSUPPORTED_FEATURE", "Server does not support export lists");
 }
 
 const CODES: Readonly<Record<number, BlockErrorCode>> = {

@@ -109,9 +109,10 @@ async function connectAll(
   signal: AbortSignal,
 ): Promise<ClientConnection[]> {
   const connections: ClientConnection[] = [];
+  const server = describeAddress(target.address);
   try {
     const connect = (): Promise<ClientConnection> =>
-      handshaken(target, clock, signal, async (handshake) => new ClientConnection(await handshake.run(), clock, onLost));
+      handshaken(target, clock, signal, async (handshake) => new ClientConnection(await handshake.run(), server, clock, onLost));
     const first = await connect();
     connections.push(first);
     const wanted = hasFlag(first.agreement.flags, "multiConnection") ? count : 1;

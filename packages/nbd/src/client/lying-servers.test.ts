@@ -195,7 +195,7 @@ describe("a handshake that lies is an error in words (D8)", () => {
     await expect(open([{ kind: "export", size: 1000, flags: 0 }])).rejects.toThrow(/not valid/);
   });
 
-  test("another protocol, the old handshake, and a server that leaves at any byte", async () => {
+  test("another protocol, impossible flags in the old handshake, and a server that leaves at any byte", async () => {
     const greet = async (bytes: Buffer): Promise<unknown> => {
       const path = await peers.server(async (peer) => peer.send(bytes));
       return peers.graph.open({ driver: "nbd", path }, { readOnly: true });
@@ -204,13 +204,14 @@ describe("a handshake that lies is an error in words (D8)", () => {
     const old = Buffer.alloc(152);
     old.writeBigUInt64BE(MAGIC.greeting, 0);
     old.writeBigUInt64BE(MAGIC.oldStyle, 8);
-    await expect(greet(old)).rejects.toThrow(/old handshake/);
-    const greeting = encodeServerGreeting();
-    for (let length = 0; length < greeting.length; length++)
-      await expect(greet(greeting.subarray(0, length))).rejects.toMatchObject({
-        code: "IO",
-        message: expect.stringMatching(/closed|reset|pipe/i) as unknown,
-      });
+    for (const greeting of [encodeServerGreeting(), old])
+      for (let length = 0; length < greeting.length; length++)
+        await expect(greet(greeting.subarray(0, length))).rejects.toMatchObject({
+          code: "IO",
+          message: expect.stringMatching(/closed|reset|pipe/i) as unknown,
+        });
+    old.writeUInt32BE(2 ** 16, 24);
+    await expect(greet(old)).rejects.toThrow(/export flags \(65536\) are not valid/);
   });
 });
 

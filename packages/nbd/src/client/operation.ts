@@ -28,6 +28,7 @@ const NO_RUNS: OperationResult = [];
 /** An operation between its request and the end of its reply. Methods throw ProtocolError for what does not fit. */
 export class PendingReply {
   readonly operation: Operation;
+  readonly #server: string;
   readonly ended: Promise<OperationResult>;
   #resolve: (result: OperationResult) => void = () => {};
   #reject: (error: unknown) => void = () => {};
@@ -37,8 +38,10 @@ export class PendingReply {
   readonly #parts: { readonly start: number; readonly end: number }[] = [];
   #covered = 0;
 
-  constructor(operation: Operation) {
+  /** `server`: as errors name it. */
+  constructor(operation: Operation, server: string) {
     this.operation = operation;
+    this.#server = server;
     this.ended = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -79,7 +82,7 @@ export class PendingReply {
   /** The last chunk came. */
   finish(): void {
     const { command, length } = this.operation;
-    if (this.#error !== undefined) return this.#reject(errorOf(this.operation, this.#error));
+    if (this.#error !== undefined) return this.#reject(errorOf(this.operation, this.#error, this.#server));
     if (command === COMMAND.read) expectPeer(this.#covered === length, `a reply ends with ${this.#covered} of ${length} bytes`);
     if (command === COMMAND.blockStatus) expectPeer(this.#runs !== undefined, "a reply to BLOCK_STATUS has no status");
     this.#resolve(this.#runs ?? NO_RUNS);
@@ -94,9 +97,10 @@ export class PendingReply {
 function errorOf(
   { command, offset, length }: Operation,
   { errno, message }: { readonly errno: number; readonly message: string },
+  server: string,
 ): BlockError {
   const { code, words } = meaningOf(errno);
   const told = message === "" ? words : `${words} (${message})`;
   const where = command === COMMAND.flush ? "" : ` of ${length} bytes at offset ${offset}`;
-  return new BlockError(code, `the NBD server failed ${nameOfCode(COMMAND, command)}${where}: ${told}`, { offset });
+  return new BlockError(code, `${server}: ${nameOfCode(COMMAND, command)}${where} failed: ${told}`, { offset });
 }

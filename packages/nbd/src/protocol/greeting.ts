@@ -3,11 +3,15 @@
 import { HANDSHAKE_FLAG, MAGIC } from "./codes.ts";
 import { FieldReader } from "./field-reader.ts";
 import { FieldWriter } from "./field-writer.ts";
-import { expectPeer, ProtocolError } from "./protocol-error.ts";
+import { expectPeer } from "./protocol-error.ts";
 
-/** Bytes of the server's greeting, and of the client's answer. */
-export const SERVER_GREETING_LENGTH = 18;
+/** Bytes with which every server begins, of the flags that follow in the newstyle, and of the client's answer to them. */
+export const GREETING_STYLE_LENGTH = 16;
+export const GREETING_FLAGS_LENGTH = 2;
 export const CLIENT_GREETING_LENGTH = 4;
+/** Bytes that follow instead in the handshake of before 2011: the one export, and padding. */
+export const OLD_GREETING_LENGTH = 12;
+export const OLD_GREETING_PADDING = 124;
 /** Bytes that stand behind the answer to EXPORT_NAME, unless both sides said NO_ZEROES. */
 export const EXPORT_NAME_PADDING = 124;
 
@@ -23,19 +27,32 @@ export function encodeServerGreeting(): Buffer {
   return new FieldWriter().u64(MAGIC.greeting).u64(MAGIC.option).u16(flags).finish();
 }
 
-/** Throws ProtocolError for another protocol and for the handshake of before 2011, which has no exports. */
-export function decodeServerGreeting(bytes: Buffer): Greeting {
+/** The handshake of before 2011 is "old". Throws ProtocolError for another protocol. */
+export function decodeGreetingStyle(bytes: Buffer): "old" | "new" {
   const fields = new FieldReader(bytes, "the server's greeting");
   expectPeer(fields.u64() === MAGIC.greeting, "this is no NBD server: its first bytes are not NBDMAGIC");
   const style = fields.u64();
-  if (style === MAGIC.oldStyle) throw new ProtocolError("the server speaks the old handshake only, and fixed newstyle is needed");
-  expectPeer(style === MAGIC.option, "the server's greeting is of no known style");
-  return flagsOf(fields.u16());
+  expectPeer(style === MAGIC.oldStyle || style === MAGIC.option, "the server's greeting is of no known style");
+  return style === MAGIC.oldStyle ? "old" : "new";
 }
 
-/** Fixed newstyle; `noZeroes` only where the server offers it. */
-export function encodeClientGreeting({ noZeroes }: { readonly noZeroes: boolean }): Buffer {
-  return new FieldWriter().u32(HANDSHAKE_FLAG.fixedNewstyle + (noZeroes ? HANDSHAKE_FLAG.noZeroes : 0)).finish();
+/** What a server of the newstyle offers. */
+export function decodeGreetingFlags(bytes: Buffer): Greeting {
+  return flagsOf(new FieldReader(bytes, "the server's greeting").u16());
+}
+
+/** The export of a server of the old style: bytes, and bits of `EXPORT_FLAG`. Throws ProtocolError for what cannot be. */
+export function decodeOldGreeting(bytes: Buffer): { readonly size: number; readonly flags: number } {
+  const fields = new FieldReader(bytes, "the server's greeting");
+  const size = fields.size();
+  const flags = fields.u32();
+  expectPeer(flags < 2 ** 16, `the server's export flags (${flags}) are not valid`);
+  return { size, flags };
+}
+
+/** What the server offers of it. */
+export function encodeClientGreeting({ fixedNewstyle, noZeroes }: Greeting): Buffer {
+  return new FieldWriter().u32((fixedNewstyle ? HANDSHAKE_FLAG.fixedNewstyle : 0) + (noZeroes ? HANDSHAKE_FLAG.noZeroes : 0)).finish();
 }
 
 /** Throws ProtocolError for flags that the server did not offer. */

@@ -89,7 +89,7 @@ class RawPeer {
 export class RawClient extends RawPeer {
   async greet(): Promise<this> {
     await this.read(18);
-    this.send(encodeClientGreeting({ noZeroes: true }));
+    this.send(encodeClientGreeting({ fixedNewstyle: true, noZeroes: true }));
     return this;
   }
 
