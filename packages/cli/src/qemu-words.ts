@@ -1,8 +1,8 @@
 /** What qemu-img says where Coblock's own words are others: one table, for the names qemu-img and qemu-io alone. */
 
 import { errnoWords, type BlockDriver, type BlockError } from "@coblock/core";
-
-type Wording = readonly [ours: RegExp, theirs: string | ((...found: string[]) => string)];
+import { nbdWordings } from "./qemu-nbd-words.ts";
+import type { Wording } from "./wording.ts";
 
 /** Messages of the drivers and of the graph. Those that are not here are the same, or have no counterpart. */
 const WORDINGS: readonly Wording[] = [
@@ -47,6 +47,7 @@ const WORDINGS: readonly Wording[] = [
   [/^.*: option '(\S+)' is \S+, not a number of bytes$/s, (_, option = "") => badSizeOptionWords(qemuName(option))],
   [/^The JSON options of '.*' are not an object$/s, "Invalid JSON object given"],
   [/^Can't store persistent bitmaps to .*$/s, "Can't store persistent bitmaps to #block1: Operation not supported"],
+  ...nbdWordings,
   [
     /^Could not connect to (.*): connect (E[A-Z]+)(?: .*)?$/s,
     (_, where = "", errno = "") => `Failed to connect to '${where}': ${errnoWords(errno)}`,

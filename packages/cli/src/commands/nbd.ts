@@ -1,7 +1,7 @@
 /** `coblock nbd serve` and `coblock nbd list`: images for NBD clients, and what a server has. */
 
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { listExports, loadCertificates, loadPreSharedKeys, NbdServer, type NbdAddress, type ServerTls } from "@coblock/nbd";
 import { defineCommand, type Command } from "../command.ts";
 import { flag, value, values, type CommandLine } from "../command-line.ts";
@@ -54,10 +54,11 @@ async function serve(name: string, options: Words, session: Session): Promise<nu
   await using image = await openImage(graph, { name, format, imageOptions, writable: write }, session);
   const maxConnections = options.connections === undefined ? undefined : parseCount(options.connections, "number of clients");
   if (maxConnections === 0) throw new CommandFailure("Invalid number of clients: at least 1 must be served");
+  const tls = await tlsOf(options);
   let tell = (line: string): void => session.note(line);
   await using server = await NbdServer.start({
     listen: addressOf(options),
-    tls: await tlsOf(options),
+    tls,
     exports: [{ name: exportName, description, node: image, writable: write, bitmaps, allocationDepth: depth }],
     clock: session.clock,
     ...(maxConnections === undefined ? {} : { maxConnections }),
@@ -65,10 +66,10 @@ async function serve(name: string, options: Words, session: Session): Promise<nu
       if (!quiet || event.kind === "cut off") tell(`coblock: ${wordsOf(event)}`);
     },
   });
-  const uri = server.uri(exportName);
+  const uri = clientUri(server.uri(exportName), options, tls);
   session.output.line(`${name}: ${formatSize(image.size)}, ${image.driver}, ${write ? "writable" : "read-only"}, served at`);
   session.output.line(`  ${uri}`);
-  if (!quiet) session.output.print(hints(uri));
+  if (!quiet) session.output.print(hints(uri, tls !== undefined));
   session.output.flush();
   const { errorScreen: screen, clock } = session;
   {
@@ -80,8 +81,21 @@ async function serve(name: string, options: Words, session: Session): Promise<nu
   return 0;
 }
 
-function hints(uri: string): string {
-  const lines = [`nbdinfo '${uri}'`, `nbdcopy '${uri}' copy.raw`, `qemu-img convert -O qcow2 '${uri}' copy.qcow2`, `coblock map '${uri}'`];
+/** With what a client on this machine needs for TLS, as libnbd and Coblock take it. */
+function clientUri(uri: string, { certificates, preSharedKeys }: Words, tls: ServerTls | undefined): string {
+  const credentials = tls?.credentials;
+  if (credentials === undefined) return uri;
+  const file = certificates ?? preSharedKeys ?? "";
+  const parameter = `tls-${credentials.kind === "psk" ? "psk-file" : "certificates"}=${encodeURI(resolve(file))}`;
+  const [user = ""] = credentials.kind === "psk" ? credentials.keys.keys() : [];
+  const named = user === "" ? uri : uri.replace("://", `://${encodeURIComponent(user)}@`);
+  return `${named}${named.includes("?") ? "&" : "?"}${parameter}`;
+}
+
+/** qemu-img takes no URIs for TLS. */
+function hints(uri: string, isSecure: boolean): string {
+  const qemu = isSecure ? [] : [`qemu-img convert -O qcow2 '${uri}' copy.qcow2`];
+  const lines = [`nbdinfo '${uri}'`, `nbdcopy '${uri}' copy.raw`, ...qemu, `coblock map '${uri}'`];
   return `For example:\n${lines.map((line) => `  ${line}\n`).join("")}Stop with Ctrl-C.\n`;
 }
 

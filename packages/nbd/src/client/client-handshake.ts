@@ -235,6 +235,8 @@ export class ClientHandshake {
     const code = CODES[error] ?? "UNSUPPORTED_FEATURE";
     const told = message === "" ? "" : `: ${message}`;
     if (error === OPTION_ERROR.unknown) return new BlockError(code, `Requested export '${this.#wishes.exportName}' not available${told}`);
+    if (error === OPTION_ERROR.tlsRequired)
+      return new BlockError(code, `the server serves nobody without TLS (tls-creds, or a URI that begins with nbds)${told}`);
     return new BlockError(code, `the server refuses ${nameOfCode(OPTION, option)} (${what})${told}`);
   }
 }

@@ -6,6 +6,7 @@ import type { NbdOptions, TlsFolder } from "../entry.ts";
 import type { TlsCredentials } from "../transport/tls.ts";
 import { loadCertificates, loadPreSharedKeys } from "../transport/tls-folder.ts";
 import type { DialAddress } from "../transport/dial.ts";
+import { parseNbdUri } from "./nbd-uri.ts";
 
 /** Where to connect, and what to ask for there. */
 export interface NbdTarget {
@@ -27,7 +28,6 @@ interface Words {
 }
 
 const DEFAULT_PORT = 10_809;
-const URI_PARAMETERS = ["socket", "tls-certificates", "tls-psk-file", "tls-username", "tls-hostname", "tls-verify-peer"];
 
 /** Throws INVALID_OPTION for what names no server, and for credentials that cannot be read. */
 export async function resolveTarget(options: NbdOptions): Promise<NbdTarget> {
@@ -68,8 +68,9 @@ async function credentialsOf({ credentials: given }: Words): Promise<TlsCredenti
 
 function fromOptions(options: NbdOptions): Words {
   const { server, path, host, port, connect } = options;
-  const places = [server, path, host, connect].filter((place) => place !== undefined);
-  if (places.length !== 1) throw refused("one of 'server', 'path', 'host', 'connect' and 'filename' must tell the server");
+  const places = Object.entries({ server, path, host, connect }).flatMap(([name, value]) => (value === undefined ? [] : [name]));
+  if (places.length === 0) throw refused("no server is named ('server', 'path', 'host' or 'filename')");
+  if (places.length > 1) throw refused(`options '${places[0]}' and '${places[1]}' exclude each other`);
   return {
     address: connect === undefined ? addressOf(server === undefined ? { path, host, port } : serverWords(server)) : { connect },
     exportName: options.export ?? "",
@@ -80,6 +81,10 @@ function fromOptions(options: NbdOptions): Words {
 }
 
 function serverWords(server: NonNullable<NbdOptions["server"]>): AddressWords {
+  // Options that came as text may lack anything.
+  const given: Readonly<Record<string, unknown>> = { ...server };
+  const needed = given["type"] === "unix" ? "path" : given["type"] === "inet" ? "host" : "type";
+  if (given[needed] === undefined) throw refused(`the server's '${needed}' is missing`);
   if (server.type === "unix") return { path: server.path };
   if (server.type === "inet") return { host: server.host, port: server.port };
   throw refused(`server type '${String((server as { type: unknown }).type)}' is none of 'inet' and 'unix'`);
@@ -113,67 +118,19 @@ function fromFileName(name: string, options: NbdOptions): Words {
   return { ...words, credentials: options.tlsCreds ?? words.credentials, hostName: options.tlsHostname ?? words.hostName };
 }
 
-/** The URI specification of the NBD project; parameters for TLS are libnbd's. */
 function fromUri(name: string): Words {
-  let uri: URL;
-  try {
-    uri = new URL(name);
-  } catch (cause) {
-    throw new BlockError("INVALID_OPTION", `nbd: '${name}' is no URI`, { cause });
-  }
-  const scheme = uri.protocol.slice(0, -1);
-  if (!/^nbds?(?:\+(?:tcp|unix))?$/.test(scheme)) throw refused(`'${scheme}' is no scheme of NBD`);
-  const parameters = parametersOf(uri, name);
-  const get = (parameter: string): string | undefined => parameters.get(parameter);
-  const socket = get("socket");
-  const isUnix = scheme.endsWith("+unix");
-  if (isUnix !== (socket !== undefined))
-    throw refused(`'${name}' ${isUnix ? "names no socket" : "names a socket, but is not of nbd+unix"}`);
-  if (isUnix && uri.host !== "") throw refused(`'${name}' names a host and a socket`);
-  const host = uri.hostname.replace(/^\[(.*)\]$/, "$1");
-  const username = get("tls-username") ?? (uri.username === "" ? "qemu" : decoded(uri.username, name));
-  const dir = get("tls-certificates");
-  const keys = get("tls-psk-file");
+  const { secure, place, exportName, user, parameters } = parseNbdUri(name);
+  const dir = parameters.get("tls-certificates");
+  const keys = parameters.get("tls-psk-file");
+  const verifyPeer = parameters.get("tls-verify-peer") !== "0";
+  const certificates = dir === undefined ? undefined : { dir, verifyPeer };
   return {
-    address: isUnix
-      ? addressOf({ path: socket })
-      : addressOf({ host: decoded(host, name) || "localhost", port: uri.port === "" ? undefined : uri.port }),
-    exportName: decoded(pathOf(name).slice(1), name),
-    secure: scheme.startsWith("nbds"),
-    credentials: keys === undefined ? certificatesIn(dir, get("tls-verify-peer")) : { keys, username },
-    hostName: get("tls-hostname"),
+    address: addressOf("path" in place ? place : { ...place, host: place.host || "localhost" }),
+    exportName,
+    secure,
+    credentials: keys === undefined ? certificates : { keys, username: parameters.get("tls-username") ?? user ?? "qemu" },
+    hostName: parameters.get("tls-hostname"),
   };
-}
-
-function certificatesIn(dir: string | undefined, verify: string | undefined): TlsFiles | undefined {
-  return dir === undefined ? undefined : { dir, verifyPeer: verify !== "0" };
-}
-
-/** As it was written: `URL` would take "." and ".." for folders. */
-function pathOf(name: string): string {
-  return /^[^:]*:\/\/[^/?#]*([^?#]*)/.exec(name)?.[1] ?? "";
-}
-
-/** RFC 3986: a plus sign is no space, as it is in forms of web pages. */
-function parametersOf(uri: URL, name: string): ReadonlyMap<string, string> {
-  const found = new Map<string, string>();
-  for (const part of uri.search
-    .slice(1)
-    .split("&")
-    .filter((text) => text !== "")) {
-    const [parameter = "", ...value] = part.split("=");
-    if (!URI_PARAMETERS.includes(parameter)) throw refused(`'${name}' has the unknown parameter '${parameter}'`);
-    found.set(parameter, decoded(value.join("="), name));
-  }
-  return found;
-}
-
-function decoded(text: string, name: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    throw refused(`'${name}' has a '%' that no two hexadecimal digits follow, or bytes that are no UTF-8`);
-  }
 }
 
 /** `nbd:host:port`, `nbd:unix:/path`, both with `:exportname=name` behind. */
