@@ -53,6 +53,7 @@ export { systemEntropy } from "./host/entropy.ts";
 
 export { TableCache, type CachedTable, type TableCacheOptions, type TableCacheStatistics } from "./mapping/table-cache.ts";
 
+export { loadBlockCiphers, type BlockCiphers } from "./host/block-ciphers.ts";
 export { loadHostCalls, type HostCalls } from "./host/host-calls.ts";
 export { loadHostCodecs, type HostCodec, type HostCodecs } from "./host/codec-calls.ts";
 

@@ -9,4 +9,4 @@ export { unlockLuks, type UnlockContext } from "./luks-keys.ts";
 export { luksAmendOptions, type SlotChange, slotChangeOf } from "./luks-amend-options.ts";
 export { type LuksChoice, luksChoiceOf, luksCreateOptions, makeLuks } from "./luks-options.ts";
 export { changeSlots, type KeySlotArea } from "./slot-change.ts";
-export { createSectorCipher, SECTOR_LENGTH, type SectorCipher } from "./sector-cipher.ts";
+export { createDiskCipher, SECTOR_LENGTH, type SectorCipher } from "./sector-cipher.ts";

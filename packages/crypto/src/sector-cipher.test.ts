@@ -1,9 +1,11 @@
 import { createCipheriv, createHash } from "node:crypto";
+import { type BlockCiphers, loadBlockCiphers } from "@coblock/core";
 import { describe, expect, it } from "vitest";
 import { cipherSpecOf, type CipherSpec } from "./cipher-spec.ts";
 import { createSectorCipher, SECTOR_LENGTH } from "./sector-cipher.ts";
 import { MASKED_LENGTH } from "./xts-mask.ts";
 
+const hostCiphers = await loadBlockCiphers();
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(/\s/g, ""), "hex");
 
 /** Numbers that do not repeat soon. */
@@ -59,10 +61,16 @@ describe("XTS", () => {
     expect(counting.equals(out)).toBe(true);
   });
 
-  it.each([128, 256] as const)("of any number of sectors is that of each, %i bits", (keyBits) => {
+  const ways: readonly (readonly [keyBits: 128 | 256, way: string, ciphers: BlockCiphers])[] = [
+    [128, "Node's ciphers", {}],
+    [256, "Node's ciphers", {}],
+    [128, "the host's ciphers, where there are some", hostCiphers],
+    [256, "the host's ciphers, where there are some", hostCiphers],
+  ];
+  it.each(ways)("of any number of sectors is that of each, %i bits, by %s", (keyBits, _way, ciphers) => {
     const key = keyOf(keyBits / 4);
-    const cipher = createSectorCipher({ keyBits, mode: "xts", ivGenerator: "plain64" }, key);
-    for (const sectors of [1, 2, 255, MASKED_LENGTH / 512, MASKED_LENGTH / 512 + 1, 700]) {
+    const cipher = createSectorCipher({ keyBits, mode: "xts", ivGenerator: "plain64" }, key, ciphers);
+    for (const sectors of [1, 2, 3, 4, 5, MASKED_LENGTH / 512 - 1, MASKED_LENGTH / 512, MASKED_LENGTH / 512 + 1, 700]) {
       const bytes = pattern(sectors * 512);
       const first = 2 ** 32 - 2;
       const expected = bySector(`aes-${keyBits}-xts`, key, bytes, (index) => plain64(first + index));

@@ -1,7 +1,7 @@
 /** Enciphers and deciphers whole sectors of 512 bytes. */
 
 import { createCipheriv, createDecipheriv } from "node:crypto";
-import { assert } from "@coblock/core";
+import { assert, type BlockCiphers, loadBlockCiphers } from "@coblock/core";
 import { type CipherSpec, keyLengthOf } from "./cipher-spec.ts";
 import { BLOCK_LENGTH, sectorIvs, type SectorIvs } from "./sector-ivs.ts";
 import { XtsCipher } from "./xts-cipher.ts";
@@ -15,14 +15,19 @@ export interface SectorCipher {
   decrypt(firstSector: number, from: Uint8Array, into: Uint8Array): void;
 }
 
+/** The cipher with its key, which it keeps, for much data: in the fastest way that the host has. */
+export async function createDiskCipher(spec: CipherSpec, key: Uint8Array): Promise<SectorCipher> {
+  return createSectorCipher(spec, key, await loadBlockCiphers());
+}
+
 /** The cipher with its key, which it keeps. */
-export function createSectorCipher(spec: CipherSpec, key: Uint8Array): SectorCipher {
+export function createSectorCipher(spec: CipherSpec, key: Uint8Array, { aes }: BlockCiphers = {}): SectorCipher {
   assert(key.length === keyLengthOf(spec), "the key is as long as the cipher's");
   const ivs = sectorIvs(spec, key);
   const name = `aes-${spec.keyBits}-${spec.mode}`;
   switch (spec.mode) {
     case "xts":
-      return new XtsCipher(spec.keyBits, key, ivs);
+      return new XtsCipher({ keyBits: spec.keyBits, key, ivs, aes });
     case "cbc":
       return new CbcCipher({ name, key, ivs });
     case "ctr":

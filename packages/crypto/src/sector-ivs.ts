@@ -22,10 +22,16 @@ export function sectorIvs({ ivGenerator, ivHash }: CipherSpec, key: Uint8Array):
 /** Sector numbers below `limit`, the lowest byte first, each filled up with zeros to a block. */
 function sectorNumbers(first: number, count: number, limit: number): Uint8Array {
   const words = new Uint32Array(count * 4);
+  let low = first % 2 ** 32;
+  let high = Math.floor((first % limit) / 2 ** 32);
   for (let index = 0; index < count; index++) {
-    const sector = (first + index) % limit;
-    words[index * 4] = sector % 2 ** 32;
-    words[index * 4 + 1] = Math.floor(sector / 2 ** 32);
+    words[index * 4] = low;
+    words[index * 4 + 1] = high;
+    low++;
+    if (low === 2 ** 32) {
+      low = 0;
+      high = limit === 2 ** 32 ? 0 : high + 1;
+    }
   }
   return new Uint8Array(words.buffer);
 }

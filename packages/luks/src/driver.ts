@@ -12,10 +12,10 @@ import {
   type OpenContext,
   type Preallocation,
 } from "@coblock/core";
-import { luksAmendOptions, luksChoiceOf, luksCreateOptions, makeLuks, unlockLuks } from "@coblock/crypto";
+import { cipherSpecOf, createDiskCipher, luksAmendOptions, luksChoiceOf, luksCreateOptions, makeLuks, unlockLuks } from "@coblock/crypto";
 import type { LuksOptions } from "./entry.ts";
 import { type LuksArea, openArea } from "./luks-area.ts";
-import { LuksImage } from "./luks-image.ts";
+import { LuksImage, type UnlockedDisk } from "./luks-image.ts";
 
 const CREATE_OPTIONS: readonly CreateOption[] = [
   { name: "key-secret", type: "text", help: "ID of the secret that provides the keyslot passphrase" },
@@ -49,14 +49,16 @@ async function open({ file: described, keySecret }: LuksOptions, context: OpenCo
       node: context.nodeName,
     });
     if (!context.readOnly || context.forCheck) throw locked;
-    return new LuksImage({ area, masterKey: locked, context });
+    return new LuksImage({ area, unlocked: locked, context });
   }
-  return new LuksImage({ area, masterKey: await unlock(area, context.secret(keySecret), context), context });
+  return new LuksImage({ area, unlocked: await unlock(area, context.secret(keySecret), context), context });
 }
 
-async function unlock({ header, slots }: LuksArea, passphrase: Uint8Array, context: OpenContext): Promise<Uint8Array> {
+async function unlock({ header, slots }: LuksArea, passphrase: Uint8Array, context: OpenContext): Promise<UnlockedDisk> {
   try {
-    return await unlockLuks(header, passphrase, { offload: context.offload, signal: context.signal, readMaterial: slots.read });
+    const { offload, signal } = context;
+    const masterKey = await unlockLuks(header, passphrase, { offload, signal, readMaterial: slots.read });
+    return { masterKey, cipher: await createDiskCipher(cipherSpecOf(header), masterKey) };
   } catch (error) {
     if (!(error instanceof BlockError) || error.node !== undefined) throw error;
     throw new BlockError(error.code, `${context.fileName}: ${error.message}`, { node: context.nodeName, cause: error.cause });

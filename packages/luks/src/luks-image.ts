@@ -15,25 +15,22 @@ import {
   type OpenContext,
   type ResizeOptions,
 } from "@coblock/core";
-import {
-  changeSlots,
-  cipherSpecOf,
-  createSectorCipher,
-  describeLuks,
-  type LuksHeader,
-  SECTOR_LENGTH,
-  type SectorCipher,
-  slotChangeOf,
-} from "@coblock/crypto";
+import { changeSlots, describeLuks, type LuksHeader, SECTOR_LENGTH, type SectorCipher, slotChangeOf } from "@coblock/crypto";
 import type { LuksArea } from "./luks-area.ts";
 
 /** Bytes that are enciphered at a time: so much memory does a request take beside its own. */
 const MAX_TRANSFER = 1024 * 1024;
 
+/** What the passphrase gave. */
+export interface UnlockedDisk {
+  readonly masterKey: Uint8Array;
+  readonly cipher: SectorCipher;
+}
+
 export interface LuksImageParts {
   readonly area: LuksArea;
   /** Or why the disk cannot be read: then it only tells of itself. */
-  readonly masterKey: Uint8Array | BlockError;
+  readonly unlocked: UnlockedDisk | BlockError;
   readonly context: OpenContext;
 }
 
@@ -47,11 +44,11 @@ export class LuksImage implements BlockImage {
   #header: LuksHeader;
 
   constructor(parts: LuksImageParts) {
-    const { area, masterKey } = parts;
+    const { area, unlocked } = parts;
     this.#parts = parts;
     this.#file = area.file;
     this.#header = area.header;
-    this.#cipher = masterKey instanceof BlockError ? masterKey : createSectorCipher(cipherSpecOf(area.header), masterKey);
+    this.#cipher = unlocked instanceof BlockError ? unlocked : unlocked.cipher;
   }
 
   /** A file may end in the middle of a sector: zeros are missing. */
@@ -86,12 +83,21 @@ export class LuksImage implements BlockImage {
 
   /** Changes key slots: the disk stays as it is, and so does the key that it is enciphered with. */
   async amend(values: Readonly<Record<string, CreateValue>>, { signal, force = false }: AmendOptions): Promise<void> {
-    const { area, masterKey, context } = this.#parts;
-    assert(!(masterKey instanceof BlockError), "a disk that is amended was opened for writing, with its key");
+    const { area, unlocked, context } = this.#parts;
+    assert(!(unlocked instanceof BlockError), "a disk that is amended was opened for writing, with its key");
     const { clock, entropy, offload } = context;
     const secret = (id: string): Uint8Array => context.secret(id);
     const change = slotChangeOf(values, "");
-    this.#header = await changeSlots(change, { area: area.slots, masterKey, clock, entropy, offload, secret, signal, force });
+    this.#header = await changeSlots(change, {
+      area: area.slots,
+      masterKey: unlocked.masterKey,
+      clock,
+      entropy,
+      offload,
+      secret,
+      signal,
+      force,
+    });
   }
 
   info(): ImageInfo {

@@ -3,7 +3,7 @@
 import { type BlockChild, BlockError, type OpenContext, type Transform } from "@coblock/core";
 import {
   cipherSpecOf,
-  createSectorCipher,
+  createDiskCipher,
   decodeLuksHeader,
   type KeySlotArea,
   legacyAesCipher,
@@ -64,7 +64,7 @@ export async function openEncryption(
   const { header, area } = await openLuks(file, image, context);
   try {
     const masterKey = await unlockLuks(header, secret, { offload: context.offload, signal: context.signal, readMaterial: area.read });
-    const transform = luksTransform(createSectorCipher(cipherSpecOf(header), masterKey));
+    const transform = luksTransform(await createDiskCipher(cipherSpecOf(header), masterKey));
     return { luks: header, transform, locked: undefined, keys: { area, masterKey } };
   } catch (error) {
     throw inFile(error, context);
