@@ -3,7 +3,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 
 /** The checkout's top folder. */
 export const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -53,11 +53,9 @@ export async function runScript(main, closingLine) {
 /**
  * Runs a TypeScript program of the checkout from the sources, with the arguments of this process; its exit code becomes ours.
  * @param {string} main  Below the checkout's top folder.
- * @param {readonly string[]} [imports]  Modules to load before it.
  */
-export async function runFromSources(main, imports = []) {
-  const loaders = [...imports.map((path) => pathToFileURL(join(ROOT, path)).href), "tsx"].flatMap((module) => ["--import", module]);
-  const args = ["--conditions=@coblock/source", ...loaders, join(ROOT, main), ...process.argv.slice(2)];
+export async function runFromSources(main) {
+  const args = ["--conditions=@coblock/source", "--import", "tsx", join(ROOT, main), ...process.argv.slice(2)];
   const child = spawn(process.execPath, args, { stdio: "inherit", cwd: ROOT });
   const code = await new Promise((resolve) => child.once("exit", resolve));
   process.exitCode = typeof code === "number" ? code : 1;

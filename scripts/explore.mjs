@@ -5,6 +5,5 @@ import { setUp } from "./setup.mjs";
 
 await runScript(async () => {
   await setUp();
-  // Before the loader of TypeScript, so that mutations are edits of the sources.
-  await runFromSources("test/lab/main.ts", ["test/lab/mutate.mjs"]);
+  await runFromSources("test/lab/main.ts");
 });
