@@ -72,6 +72,8 @@ export class Exchange implements Disposable {
   #fail: (error: unknown) => void = () => {};
   #response: IncomingMessage | undefined;
   #timer: Disposable | undefined;
+  /** When the server was last found to go on, by the clock. */
+  #progressMs = 0;
   #ended = false;
 
   /** Answers when the head of the answer has come. Rejects with `PassingFailure`, the error of the socket, or the signal's reason. */
@@ -98,7 +100,8 @@ export class Exchange implements Disposable {
     signal?.addEventListener("abort", this.#abort, { once: true });
     this.#request = connections.request(url, headers);
     this.#request.on("error", (error) => this.#fail(error));
-    this.#arm();
+    this.#progressMs = clock.now();
+    this.#watch();
   }
 
   get status(): number {
@@ -113,14 +116,14 @@ export class Exchange implements Disposable {
   async body(accept: (chunk: Uint8Array) => void): Promise<void> {
     const response = this.#response;
     if (response === undefined) return;
-    let sinceArmed = 0;
+    let sinceProgress = 0;
     const ended = new Promise<void>((resolve) => {
       response.on("data", (chunk: Buffer) => {
         if (this.#ended) return;
-        sinceArmed += chunk.length;
-        if (sinceArmed >= LEAST_PROGRESS) {
-          sinceArmed = 0;
-          this.#arm();
+        sinceProgress += chunk.length;
+        if (sinceProgress >= LEAST_PROGRESS) {
+          sinceProgress = 0;
+          this.#progressMs = this.#clock.now();
         }
         try {
           accept(chunk);
@@ -133,7 +136,9 @@ export class Exchange implements Disposable {
         if (response.complete) resolve();
         else this.#fail(new PassingFailure("the answer ended early"));
       });
-      response.once("close", () => this.#fail(new PassingFailure("the answer ended early")));
+      response.once("close", () => {
+        if (!response.complete) this.#fail(new PassingFailure("the answer ended early"));
+      });
     });
     try {
       await Promise.race([ended, this.#failed]);
@@ -154,14 +159,14 @@ export class Exchange implements Disposable {
     const response = await Promise.race([answered, this.#failed]);
     response.on("error", (error) => this.#fail(error));
     this.#response = response;
-    this.#arm();
+    this.#progressMs = this.#clock.now();
   }
 
-  #arm(): void {
-    this.#timer?.[Symbol.dispose]();
-    this.#timer = this.#clock.schedule(this.#timeoutMs, () =>
-      this.#fail(new PassingFailure(`the server sent nothing for ${this.#timeoutMs / 1000} s`)),
-    );
+  /** One timer serves many chunks: what came meanwhile puts off the end when it rings. */
+  #watch(): void {
+    const leftMs = this.#progressMs + this.#timeoutMs - this.#clock.now();
+    if (leftMs <= 0) return this.#fail(new PassingFailure(`the server sent nothing for ${this.#timeoutMs / 1000} s`));
+    this.#timer = this.#clock.schedule(leftMs, () => this.#watch());
   }
 
   #stop(): void {

@@ -33,8 +33,9 @@ export class HttpImage implements BlockImage {
 
   read(offset: number, into: Uint8Array, options?: IoOptions): MaybePromise<void> {
     const ahead = this.#ahead.after(offset, into.length);
-    if (into.length >= DIRECT_LENGTH) return this.#readDirect(offset, into, options?.signal);
-    return this.#pages.read(offset, into, ahead, options?.signal);
+    if (into.length < DIRECT_LENGTH) return this.#pages.read(offset, into, ahead, options?.signal);
+    if (into.length <= MAX_RANGE_LENGTH) return this.#file.read(offset, () => into, options?.signal);
+    return this.#readPieces(offset, into, options?.signal);
   }
 
   inspect(): object {
@@ -46,7 +47,7 @@ export class HttpImage implements BlockImage {
     this.#file.close();
   }
 
-  async #readDirect(offset: number, into: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
+  async #readPieces(offset: number, into: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
     const group = new TaskGroup({ signal, limit: this.#connections });
     for (let done = 0; done < into.length; done += MAX_RANGE_LENGTH) {
       const piece = into.subarray(done, done + MAX_RANGE_LENGTH);
