@@ -8,6 +8,8 @@ import { Peers } from "./peers.ts";
 
 /** Sessions for each kind of export; more by hand: COBLOCK_NBD_SESSIONS=1000 npx vitest run test/nbd/random-requests.test.ts */
 const SESSIONS = Number(process.env["COBLOCK_NBD_SESSIONS"] ?? 12);
+/** Half a second for each session at each server is much. */
+const LONGEST_MS = 60_000 + SESSIONS * 1000;
 const CLIENT = fileURLToPath(new URL("random-client.py", import.meta.url));
 const peers = new Peers();
 
@@ -26,7 +28,7 @@ describe.each([
   ["a disk that is read", false],
   ["a disk that is written", true],
 ])("%s", (_, writable) => {
-  it("is the same at both", async () => {
+  it("is the same at both", { timeout: LONGEST_MS }, async () => {
     const [theirs, ours] = writable ? ["theirs.qcow2", "ours.qcow2"] : ["top.qcow2", "top.qcow2"];
     if (writable) for (const copy of [theirs, ours]) copyFileSync(peers.path("top.qcow2"), peers.path(copy));
     const words = writable ? [] : ["-r", "-B", "b0"];

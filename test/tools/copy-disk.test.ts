@@ -62,15 +62,21 @@ function copied(rig: Rig, options: Partial<CopyDiskOptions> = {}): Promise<void>
 }
 
 /** Storage that knows nothing of holes: all of it is data. */
-function plainDriver(bytes: Buffer): DriverEntry {
+function plainDriver(
+  bytes: Buffer,
+  { optimalTransfer, onRead }: { optimalTransfer?: number; onRead?: (length: number) => void } = {},
+): DriverEntry {
   const driver: BlockDriver = {
     name: "plain",
     kind: "protocol",
     optionNames: [],
     open: async () => ({
       size: bytes.length,
-      limits: { requestAlignment: 1 },
-      read: (offset, into) => into.set(bytes.subarray(offset, offset + into.length)),
+      limits: { requestAlignment: 1, ...(optimalTransfer === undefined ? {} : { optimalTransfer }) },
+      read: (offset, into) => {
+        onRead?.(into.length);
+        into.set(bytes.subarray(offset, offset + into.length));
+      },
       [Symbol.asyncDispose]: async () => {},
     }),
   };
@@ -113,6 +119,26 @@ describe("copyDisk", () => {
     }
     const written = storage.log.filter(writesTo("test:target")).reduce((sum, { length }) => sum + length, 0);
     expect(written).toBeLessThan(SIZE * 0.75);
+  });
+
+  it("reads in the lengths that what lies below likes best, within reason, and writes in its own", async () => {
+    const bytes = Buffer.alloc(9 * MIB, 7);
+    for (const [optimalTransfer, expected] of [
+      [2 * MIB, [2, 2, 2, 2, 1]],
+      [64 * MIB, [4, 4, 1]],
+    ] as const) {
+      const lengths: number[] = [];
+      const storage = new TestStorage({});
+      storage.put("test:target", Buffer.alloc(bytes.length));
+      const plain = plainDriver(bytes, { optimalTransfer, onRead: (length) => lengths.push(length) });
+      await using graph = new BlockGraph({ drivers: [storage.driver, rawDriver, plain] });
+      const source = await graph.open({ driver: "raw", file: { driver: "plain" } } as unknown as DescribedNode, { readOnly: true });
+      const target = await graph.open("test:target", { driver: "raw" });
+      await copyDisk({ source, target });
+      expect(lengths).toEqual(expected.map((count) => count * MIB));
+      expect(storage.log.filter(writesTo("test:target")).map(({ length }) => length)).toEqual(Array.from({ length: 9 }, () => MIB));
+      expect(Buffer.from(storage.contentOf("test:target")).equals(bytes)).toBe(true);
+    }
   });
 
   it("writes no zeros to a target that is zero, and all of them with sparse size 0", async () => {

@@ -28,6 +28,12 @@ export function identityOf(node: BlockNode): string | undefined {
   return node.requests.image.identity ?? storageOf(node)?.identity;
 }
 
+/** See `BlockNode.optimalTransfer`. */
+export function optimalTransferOf(node: BlockNode): number {
+  const own = node.requests.image.limits.optimalTransfer ?? 0;
+  return Math.max(own, ...[...node.children.values()].map((child) => child.node.optimalTransfer));
+}
+
 /** What was never written reads as zeros, in a new image and in one that has grown; not so on a disk that is encrypted as a whole. */
 export function newSpaceReadsZero(node: BlockNode): boolean {
   const { image } = node.requests;

@@ -119,6 +119,8 @@ export interface ImageLimits {
   readonly requestAlignment: number;
   /** Bytes; core splits longer requests. */
   readonly maxTransfer?: number;
+  /** Power of two, bytes: where each request has its price, as on a server far away, reads should be so long. */
+  readonly optimalTransfer?: number;
   /** Best granularity of `writeZeroes` and of `discard`, bytes: core sends `discard` only whole units. */
   readonly zeroAlignment?: number;
   readonly discardAlignment?: number;

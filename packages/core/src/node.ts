@@ -2,7 +2,7 @@
 
 import type { DirtyBitmap } from "./bitmap/dirty-bitmap.ts";
 import { NodeBitmaps } from "./bitmap/node-bitmaps.ts";
-import { allocatedSizeOf, breakpointsOf, identityOf, statusOf, storageOf } from "./below.ts";
+import { allocatedSizeOf, breakpointsOf, identityOf, optimalTransferOf, statusOf, storageOf } from "./below.ts";
 import type { Breakpoints } from "./breakpoints.ts";
 import { BlockChild } from "./child.ts";
 import { CoMutex } from "./coroutine/mutex.ts";
@@ -110,6 +110,11 @@ export class BlockNode implements AsyncDisposable {
   /** Bytes, now. */
   get size(): number {
     return this.requests.image.size;
+  }
+
+  /** Bytes that a reader should ask for at a time, if it has so much to read: the most that anything below it likes. 0: as it pleases. */
+  get optimalTransfer(): number {
+    return optimalTransferOf(this);
   }
 
   /** Bytes of the units that `writeCompressed` compresses; `undefined` where the format cannot. */

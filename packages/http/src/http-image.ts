@@ -1,17 +1,19 @@
 /** A file on a web server as an image: small reads through pages, long ones right into the reader's buffer. */
 
 import { type BlockImage, type ImageLimits, type IoOptions, type MaybePromise, TaskGroup } from "@coblock/core";
-import { MAX_RANGE_LENGTH, PageCache } from "./page-cache.ts";
+import { PageCache } from "./page-cache.ts";
 import { ReadAhead } from "./read-ahead.ts";
 import type { RemoteFile } from "./remote-file.ts";
 import type { HttpSettings } from "./settings.ts";
 
 /** From this length on, bytes, a read is worth requests of its own and would only push others out of the cache. */
 const DIRECT_LENGTH = 128 * 1024;
+/** Longest range of such a read. It goes into the reader's own memory. */
+const MAX_DIRECT_LENGTH = 4 * 1024 * 1024;
 
 export class HttpImage implements BlockImage {
   readonly size: number;
-  readonly limits: ImageLimits = { requestAlignment: 1 };
+  readonly limits: ImageLimits = { requestAlignment: 1, optimalTransfer: MAX_DIRECT_LENGTH };
   readonly identity: string;
   readonly fileName: string;
   readonly #file: RemoteFile;
@@ -34,7 +36,7 @@ export class HttpImage implements BlockImage {
   read(offset: number, into: Uint8Array, options?: IoOptions): MaybePromise<void> {
     const ahead = this.#ahead.after(offset, into.length);
     if (into.length < DIRECT_LENGTH) return this.#pages.read(offset, into, ahead, options?.signal);
-    if (into.length <= MAX_RANGE_LENGTH) return this.#file.read(offset, () => into, options?.signal);
+    if (into.length <= MAX_DIRECT_LENGTH) return this.#file.read(offset, () => into, options?.signal);
     return this.#readPieces(offset, into, options?.signal);
   }
 
@@ -49,8 +51,8 @@ export class HttpImage implements BlockImage {
 
   async #readPieces(offset: number, into: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
     const group = new TaskGroup({ signal, limit: this.#connections });
-    for (let done = 0; done < into.length; done += MAX_RANGE_LENGTH) {
-      const piece = into.subarray(done, done + MAX_RANGE_LENGTH);
+    for (let done = 0; done < into.length; done += MAX_DIRECT_LENGTH) {
+      const piece = into.subarray(done, done + MAX_DIRECT_LENGTH);
       const start = offset + done;
       if (!(await group.spawn((stop) => this.#file.read(start, () => piece, stop)))) break;
     }

@@ -7,7 +7,7 @@ import type { RemoteFile } from "./remote-file.ts";
 /** Bytes. */
 const PAGE_LENGTH = 4096;
 /** Longest range that is fetched at one time, bytes. */
-export const MAX_RANGE_LENGTH: number = 1024 * 1024;
+const MAX_RANGE_LENGTH = 1024 * 1024;
 const PAGES_PER_RANGE = MAX_RANGE_LENGTH / PAGE_LENGTH;
 
 interface Page {

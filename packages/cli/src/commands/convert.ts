@@ -243,6 +243,7 @@ function warnOfLoss(
 function tellingReads(source: BlockNode, targetOffset: number): CopySource {
   return {
     size: source.size,
+    optimalTransfer: source.optimalTransfer,
     extents: (range) => source.extents(range),
     read: async (offset, buffer, options) => {
       try {

@@ -4,7 +4,7 @@ import { BlockError } from "../errors.ts";
 import type { BlockStatus } from "../extents.ts";
 import type { BlockNode } from "../node.ts";
 import { isZero } from "../binary/zeros.ts";
-import { DEFAULT_PARALLEL, PIECE_LENGTH, pieceLength, workThroughPieces } from "./pieces.ts";
+import { DEFAULT_PARALLEL, pieceLength, pieceLengthFor, workThroughPieces } from "./pieces.ts";
 import { hasData, RunCursor } from "./run-cursor.ts";
 
 /** What to compare, and how. */
@@ -40,7 +40,7 @@ export async function compareDisks(options: CompareDisksOptions): Promise<Compar
   await workThroughPieces({
     pieces: comparison.pieces(),
     parallel,
-    bufferLengths: [PIECE_LENGTH, PIECE_LENGTH],
+    bufferLengths: [comparison.pieceLength, comparison.pieceLength],
     signal,
     work: (piece, [first = Buffer.alloc(0), second = Buffer.alloc(0)], inner) => comparison.run(piece, first, second, inner),
   });
@@ -57,12 +57,15 @@ interface Piece {
 class DiskComparison {
   readonly #options: CompareDisksOptions;
   readonly #totalBytes: number;
+  /** Bytes of each disk. */
+  readonly pieceLength: number;
   #doneBytes = 0;
   #mismatch: { readonly kind: "content" | "status"; readonly offset: number } | undefined;
 
   constructor(options: CompareDisksOptions) {
     this.#options = options;
     this.#totalBytes = Math.max(options.left.size, options.right.size);
+    this.pieceLength = pieceLengthFor(options.left, options.right);
   }
 
   get result(): Comparison {
@@ -80,7 +83,7 @@ class DiskComparison {
         if (strict === true && !sameStatus(one, other)) return this.#found("status", offset);
         const readers = [...(hasData(one) ? [left] : []), ...(hasData(other) ? [right] : [])];
         const common = Math.min(one.offset + one.length, other.offset + other.length) - offset;
-        const length = readers.length === 0 ? common : pieceLength(offset, common, PIECE_LENGTH);
+        const length = readers.length === 0 ? common : pieceLength(offset, common, this.pieceLength);
         if (readers.length === 0) this.#progress(length);
         else yield { offset, length, readers };
         offset += length;

@@ -6,11 +6,11 @@ import type { BlockStatus, ExtentRange } from "../extents.ts";
 import type { BlockNode } from "../node.ts";
 import { MAX_ZEROS, zeros } from "../binary/zeros.ts";
 import type { JobControl } from "./job-control.ts";
-import { DEFAULT_PARALLEL, PIECE_LENGTH, pieceLength, workThroughPieces } from "./pieces.ts";
+import { DEFAULT_PARALLEL, PIECE_LENGTH, pieceLength, pieceLengthFor, workThroughPieces } from "./pieces.ts";
 import { zeroRuns } from "./zero-runs.ts";
 
 /** Where bytes are copied from: a node, or what a job sees of one that it keeps quiet. */
-export type CopySource = Pick<BlockNode, "size" | "extents" | "read">;
+export type CopySource = Pick<BlockNode, "size" | "optimalTransfer" | "extents" | "read">;
 
 /** What to copy, where to, and how. */
 export interface CopyDiskOptions {
@@ -110,7 +110,7 @@ class DiskCopy {
     this.#totalBytes = totalBytes;
     this.#unit = options.compress === true ? (options.target.compressionUnit ?? 1) : 1;
     this.#shift = this.#unit === 1 ? 0 : this.#targetOffset;
-    this.pieceLength = Math.max(PIECE_LENGTH, this.#unit);
+    this.pieceLength = Math.max(pieceLengthFor(options.source), this.#unit);
   }
 
   async *pieces(): AsyncGenerator<Piece, void, undefined> {
@@ -186,7 +186,17 @@ class DiskCopy {
       await this.#write(offset + done, zeros(Math.min(MAX_ZEROS, length - done)), signal);
   }
 
-  #write(offset: number, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+  /** Long reads may be cheap where long writes are not: those go out in pieces of the usual length. */
+  async #write(offset: number, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    const unit = Math.max(PIECE_LENGTH, this.#unit);
+    for (let start = 0; start < bytes.length;) {
+      const length = pieceLength(this.#shift + offset + start, bytes.length - start, unit);
+      await this.#writePiece(offset + start, length === bytes.length ? bytes : bytes.subarray(start, start + length), signal);
+      start += length;
+    }
+  }
+
+  #writePiece(offset: number, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
     const { target, compress } = this.#options;
     const at = this.#targetOffset + offset;
     return this.#told(at, compress === true ? target.writeCompressed(at, bytes, { signal }) : target.write(at, bytes, { signal }));

@@ -2,6 +2,7 @@
 
 import { alignDown } from "../binary/align.ts";
 import { TaskGroup } from "../coroutine/task-group.ts";
+import type { BlockNode } from "../node.ts";
 
 /** Pieces at one time: as many as Node's pool has threads. */
 export const DEFAULT_PARALLEL = 4;
@@ -11,6 +12,14 @@ export const DEFAULT_PARALLEL = 4;
  * (2 MiB: 0.47 s).
  */
 export const PIECE_LENGTH: number = 1024 * 1024;
+
+/** Bytes; what one of the disks would like beyond it costs more memory than it saves. */
+const MAX_PIECE_LENGTH = 4 * 1024 * 1024;
+
+/** Bytes of a piece of work on these disks. */
+export function pieceLengthFor(...disks: readonly Pick<BlockNode, "optimalTransfer">[]): number {
+  return disks.reduce((length, { optimalTransfer }) => Math.max(length, Math.min(MAX_PIECE_LENGTH, optimalTransfer)), PIECE_LENGTH);
+}
 
 export interface PieceWorkOptions<Piece> {
   /** Handed out in order; asked for by several workers at a time, which an async generator queues. */

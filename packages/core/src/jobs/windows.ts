@@ -36,11 +36,12 @@ export async function* windowsOf(
 }
 
 /** What the job reads of a node within the node's exclusive section, where plain requests would wait for the section to end. */
-export function insideOf(node: BlockNode): Pick<BlockNode, "size" | "extents" | "read"> {
+export function insideOf(node: BlockNode): Pick<BlockNode, "size" | "optimalTransfer" | "extents" | "read"> {
   return {
     get size() {
       return node.size;
     },
+    optimalTransfer: node.optimalTransfer,
     extents: (range) => node.extents(range),
     read: (offset, into) => node.requests.readInside(offset, into),
   };
