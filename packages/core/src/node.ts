@@ -6,23 +6,12 @@ import { allocatedSizeOf, breakpointsOf, identityOf, optimalTransferOf, statusOf
 import type { Breakpoints } from "./breakpoints.ts";
 import { BlockChild } from "./child.ts";
 import { CoMutex } from "./coroutine/mutex.ts";
-import type { LockReport, WaitOptions } from "./coroutine/held.ts";
-import type { Clock } from "./coroutine/clock.ts";
+import type { WaitOptions } from "./coroutine/held.ts";
 import { touch } from "./coroutine/witness.ts";
 import { checkAmendment } from "./amend.ts";
 import type { CheckOptions, CheckResult, Finding } from "./checking.ts";
 import type { AmendOptions, CreateValue } from "./creation.ts";
-import type {
-  BlockDriver,
-  BlockImage,
-  DriverKind,
-  ImageInfo,
-  IoOptions,
-  MaybePromise,
-  ResizeOptions,
-  RunStatus,
-  ZeroOptions,
-} from "./driver.ts";
+import type { DriverKind, ImageInfo, IoOptions, MaybePromise, ResizeOptions, RunStatus, ZeroOptions } from "./driver.ts";
 import { BlockError, type BlockErrorCode } from "./errors.ts";
 import { extentsOf, type BlockStatus, type ExtentRange, rangeReadsAsZero } from "./extents.ts";
 import { Failures } from "./failures.ts";
@@ -30,32 +19,12 @@ import { chainOf, isSameImage, lowerBelow, type NewBacking, withAncestors } from
 import type { DrainedNode } from "./drained-node.ts";
 import { readableOf } from "./readable.ts";
 import { checkReopenOptions, NOTHING_TO_REOPEN, type PreparedReopen, reopenNodes, type ReopenOptions } from "./reopen.ts";
+import type { BlockNodeParts } from "./node-parts.ts";
 import { RequestPath } from "./request/path.ts";
-import type { TurnBudget } from "./request/turn-budget.ts";
 import { NodeSnapshots } from "./snapshots.ts";
 import { NodeVmState } from "./vm-state.ts";
 
 let nextSerial = 0;
-
-/** How a node is put together; the graph alone does it. */
-export interface BlockNodeParts {
-  readonly name: string;
-  readonly driver: BlockDriver;
-  readonly fileName: string;
-  readonly readOnly: boolean;
-  /** Opened to be checked: nothing is written but repairs. */
-  readonly forCheck: boolean;
-  readonly discard: "ignore" | "unmap";
-  readonly noFlush: boolean;
-  readonly image: BlockImage;
-  /** What its bitmaps were loaded as, where it is writable and has some. */
-  readonly loadedBitmaps?: readonly DirtyBitmap[] | undefined;
-  readonly children: Map<string, BlockChild>;
-  readonly locks: () => readonly LockReport[];
-  readonly clock: Clock;
-  readonly turns: TurnBudget;
-  readonly onClosed: (node: BlockNode) => void;
-}
 
 /**
  * An opened image, filter or file. Offsets and lengths are bytes; any may be asked for, core aligns. Methods reject with `BlockError`:
