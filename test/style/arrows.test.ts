@@ -23,6 +23,7 @@ const LAYERS: readonly string[][] = [
   ["graph.ts", "graph"],
   [
     "node.ts",
+    "node-parts.ts",
     "drained-node.ts",
     "below.ts",
     "child.ts",
