@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { main } from "@coblock/cli";
@@ -93,4 +93,30 @@ it("without a delay the copy fails, with one line", async () => {
   expect(failure).toMatchObject({ code: "IO", message: expect.stringMatching(/^lost the connection to [^\n]*$/) as unknown });
   await killed;
   await source[Symbol.asyncDispose]();
+});
+
+it.each([
+  ["READ", ["error-pread=EIO", "error-pread-rate=30%"]],
+  ["WRITE", ["error-pwrite=ENOSPC", "error-pwrite-rate=30%"]],
+  ["WRITE_ZEROES", ["error-zero=EIO", "error-zero-rate=60%"]],
+])("a copy of which any %s fails is told in one line and by the exit code, and no other is (B33)", async (command, errors) => {
+  const socket = `${command}.sock`;
+  const file = peers.path(`${command}.raw`);
+  const isRead = command === "READ";
+  const uri = peers.socketUri(socket);
+  const raw = ["-f", "raw", "-O", "raw"];
+  let failed = 0;
+  for (let attempt = 0; attempt < 6; attempt++) {
+    writeFileSync(file, isRead ? readFileSync(peers.path("top.raw")) : Buffer.alloc(24 * 1024 * 1024, 1));
+    const server = await peers.serve("nbdkit", ["-f", "-U", peers.path(socket), "file", file, "--filter=error", ...errors], socket);
+    const copy = peers.path(`${command}-copy.raw`);
+    const words = isRead ? [...raw, uri, copy] : ["-n", ...raw, peers.path("top.raw"), uri];
+    const { exitCode, stderr } = await coblock("convert", ...words);
+    await peers.end(server);
+    rmSync(peers.path(socket), { force: true });
+    if (exitCode === 0) expect(readFileSync(isRead ? copy : file).equals(readFileSync(peers.path("top.raw")))).toBe(true);
+    else expect(stderr).toMatch(new RegExp(`^coblock: ${peers.path(socket)}: ${command} of \\d+ bytes at offset \\d+ failed: [^\\n]*\\n$`));
+    if (exitCode !== 0) failed++;
+  }
+  expect(failed).toBeGreaterThan(0);
 });
