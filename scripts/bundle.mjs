@@ -1,13 +1,13 @@
 /**
- * Makes the command start fast: one CommonJS file with all the code that the command uses, and beside it what V8 compiled it to.
- * What is imported dynamically is in the file as well, and runs when it is asked for. Worker threads get a file each.
+ * Makes the command start fast: a CommonJS file with the code of the command that has to answer first, one with all the rest, which is
+ * loaded when something of it is asked for, and beside each what V8 compiled it to. Worker threads get a file each.
  *
  * In packages/cli/bundle, `<hash>/` holds one build and never changes, and `current.json` names the newest: a command that runs
  * while another one builds finds what it began with.
  */
 
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { ROOT, runQuietly } from "./command.mjs";
 
@@ -19,6 +19,15 @@ const CURRENT = join(OUTPUT, "current.json");
 /** Loaded from node_modules when needed: they find binaries beside themselves. */
 const EXTERNAL = ["koffi"];
 
+/** What `info` imports of a qcow2 image in a file, as it goes: with all that these import, the code that starts. */
+const STARTS_WITH = [
+  "cli/dist/main.js",
+  "cli/dist/commands/info.js",
+  "core/dist/drivers/file/file-driver.js",
+  "core/dist/drivers/raw/raw-driver.js",
+  "qcow2/dist/image/open.js",
+].map((path) => join(ROOT, "packages", path));
+
 /** When one of these changes, so does the bundle. */
 const MAKERS = [import.meta.filename, join(ROOT, "scripts/compile-bundle.mjs"), join(CLI, "bin/bundle.cjs")];
 
@@ -29,18 +38,24 @@ const MAKERS = [import.meta.filename, join(ROOT, "scripts/compile-bundle.mjs"), 
  * @param {readonly string[]} packages  Folders, from the top.
  */
 export async function bundleIfStale(packages) {
-  const wanted = { builtBy: `${process.version} ${hashOf(MAKERS)}`, inputs: describeInputs(packages) };
+  const koffi = versionOfKoffi();
+  const wanted = { koffi, builtBy: `${process.version} ${hashOf(MAKERS)}`, inputs: describeInputs(packages) };
   const previous = readCurrent();
   if (previous !== undefined && JSON.stringify({ ...previous, directory: "" }) === JSON.stringify({ directory: "", ...wanted })) return;
 
   const draft = join(OUTPUT, "draft");
   rmSync(draft, { recursive: true, force: true });
   await writeFiles(draft);
-  runQuietly(undefined, process.execPath, [join(ROOT, "scripts/compile-bundle.mjs"), draft]);
+  runQuietly(undefined, process.execPath, [join(ROOT, "scripts/compile-bundle.mjs"), draft, koffi]);
   const directory = keep(draft);
   writeFileSync(`${CURRENT}.new`, JSON.stringify({ directory, ...wanted }));
   renameSync(`${CURRENT}.new`, CURRENT);
   removeAllBut([directory, previous?.directory]);
+}
+
+/** The one that the command asks for. */
+function versionOfKoffi() {
+  return JSON.parse(readFileSync(join(CLI, "package.json"), "utf8")).optionalDependencies.koffi;
 }
 
 /** @returns {Current | undefined} */
@@ -62,28 +77,82 @@ function describeInputs(packages) {
 
 /** @param {string} folder */
 async function writeFiles(folder) {
-  const { rolldown } = await import("rolldown");
   // Grows while it is walked: the files that start a worker are found as they are bundled.
   const entries = new Set([MAIN]);
   for (const entry of entries) {
-    const build = await rolldown({ input: entry, platform: "node", external: EXTERNAL, plugins: [findWorkers(entries), loadNodeLate()] });
-    await build.write({
-      file: join(folder, bundledName(entry)),
-      format: "cjs",
-      codeSplitting: false,
-      dynamicImportInCjs: false,
-      // Names stay, for the stacks that COBLOCK_DEBUG shows.
-      minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
-    });
-    await build.close();
-    const file = join(folder, bundledName(entry));
-    const code = escapeBeyondAscii(readFileSync(file, "utf8"));
-    writeFileSync(file, entry === MAIN ? `${WRAPPER[0]}${code}\n${WRAPPER[1]}` : code);
+    const chunks = await bundle(entry, entries);
+    if (entry !== MAIN) {
+      for (const { code } of chunks) writeFileSync(join(folder, bundledName(entry)), code);
+      continue;
+    }
+    const first = chunks.filter(({ fileName }) => isImportedBy(bundledName(MAIN), fileName, chunks));
+    const others = chunks.filter((chunk) => !first.includes(chunk));
+    mkdirSync(folder);
+    writeFileSync(join(folder, bundledName(MAIN)), inOneFile(first));
+    for (const chunk of others) writeFileSync(join(folder, chunk.fileName), inOneFile([chunk]));
   }
 }
 
-/** The command's code is a function, as Node makes one of each CommonJS module: then nobody has to put it together at each start. */
-const WRAPPER = ["(function (exports, require, module, __filename, __dirname) {", "})"];
+/** @typedef {{ readonly fileName: string, readonly code: string, readonly imports: readonly string[] }} Chunk */
+
+/**
+ * @param {string} entry
+ * @param {Set<string>} entries
+ * @returns {Promise<Chunk[]>}
+ */
+async function bundle(entry, entries) {
+  const { rolldown } = await import("rolldown");
+  const plugins = [findWorkers(entries), loadNodeLate()];
+  const groups = [
+    { name: "start", test: (/** @type {string} */ id) => STARTS_WITH.includes(id), priority: 2 },
+    { name: "rest", priority: 1 },
+  ];
+  const build = await rolldown({
+    input: entry,
+    platform: "node",
+    external: EXTERNAL,
+    plugins,
+    preserveEntrySignatures: "allow-extension",
+    // What is imported in both ways is in the file anyway.
+    checks: { ineffectiveDynamicImport: false },
+  });
+  const { output } = await build.generate({
+    format: "cjs",
+    codeSplitting: entry === MAIN ? { groups } : false,
+    strictExecutionOrder: true,
+    entryFileNames: bundledName(entry),
+    chunkFileNames: "[name].cjs",
+    dynamicImportInCjs: false,
+    // Names stay, for the stacks that COBLOCK_DEBUG shows.
+    minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
+  });
+  await build.close();
+  return output.flatMap((part) => (part.type === "chunk" ? [{ ...part, code: escapeBeyondAscii(part.code) }] : []));
+}
+
+/**
+ * Whether `importer` cannot run without `fileName`.
+ * @param {string} importer
+ * @param {string} fileName
+ * @param {readonly Chunk[]} chunks
+ * @returns {boolean}
+ */
+function isImportedBy(importer, fileName, chunks) {
+  const { imports = [] } = chunks.find((chunk) => chunk.fileName === importer) ?? {};
+  return importer === fileName || imports.some((name) => isImportedBy(name, fileName, chunks));
+}
+
+/**
+ * An object of functions by the names of the chunks, as Node makes a function of each CommonJS module: then nobody has to put them
+ * together at each start.
+ * @param {readonly Chunk[]} chunks
+ */
+function inOneFile(chunks) {
+  const functions = chunks.map(
+    ({ fileName, code }) => `"./${fileName}":function (exports, require, module, __filename, __dirname) {${code}\n}`,
+  );
+  return `({${functions.join(",\n")}})`;
+}
 
 /** @param {string} path */
 function bundledName(path) {

@@ -1,24 +1,35 @@
 /**
- * Started by bundle.mjs, with the folder of a new bundle: runs the command that has to answer fastest, then stores beside the bundle
- * the code that V8 compiled for it. V8 keeps the functions that ran; more of them would take longer to load than they save.
+ * Started by bundle.mjs, with the folder of a new bundle: runs the command that has to answer fastest, then stores beside its file
+ * the code that V8 compiled for it. V8 keeps the functions that ran; more of them would take longer to load than they save. Of the rest
+ * of the code it keeps where functions begin and end.
  */
 
 import { createRequire } from "node:module";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { main as compiledMain } from "../packages/cli/dist/main.js";
 import { ROOT } from "./command.mjs";
 
-const [folder] = process.argv.slice(2);
-if (folder === undefined) throw new Error("usage: compile-bundle.mjs FOLDER");
+const [folder, koffi] = process.argv.slice(2);
+if (folder === undefined || koffi === undefined) throw new Error("usage: compile-bundle.mjs FOLDER VERSION-OF-KOFFI");
 
 /** @type {typeof import("../packages/cli/bin/bundle.cjs")} */
 const { loadBundle } = createRequire(import.meta.url)(join(ROOT, "packages/cli/bin/bundle.cjs"));
-const { exports, script } = loadBundle(folder);
-await warmUp(/** @type {typeof compiledMain} */ (exports["main"]));
-writeFileSync(join(folder, "main.cjs.v8"), script.createCachedData());
+const { exports, scripts } = loadBundle({ folder, koffi });
+const bundledMain = /** @type {typeof compiledMain} */ (exports["main"]);
+await warmUp(bundledMain);
+exports["processHost"]().stdout.write("");
+if (scripts.size > 1) throw new Error(`coblock info loads ${[...scripts.keys()].join(", ")}: STARTS_WITH in bundle.mjs lacks something`);
+store();
+await bundledMain(["--version"], silentProcess());
+store();
+
+/** Files that were loaded since the last time. */
+function store() {
+  for (const [path, script] of scripts) if (!existsSync(`${path}.v8`)) writeFileSync(`${path}.v8`, script.createCachedData());
+}
 
 /**
  * Exit codes do not matter here, only what ran; tests look at what commands do.

@@ -1,12 +1,28 @@
 /** What bin/coblock starts: the bundle where it is up to date, else the compiled modules. */
 
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 const BIN = join(import.meta.dirname, "../../packages/cli/bin");
+const { optionalDependencies } = JSON.parse(readFileSync(join(BIN, "../package.json"), "utf8")) as {
+  optionalDependencies: { koffi: string };
+};
+const KOFFI = optionalDependencies.koffi;
 
 let home = "";
 
@@ -14,7 +30,7 @@ beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), "coblock-launcher-"));
   cpSync(BIN, join(home, "bin"), { recursive: true });
   write("package.json", `{ "type": "module" }`);
-  write("dist/main.js", program("export", "modules"));
+  write("dist/main.js", program(MODULE, "modules"));
 });
 
 afterEach(() => rmSync(home, { recursive: true }));
@@ -25,14 +41,22 @@ function write(path: string, text: string): void {
 }
 
 /** Says which form of it was started, and with which words. */
-function program(exporting: string, form: string): string {
-  return `${exporting} async function main(argv, host) { host.stdout.write(${JSON.stringify(form)} + " " + argv.join(",")); return 7; }`;
+function program(exporting: (name: string) => string, form: string): string {
+  const main = `async function main(argv, host) { host.stdout.write(${JSON.stringify(form)} + " " + argv.join(",")); return 7; }`;
+  return `${exporting("main")} ${main}\n${exporting("processHost")} function processHost() { return process; }`;
 }
+
+const MODULE = (): string => "export";
+const COMMON_JS = (name: string): string => `exports.${name} =`;
 
 function writeBundle(): void {
   const inputs = [["../dist/main.js", statSync(join(home, "dist/main.js")).mtimeMs]];
-  write("bundle/current.json", JSON.stringify({ directory: "abc", builtBy: "", inputs }));
-  write("bundle/abc/main.cjs", `(function (exports) { ${program("exports.main =", "bundle")} })`);
+  write("bundle/current.json", JSON.stringify({ directory: "abc", builtBy: "", koffi: KOFFI, inputs }));
+  write("bundle/abc/main.cjs", inFunctions("./main.cjs", program(COMMON_JS, "bundle")));
+}
+
+function inFunctions(name: string, code: string): string {
+  return `({ ${JSON.stringify(name)}: function (exports, require) { ${code} } })`;
 }
 
 function start(...args: string[]): { readonly stdout: string; readonly status: number | null } {
@@ -61,6 +85,56 @@ test("with a bundle alone, as it is published: the bundle", () => {
   expect(start()).toEqual({ stdout: "bundle ", status: 7 });
 });
 
+test("what is in another file of the bundle is loaded when it is asked for, once", () => {
+  writeBundle();
+  const asks = `exports.processHost = () => process; exports.main = async (_argv, host) => {
+    host.stdout.write(require("./rest.cjs").text + require("./rest.cjs").text); return 0; };`;
+  write("bundle/abc/main.cjs", inFunctions("./main.cjs", asks));
+  write("bundle/abc/rest.cjs", inFunctions("./rest.cjs", `process.stdout.write("loaded "); exports.text = "rest ";`));
+  expect(start()).toEqual({ stdout: "loaded rest rest ", status: 0 });
+});
+
+describe("koffi", () => {
+  const places = `linux_${process.arch}/koffi.node`;
+  // Not put together by `join`: koffi may be a link, and the dots stand for what is around where that leads.
+  const installed = `${BIN}/../node_modules/koffi/../@koromix/koffi-linux-${process.arch}/${places}`;
+  const beside = `node_modules/@koromix/koffi-linux-${process.arch}/${places}`;
+
+  beforeEach(() => {
+    writeBundle();
+    const asks = `const { version, path } = require("koffi"); host.stdout.write(path ?? "native " + version); return 0;`;
+    const main = `exports.processHost = () => process; exports.main = async (_argv, host) => { ${asks} };`;
+    write("bundle/abc/main.cjs", inFunctions("./main.cjs", main));
+    write("node_modules/koffi/index.js", `module.exports = { path: "as Node finds it" };`);
+    write("node_modules/koffi/package.json", `{ "type": "commonjs" }`);
+  });
+
+  test("without a native part beside it is loaded as Node finds it", () => {
+    expect(start()).toEqual({ stdout: "as Node finds it", status: 0 });
+  });
+
+  test("with a native part that does not load is loaded as Node finds it", () => {
+    write(beside, "no library");
+    expect(start()).toEqual({ stdout: "as Node finds it", status: 0 });
+  });
+
+  describe.runIf(process.platform === "linux" && existsSync(installed))("with a native part", () => {
+    beforeEach(() => {
+      mkdirSync(join(home, beside, ".."), { recursive: true });
+      symlinkSync(realpathSync.native(installed), join(home, beside));
+    });
+
+    test("is that", () => {
+      expect(start()).toEqual({ stdout: `native ${KOFFI}`, status: 0 });
+    });
+
+    test("of another version is loaded as Node finds it", () => {
+      write("bundle/current.json", JSON.stringify({ directory: "abc", builtBy: "", koffi: "0.0.1", inputs: [] }));
+      expect(start()).toEqual({ stdout: "as Node finds it", status: 0 });
+    });
+  });
+});
+
 test("compiled code that V8 does not know is passed over", () => {
   writeBundle();
   write("bundle/abc/main.cjs.v8", "of another version");
@@ -68,7 +142,8 @@ test("compiled code that V8 does not know is passed over", () => {
 });
 
 test("each command says which program it is, and what it was called as", () => {
-  write("dist/main.js", "export async function main(argv, host, program) { host.stdout.write(JSON.stringify(program)); return 0; }");
+  const main = "export async function main(argv, host, program) { host.stdout.write(JSON.stringify(program)); return 0; }";
+  write("dist/main.js", `${main}\nexport const processHost = () => process;`);
   const link = join(home, "my-io");
   symlinkSync(join(home, "bin/qemu-io"), link);
   const called = (path: string): unknown => JSON.parse(spawnSync(process.execPath, [path], { encoding: "utf8" }).stdout);

@@ -1,8 +1,9 @@
 /** The command as a process: signals, and a reader that goes away. */
 
-import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { execFileSync, spawn, spawnSync, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, readSync, writeFileSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Workbench } from "./workbench.ts";
@@ -45,6 +46,17 @@ function startEndless(program: Program = "coblock"): Running {
 /** The first percentage is printed when the signals are listened to and the work is about to begin. */
 async function working({ child }: Running): Promise<void> {
   await once(child.stdout, "data");
+}
+
+/** What is in the pipe, at most 4 KiB. */
+function readNow(pipe: number): Buffer {
+  const bytes = Buffer.alloc(4096);
+  try {
+    return bytes.subarray(0, readSync(pipe, bytes));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+    return bytes.subarray(0, 0);
+  }
 }
 
 describe("signals", () => {
@@ -142,5 +154,39 @@ describe("output that cannot be written", () => {
     expect(running.written.stderr).toBe("");
     const theirs = spawnSync("sh", ["-c", `(qemu-img ${words.join(" ")}; echo $? >&2) | true`], { encoding: "utf8" });
     expect(theirs.stderr).toBe("0\n");
+  });
+
+  it("ends the command in silence where the reader of a shell's pipe went away", () => {
+    const line = `(node --conditions=@coblock/source --import tsx ${SCRIPT} map --output=json ${bench.path("many.qcow2")}; echo $? >&2) | head -c 1`;
+    expect(spawnSync("sh", ["-c", line], { encoding: "utf8" })).toMatchObject({ stdout: "[", stderr: "141\n" });
+  });
+
+  it("waits for the reader of a pipe that somebody has made not to wait", async () => {
+    const words = ["map", "--output=json", bench.path("many.qcow2")];
+    const expected = start(words);
+    await expected.ended;
+    const fifo = bench.path("fifo");
+    execFileSync("mkfifo", [fifo]);
+    const pipe = openSync(fifo, constants.O_RDONLY + constants.O_NONBLOCK);
+    const end = openSync(fifo, constants.O_WRONLY + constants.O_NONBLOCK);
+    try {
+      const child = spawn(process.execPath, ["--conditions=@coblock/source", "--import", "tsx", SCRIPT, ...words], {
+        stdio: ["ignore", end, "inherit"],
+      });
+      const parts: Buffer[] = [];
+      const ended = once(child, "close");
+      let going = true;
+      void ended.finally(() => (going = false));
+      // In small pieces, so that the pipe is full most of the time.
+      for (let part = readNow(pipe); going || part.length > 0; part = readNow(pipe)) {
+        parts.push(part);
+        await setImmediate();
+      }
+      expect(await ended).toEqual([0, null]);
+      expect(Buffer.concat(parts).toString()).toBe(expected.written.stdout);
+    } finally {
+      closeSync(pipe);
+      closeSync(end);
+    }
   });
 });

@@ -1,21 +1,24 @@
 /** The bundle that scripts/bundle.mjs made, and V8's compiled form of it. All of start-up goes through here: keep it short. */
 "use strict";
 
-const { readFileSync, statSync } = require("node:fs");
-const { join } = require("node:path");
+const { existsSync, readFileSync, statSync } = require("node:fs");
+const { dirname, join } = require("node:path");
 const { Script } = require("node:vm");
 
 const HOME = join(__dirname, "../bundle");
+const MUSL_LOADERS = ["/lib/ld-musl-x86_64.so.1", "/lib/ld-musl-aarch64.so.1"];
 
 /**
- * `inputs`: what the bundle was made from, as paths relative to `bundle/` with their modification times in milliseconds.
- * @typedef {{ readonly directory: string, readonly builtBy: string, readonly inputs: readonly (readonly [path: string, modifiedMs: number])[] }} Current
+ * `inputs`: what the bundle was made from, as paths relative to `bundle/` with their modification times in milliseconds. `koffi`: the
+ * version that it was made for.
+ * @typedef {{ readonly directory: string, readonly builtBy: string, readonly koffi: string,
+ *   readonly inputs: readonly (readonly [path: string, modifiedMs: number])[] }} Current
  */
 
 /**
  * The folder of the bundle, if there is one that is as new as the compiled packages. Where those are not there (a published package),
  * nothing can be newer.
- * @returns {string | undefined}
+ * @returns {{ folder: string, koffi: string } | undefined}
  */
 exports.findBundle = function findBundle() {
   const text = readIfThere(join(HOME, "current.json"));
@@ -25,24 +28,83 @@ exports.findBundle = function findBundle() {
     const found = statSync(join(HOME, path), { throwIfNoEntry: false });
     if (found !== undefined && found.mtimeMs !== modifiedMs) return undefined;
   }
-  return join(HOME, current.directory);
+  return { folder: join(HOME, current.directory), koffi: current.koffi };
 };
 
 /**
- * Runs the bundle in `folder` as Node runs a CommonJS module. V8 passes over compiled code that another version of it made.
- * @param {string} folder
- * @returns {{ exports: Record<string, any>, script: Script }}
+ * Runs the bundle in `folder` as Node runs a CommonJS module, and what else is in the folder when it is asked for. V8 passes over compiled
+ * code that another version of it made. `scripts` grows as files are loaded.
+ * @param {{ folder: string, koffi: string }} bundle
+ * @returns {{ exports: Record<string, any>, scripts: Map<string, Script> }}
  */
-exports.loadBundle = function loadBundle(folder) {
-  const path = join(folder, "main.cjs");
+exports.loadBundle = function loadBundle({ folder, koffi }) {
+  /** @type {Map<string, Script>} */
+  const scripts = new Map();
+  /** @type {Record<string, any>} */
+  const functions = {};
+  /** @type {Map<string, { exports: Record<string, any> }>} */
+  const modules = new Map();
+  /** @param {string} name */
+  const requireHere = (name) => {
+    if (name === "koffi") return loadKoffi(koffi);
+    if (!name.startsWith("./")) return require(name);
+    let module = modules.get(name);
+    if (module !== undefined) return module.exports;
+    const run = functions[name] ?? Object.assign(functions, runScript(folder, name, scripts))[name];
+    module = { exports: {} };
+    modules.set(name, module);
+    run(module.exports, requireHere, module, join(folder, name), folder);
+    return module.exports;
+  };
+  return { exports: requireHere("./main.cjs"), scripts };
+};
+
+/**
+ * @param {string} folder
+ * @param {string} name
+ * @param {Map<string, Script>} scripts
+ */
+function runScript(folder, name, scripts) {
+  const path = join(folder, name);
   // A function in ASCII, as scripts/bundle.mjs leaves it: V8 takes it byte for byte.
   const source = readFileSync(path, "latin1");
   // Compiled code keeps the name that it was compiled under: one that is right wherever the bundle goes.
-  const script = new Script(source, { filename: "coblock/main.cjs", cachedData: readIfThere(`${path}.v8`) });
-  const module = { exports: {} };
-  script.runInThisContext()(module.exports, require, module, path, folder);
-  return { exports: module.exports, script };
-};
+  const script = new Script(source, { filename: join("coblock", name), cachedData: readIfThere(`${path}.v8`) });
+  scripts.set(path, script);
+  return script.runInThisContext();
+}
+
+/**
+ * koffi finds its native part by means that take a tenth of the start.
+ * @param {string} version
+ */
+function loadKoffi(version) {
+  const path = nativeKoffi();
+  /** @type {{ exports: { version?: string } }} */
+  const native = { exports: {} };
+  try {
+    if (path !== undefined) process.dlopen(native, path);
+  } catch {
+    // koffi says why, or knows another way.
+  }
+  return native.exports.version === version ? native.exports : require("koffi");
+}
+
+/**
+ * Where npm and pnpm put the native part of the koffi that `require` would find: beside it. There is another one for musl.
+ * @returns {string | undefined}
+ */
+function nativeKoffi() {
+  const { platform, arch } = process;
+  if (platform !== "linux" || MUSL_LOADERS.some((path) => existsSync(path))) return undefined;
+  for (let folder = join(__dirname, ".."), below = ""; folder !== below; [folder, below] = [dirname(folder), folder]) {
+    const koffi = `${folder}/node_modules/koffi`;
+    // The dots are for the system: where koffi is a link, they stand for what is around that.
+    const native = `${koffi}/../@koromix/koffi-${platform}-${arch}/${platform}_${arch}/koffi.node`;
+    if (existsSync(koffi)) return existsSync(native) ? native : undefined;
+  }
+  return undefined;
+}
 
 /** @param {string} path */
 function readIfThere(path) {

@@ -6,9 +6,9 @@ const { findBundle, loadBundle } = require("./bundle.cjs");
 
 /** @param {"coblock" | "qemu-img" | "qemu-io" | "qemu-nbd"} kind */
 exports.start = async function start(kind) {
-  const folder = findBundle();
-  const { main } = folder === undefined ? await import("../dist/main.js") : loadBundle(folder).exports;
+  const bundle = findBundle();
+  const { main, processHost } = bundle === undefined ? await import("../dist/main.js") : loadBundle(bundle).exports;
   // A link keeps its own name here.
   const name = basename(process.argv[1] ?? kind);
-  process.exitCode = await main(process.argv.slice(2), process, { kind, name });
+  process.exitCode = await main(process.argv.slice(2), processHost(), { kind, name });
 };

@@ -2,3 +2,4 @@
 
 export type { Host, SignalName, TextStream } from "./host.ts";
 export { main } from "./main.ts";
+export { processHost } from "./process-host.ts";

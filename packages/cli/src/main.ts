@@ -10,6 +10,8 @@ import { qemuWords } from "./qemu-words.ts";
 import { COBLOCK, type Program, programOf } from "./program.ts";
 import { Session } from "./session.ts";
 
+export { processHost } from "./process-host.ts";
+
 /** What may stand before the command. */
 const GLOBAL_OPTIONS: OptionLetters = {
   letters: "hVT:",

@@ -29,6 +29,7 @@ export class Session implements Disposable {
   readonly #abort: AbortController = new AbortController();
   readonly #listening: Array<readonly [SignalName, () => void]> = [];
   #errorScreen: Screen | undefined;
+  #listensToErrors = false;
   #graph: BlockGraph | undefined;
   #progress: Progress | undefined;
   #objects: Objects = { secrets: {}, throttleGroups: new Map(), tlsCredentials: new Map(), authorizations: new Map() };
@@ -38,8 +39,6 @@ export class Session implements Disposable {
     this.#host = host;
     this.screen = this.#screenOf(host.stdout);
     this.output = new Output(host.stdout, (failure) => this.#abort.abort(failure), { unread: program.kind !== "coblock" });
-    // Messages that nobody reads are no reason to end.
-    host.stderr.on?.("error", () => {});
     this.#listen("SIGINT", () => this.#interrupted("SIGINT"));
     this.#listen("SIGTERM", () => this.#interrupted("SIGTERM"));
     this.#listen("SIGUSR1", () => this.relay(this.#progress?.report() ?? ""));
@@ -51,9 +50,9 @@ export class Session implements Disposable {
     return this.#abort.signal;
   }
 
-  /** What is seen of standard error. Node makes that stream when it is first asked for, and most commands never do. */
+  /** What is seen of standard error. */
   get errorScreen(): Screen {
-    return (this.#errorScreen ??= this.#screenOf(this.#host.stderr));
+    return (this.#errorScreen ??= this.#screenOf(this.#stderr));
   }
 
   get isDebugging(): boolean {
@@ -123,7 +122,7 @@ export class Session implements Disposable {
   /** `stepPercent`: the least step that `-p` prints. */
   startProgress(shown: { readonly printed: boolean; readonly quiet: boolean; readonly stepPercent: number }): Progress {
     const { clock, output, errorScreen: screen } = this;
-    this.#progress = new Progress({ clock, output, stderr: this.#host.stderr, screen, ...shown });
+    this.#progress = new Progress({ clock, output, stderr: this.#stderr, screen, ...shown });
     return this.#progress;
   }
 
@@ -166,17 +165,24 @@ export class Session implements Disposable {
 
   /** What another process has put in words, or what is drawn anew again and again, on standard error. */
   relay(text: string): void {
-    this.#host.stderr.write(text);
+    this.#stderr.write(text);
   }
 
   /** For COBLOCK_DEBUG: where an error came from, and what caused it. */
   trace(error: Error): void {
-    for (let cause: unknown = error; cause instanceof Error; cause = cause.cause)
-      this.#host.stderr.write(`${cause.stack ?? cause.message}\n`);
+    for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) this.#stderr.write(`${cause.stack ?? cause.message}\n`);
   }
 
   [Symbol.dispose](): void {
     for (const [signal, listener] of this.#listening) this.#host.off?.(signal, listener);
+  }
+
+  /** Node makes that stream when it is first asked for. Messages that nobody reads are no reason to end. */
+  get #stderr(): TextStream {
+    const { stderr } = this.#host;
+    if (!this.#listensToErrors) stderr.on?.("error", () => {});
+    this.#listensToErrors = true;
+    return stderr;
   }
 
   #screenOf(stream: TextStream): Screen {
@@ -187,7 +193,7 @@ export class Session implements Disposable {
     const { errorScreen: screen } = this;
     this.#progress?.makeRoom();
     const [, warning = "", rest = line] = /^(warning:)(.*)$/s.exec(line) ?? [];
-    this.#host.stderr.write(`${warning === "" ? screen.red(before) : before}${screen.yellow(warning)}${rest}\n`);
+    this.#stderr.write(`${warning === "" ? screen.red(before) : before}${screen.yellow(warning)}${rest}\n`);
   }
 
   #listen(signal: SignalName, listener: () => void): void {

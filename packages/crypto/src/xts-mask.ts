@@ -53,23 +53,25 @@ const TWEAK = 4;
  * both halves; the bit that falls out of the low half goes into the high one, and that of the high half comes back as 0x87: the signs of
  * the second and the last quarter, brought to the third and the first.
  */
-const INSTRUCTIONS: readonly number[] = [
-  OP.loop,
-  abreast((sector) => [...OP.get, TWEAKS, ...OP.load, ...unsigned(sector * BLOCK_LENGTH), ...OP.set, TWEAK + sector]),
-  [...OP.constant, BLOCKS_IN_SECTOR / BLOCKS_IN_ROUND, ...OP.set, ROUNDS],
-  OP.loop,
-  Array.from({ length: BLOCKS_IN_ROUND }, (_, block) =>
-    abreast((sector) => [...maskBlock(sector * MASKED_SECTOR_LENGTH + block * BLOCK_LENGTH, TWEAK + sector), ...double(TWEAK + sector)]),
-  ).flat(),
-  advance(DATA, BLOCKS_IN_ROUND * BLOCK_LENGTH),
-  [...OP.get, ROUNDS, ...OP.constant, 1, ...OP.subtract, ...OP.tee, ROUNDS, ...OP.branchIf, 0],
-  OP.end,
-  advance(DATA, (SECTORS_ABREAST - 1) * MASKED_SECTOR_LENGTH),
-  advance(TWEAKS, SECTORS_ABREAST * BLOCK_LENGTH),
-  [...OP.get, GROUPS, ...OP.constant, 1, ...OP.subtract, ...OP.tee, GROUPS, ...OP.branchIf, 0],
-  OP.end,
-  OP.end,
-].flat();
+function instructions(): readonly number[] {
+  return [
+    OP.loop,
+    abreast((sector) => [...OP.get, TWEAKS, ...OP.load, ...unsigned(sector * BLOCK_LENGTH), ...OP.set, TWEAK + sector]),
+    [...OP.constant, BLOCKS_IN_SECTOR / BLOCKS_IN_ROUND, ...OP.set, ROUNDS],
+    OP.loop,
+    Array.from({ length: BLOCKS_IN_ROUND }, (_, block) =>
+      abreast((sector) => [...maskBlock(sector * MASKED_SECTOR_LENGTH + block * BLOCK_LENGTH, TWEAK + sector), ...double(TWEAK + sector)]),
+    ).flat(),
+    advance(DATA, BLOCKS_IN_ROUND * BLOCK_LENGTH),
+    [...OP.get, ROUNDS, ...OP.constant, 1, ...OP.subtract, ...OP.tee, ROUNDS, ...OP.branchIf, 0],
+    OP.end,
+    advance(DATA, (SECTORS_ABREAST - 1) * MASKED_SECTOR_LENGTH),
+    advance(TWEAKS, SECTORS_ABREAST * BLOCK_LENGTH),
+    [...OP.get, GROUPS, ...OP.constant, 1, ...OP.subtract, ...OP.tee, GROUPS, ...OP.branchIf, 0],
+    OP.end,
+    OP.end,
+  ].flat();
+}
 
 function abreast(each: (sector: number) => readonly number[]): readonly number[] {
   return Array.from({ length: SECTORS_ABREAST }, (_, sector) => each(sector)).flat();
@@ -97,7 +99,7 @@ function advance(variable: number, bytes: number): readonly number[] {
 /** A function `mask(data, tweaks, groups)` and the memory that it works on, exported as `f` and `m`. */
 function moduleBytes(): Uint8Array {
   const locals = [2, 1, I32, SECTORS_ABREAST, V128];
-  const body = [...locals, ...INSTRUCTIONS];
+  const body = [...locals, ...instructions()];
   const name = (text: string): number[] => [text.length, ...new TextEncoder().encode(text)];
   const sections: readonly (readonly [id: number, content: readonly number[]])[] = [
     [1, [1, 0x60, 3, I32, I32, I32, 0]],
