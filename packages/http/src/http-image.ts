@@ -9,7 +9,7 @@ import type { HttpSettings } from "./settings.ts";
 /** From this length on, bytes, a read is worth requests of its own and would only push others out of the cache. */
 const DIRECT_LENGTH = 128 * 1024;
 /** Longest range of such a read. It goes into the reader's own memory. */
-const MAX_DIRECT_LENGTH = 4 * 1024 * 1024;
+const MAX_DIRECT_LENGTH = 2 * 1024 * 1024;
 
 export class HttpImage implements BlockImage {
   readonly size: number;
