@@ -29,13 +29,13 @@ export function rawSubject(name: string, window: { readonly offset?: number; rea
   };
 }
 
-/** QED with small clusters: one table covers 1 MiB of the disk, so that it has two. */
+/** QED with the smallest clusters and tables: one table covers 4 MiB of the disk, so that it has two. */
 export function qedSubject(name: string, options: { readonly l2CacheSize?: number } = {}): DriverSubject {
   const clusterSize = 4096;
   return {
     name,
     drivers: DRIVERS,
-    diskSize: 1100 * clusterSize - 512,
+    diskSize: 1030 * clusterSize - 512,
     clusterSize,
     sizeUnit: 512,
     backing: true,

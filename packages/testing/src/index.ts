@@ -31,4 +31,5 @@ export type { CompletionMode } from "./storage/completions.ts";
 export type { HeldOperations } from "./storage/held-operations.ts";
 export type { LoggedOperation, StorageMatch, StorageOperation, StorageOperationKind } from "./storage/operation.ts";
 export type { FaultOptions, StorageFault } from "./storage/storage-fault.ts";
+export type { PagedBytes } from "./storage/paged-bytes.ts";
 export { TestStorage, type TestStorageOptions } from "./storage/test-storage.ts";

@@ -22,7 +22,7 @@ export class DiskModel {
   #earlier: Change[] = [];
 
   constructor(content: Uint8Array) {
-    this.#bytes = Uint8Array.from(content);
+    this.#bytes = new Uint8Array(content);
   }
 
   static empty(size: number): DiskModel {

@@ -40,6 +40,7 @@ async function everyFailure(trial: Trial, kind: StorageOperationKind, times: num
     await rig.reopen();
     const fault = rig.storage.fail((operation) => operation.kind === kind && operation.file.startsWith("test:image"), { after, times });
     const hits = await runBesideFault(rig, fault);
+    await trial.finish(rig);
     if (hits === 0) return;
   }
 }

@@ -24,7 +24,7 @@ const DISCARD_BYTE = 0xdd;
 export class Trial {
   readonly subject: DriverSubject;
   readonly mode: CompletionMode;
-  readonly #rigs: Rig[] = [];
+  readonly #rigs: Set<Rig> = new Set();
 
   constructor(subject: DriverSubject, mode: CompletionMode) {
     this.subject = subject;
@@ -34,9 +34,7 @@ export class Trial {
   /** A fresh image, open for writing where the subject can write. */
   async make(options: RigOptions & { readonly seed?: number } = {}): Promise<Rig> {
     const storage = new TestStorage({ completions: this.mode, seed: options.seed ?? 1, discardByte: DISCARD_BYTE });
-    const rig = await Rig.make(this.subject, storage, options);
-    this.#rigs.push(rig);
-    return rig;
+    return this.adopt(await Rig.make(this.subject, storage, options));
   }
 
   /** A fresh image that holds data, zeros and holes: written, or made so where that is not possible. */
@@ -57,8 +55,14 @@ export class Trial {
 
   /** Has the trial look after `rig` too. */
   adopt(rig: Rig): Rig {
-    this.#rigs.push(rig);
+    this.#rigs.add(rig);
     return rig;
+  }
+
+  /** Sees that the rig ends well, before the case does: for cases that make many. */
+  async finish(rig: Rig): Promise<void> {
+    await finish(rig);
+    this.#rigs.delete(rig);
   }
 
   /** Runs the case to its end, or says what it hangs on. */
@@ -81,7 +85,7 @@ export class Trial {
     let timer: Disposable | undefined;
     const hung = new Promise<never>((_resolve, reject) => {
       timer = new SystemClock().schedule(HANG_MS, () =>
-        reject(new Error(`the case hangs: ${JSON.stringify(this.#rigs.map((rig) => rig.graph.inspect()))}`)),
+        reject(new Error(`the case hangs: ${JSON.stringify([...this.#rigs].map((rig) => rig.graph.inspect()))}`)),
       );
     });
     hung.catch(() => {});

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { SeededRandom } from "../seeded-random.ts";
-import { crashStates, type FilesAfterCut } from "./crash-states.ts";
+import { PagedBytes } from "../storage/paged-bytes.ts";
+import { crashStates } from "./crash-states.ts";
 import type { FileAtCut, UnflushedChange } from "./sim-file.ts";
 
 const SECTOR = 512;
@@ -15,15 +16,19 @@ function change(sector: number, value: number, sectors = 1): UnflushedChange {
 
 /** `durable`: the value of each sector that is on the disk. */
 function at(durable: readonly number[], changes: readonly UnflushedChange[], size = durable.length * SECTOR): FileAtCut {
-  return { durable: Buffer.concat(durable.map((value) => filled(value))), size, changes };
+  return { durable: PagedBytes.from(Buffer.concat(durable.map((value) => filled(value)))), size, changes };
 }
 
-function states(files: Readonly<Record<string, FileAtCut>>, bound: number, seed = 1): readonly FilesAfterCut[] {
-  return [...crashStates(new Map(Object.entries(files)), { bound, random: new SeededRandom(seed) })];
+/** Files by name. */
+type Files = ReadonlyMap<string, Uint8Array>;
+
+function states(files: Readonly<Record<string, FileAtCut>>, bound: number, seed = 1): readonly Files[] {
+  const found = [...crashStates(new Map(Object.entries(files)), { bound, random: new SeededRandom(seed) })];
+  return found.map((left) => new Map([...left].map(([name, bytes]) => [name, bytes.toBytes()])));
 }
 
 /** The first byte of each sector of file "a"; one text for each disk. */
-function texts(found: readonly FilesAfterCut[], file = "a"): readonly string[] {
+function texts(found: readonly Files[], file = "a"): readonly string[] {
   return found.map((files) => {
     const bytes = files.get(file) ?? new Uint8Array(0);
     return [...bytes].filter((_byte, index) => index % SECTOR === 0).join(" ");
@@ -78,7 +83,10 @@ describe("all combinations", () => {
   });
 
   test("of a file that ends within a sector", () => {
-    const found = states({ a: { durable: filled(7, 100), size: 300, changes: [{ offset: 50, bytes: filled(1, 250) }] } }, 3);
+    const found = states(
+      { a: { durable: PagedBytes.from(filled(7, 100)), size: 300, changes: [{ offset: 50, bytes: filled(1, 250) }] } },
+      3,
+    );
     expect(sorted(found.map((files) => `${files.get("a")?.length} ${files.get("a")?.[99]}`))).toEqual(["100 7", "300 1", "300 7"]);
   });
 

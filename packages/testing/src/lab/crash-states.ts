@@ -1,6 +1,7 @@
 /** What may be on a disk after a power cut: every combination of the sectors that no flush covers, or a sample of them. */
 
 import type { SeededRandom } from "../seeded-random.ts";
+import { PagedBytes } from "../storage/paged-bytes.ts";
 import { SECTOR_SIZE } from "./sector-content.ts";
 import type { FileAtCut, UnflushedChange } from "./sim-file.ts";
 
@@ -8,7 +9,7 @@ import type { FileAtCut, UnflushedChange } from "./sim-file.ts";
 type FilesAtCut = ReadonlyMap<string, FileAtCut>;
 
 /** Files by name. */
-export type FilesAfterCut = ReadonlyMap<string, Uint8Array>;
+export type FilesAfterCut = ReadonlyMap<string, PagedBytes>;
 
 /** One sector and the contents that it may have, beside what was durable. */
 interface OpenSector {
@@ -83,9 +84,9 @@ function endOf({ offset, bytes }: UnflushedChange): number {
   return offset + bytes.length;
 }
 
-function sectorOf(bytes: Uint8Array, start: number): Uint8Array {
+function sectorOf(bytes: PagedBytes, start: number): Uint8Array {
   const sector = new Uint8Array(SECTOR_SIZE);
-  sector.set(bytes.subarray(start, start + SECTOR_SIZE));
+  bytes.read(start, sector);
   return sector;
 }
 
@@ -182,7 +183,7 @@ function* structuredContents(cut: FilesAtCut, sectors: readonly OpenSector[], li
       if (own.length === 0) return undefined;
       return own.reduce(
         (content, change) => changed(content, offset, change),
-        sectorOf(cut.get(file)?.durable ?? new Uint8Array(0), offset),
+        sectorOf(cut.get(file)?.durable ?? PagedBytes.zeros(0), offset),
       );
     });
   };
@@ -196,17 +197,17 @@ function* structuredContents(cut: FilesAtCut, sectors: readonly OpenSector[], li
 }
 
 function built(cut: FilesAtCut, sectors: readonly OpenSector[], { contents, grown }: State): FilesAfterCut {
-  const files = new Map<string, Uint8Array>();
+  const files = new Map<string, PagedBytes>();
   for (const [name, { durable, size }] of cut) {
     const least = leastSize(cut, sectors, contents, name);
-    const bytes = new Uint8Array(grown.includes(name) ? Math.max(size, least) : least);
-    bytes.set(durable);
+    const bytes = durable.copy();
+    bytes.resize(grown.includes(name) ? Math.max(size, least) : least);
     files.set(name, bytes);
   }
   sectors.forEach(({ file, offset }, at) => {
     const content = contents[at];
     const bytes = files.get(file);
-    if (content !== undefined && bytes !== undefined) bytes.set(content.subarray(0, bytes.length - offset), offset);
+    if (content !== undefined && bytes !== undefined) bytes.write(offset, content.subarray(0, bytes.length - offset));
   });
   return files;
 }

@@ -1,6 +1,7 @@
 /** Runs a scenario under many schedules: seeds, or all of them; the first failure is shrunk and told. */
 
 import { SeededRandom } from "../seeded-random.ts";
+import type { PagedBytes } from "../storage/paged-bytes.ts";
 import { type ChoiceSource, RandomChoices, ScriptedChoices } from "./choices.ts";
 import { realNow } from "./event-loop.ts";
 import { loaded } from "./loaded-drivers.ts";
@@ -81,7 +82,7 @@ export async function expectNoFailure(scenario: Scenario, options: ExploreOption
 class Exploring {
   readonly #scenario: Scenario;
   readonly #options: ExploreOptions;
-  readonly #files: Map<string, Uint8Array> = new Map();
+  readonly #files: Map<string, PagedBytes> = new Map();
   #schedules = 0;
   #pruned = 0;
   #steps = 0;

@@ -23,6 +23,7 @@ import { SimConnection, type SimConnectionOptions } from "./sim-connection.ts";
 import { SimClock } from "./sim-clock.ts";
 import { SimOffload } from "./sim-offload.ts";
 import { SeededRandom } from "../seeded-random.ts";
+import { PagedBytes } from "../storage/paged-bytes.ts";
 import { SimStorage, type SimStorageOptions } from "./sim-storage.ts";
 
 export interface LabOptions {
@@ -32,7 +33,7 @@ export interface LabOptions {
   readonly secrets?: Secrets | undefined;
   readonly storage: SimStorageOptions;
   /** Files made by `file`, kept from run to run. */
-  readonly files: Map<string, Uint8Array>;
+  readonly files: Map<string, PagedBytes>;
 }
 
 /** Numbers of patterns: those that actors write, and those in files that are made once for many runs. */
@@ -139,7 +140,7 @@ export class Lab {
   /** Puts a file there that `make` answers with the first time it is asked for. */
   async file(name: string, make: () => Promise<Uint8Array>): Promise<void> {
     const { files } = this.#options;
-    const known = files.get(name) ?? (await this.#made(make));
+    const known = files.get(name) ?? PagedBytes.from(await this.#made(make));
     files.set(name, known);
     this.storage.put(name, known);
   }

@@ -15,6 +15,7 @@ import { runOnce } from "./run.ts";
 import { RunFailure } from "./run-failure.ts";
 import type { Scenario } from "./scenario.ts";
 import { type Schedule, scheduleText } from "./schedule.ts";
+import type { PagedBytes } from "../storage/paged-bytes.ts";
 import { Scheduler } from "./scheduler.ts";
 import type { FileAtCut } from "./sim-file.ts";
 import { expectContent, expectSound, judgeAll } from "./verdict.ts";
@@ -70,7 +71,7 @@ export async function expectPowerCutsHarmless(scenario: Scenario, options: Power
 class PowerCutting {
   readonly #scenario: Scenario;
   readonly #options: PowerCutOptions;
-  readonly #files: Map<string, Uint8Array> = new Map();
+  readonly #files: Map<string, PagedBytes> = new Map();
   #moments = 0;
   #cuts = 0;
 

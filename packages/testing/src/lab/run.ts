@@ -9,6 +9,7 @@ import { forbidImpurity } from "./purity.ts";
 import { RunFailure } from "./run-failure.ts";
 import type { Play, Scenario } from "./scenario.ts";
 import type { Schedule } from "./schedule.ts";
+import type { PagedBytes } from "../storage/paged-bytes.ts";
 import { Scheduler } from "./scheduler.ts";
 import { expectContent, expectSound, judgeAll } from "./verdict.ts";
 
@@ -16,7 +17,7 @@ export interface RunOptions {
   readonly scenario: Scenario;
   readonly choices: ChoiceSource;
   /** Files that the scenario has made before. */
-  readonly files: Map<string, Uint8Array>;
+  readonly files: Map<string, PagedBytes>;
   /** Keeps a journal for readers. Default false. */
   readonly journal?: boolean;
   /** Tells the choices what each step touches. Default false. */

@@ -1,3 +1,4 @@
+import { PagedBytes } from "../storage/paged-bytes.ts";
 import { BlockError, BlockGraph, type BlockNode, type NodeOptions } from "@coblock/core";
 import { describe, expect, test } from "vitest";
 import { ScriptedChoices } from "./choices.ts";
@@ -63,8 +64,8 @@ async function played(options: SimStorageOptions, schedule: readonly number[], p
 
 /** What a cut finds of file "sim:a": the durable value of each sector, and the values of the changes that no flush covers. */
 function cutOf(storage: SimStorage): { readonly durable: readonly number[]; readonly changes: readonly (number | undefined)[] } {
-  const { durable, changes } = storage.atCut().get("sim:a") ?? { durable: new Uint8Array(0), changes: [] };
-  return { durable: [...durable].filter((_byte, index) => index % SECTOR === 0), changes: changes.map(({ bytes }) => bytes[0]) };
+  const { durable, changes } = storage.atCut().get("sim:a") ?? { durable: PagedBytes.zeros(0), changes: [] };
+  return { durable: [...durable.toBytes()].filter((_byte, index) => index % SECTOR === 0), changes: changes.map(({ bytes }) => bytes[0]) };
 }
 
 const threeWrites = ({ node, hear }: Stage): Promise<unknown> =>

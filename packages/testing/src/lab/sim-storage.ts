@@ -1,6 +1,7 @@
 /** A simulated disk: an in-memory protocol whose completions the schedule decides, with a volatile write cache and faults by rule. */
 
 import { hex, type BlockDriver, BlockError, type BlockEvent, type DriverEntry, type MaybePromise } from "@coblock/core";
+import { PagedBytes } from "../storage/paged-bytes.ts";
 import { BreakPoints } from "./break-points.ts";
 import { RunFailure } from "./run-failure.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -95,8 +96,8 @@ export class SimStorage {
   }
 
   /** Makes a file, or replaces it; `name` has the prefix. Its content is on the disk for good. */
-  put(name: string, content: Uint8Array): void {
-    this.#files.set(name, new SimFile(content));
+  put(name: string, content: Uint8Array | PagedBytes): void {
+    this.#files.set(name, new SimFile(content instanceof PagedBytes ? content : PagedBytes.from(content)));
   }
 
   /** A copy of a file's bytes now. */

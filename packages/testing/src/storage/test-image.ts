@@ -66,8 +66,9 @@ export class TestImage implements BlockImage {
     const bytes = new Uint8Array(length);
     this.#file.read(offset, bytes);
     const zero = bytes[0] === 0;
-    const end = bytes.findIndex((byte) => (byte === 0) !== zero);
-    return { kind: zero ? "zero" : "data", length: end < 0 ? length : end };
+    let end = 1;
+    while (end < length && (bytes[end] === 0) === zero) end++;
+    return { kind: zero ? "zero" : "data", length: end };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

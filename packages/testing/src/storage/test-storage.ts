@@ -6,6 +6,7 @@ import { type CompletionMode, Completions } from "./completions.ts";
 import { HeldOperations } from "./held-operations.ts";
 import type { LoggedOperation, StorageMatch, StorageOperation } from "./operation.ts";
 import { type FaultOptions, StorageFault } from "./storage-fault.ts";
+import { PagedBytes } from "./paged-bytes.ts";
 import { TestFile } from "./test-file.ts";
 import { TestImage } from "./test-image.ts";
 
@@ -83,12 +84,12 @@ export class TestStorage {
 
   /** Makes a file, or replaces it; `name` has the prefix. */
   put(name: string, content: Uint8Array): void {
-    this.#files.set(name, new TestFile(content));
+    this.#files.set(name, new TestFile(PagedBytes.from(content)));
   }
 
   /** A copy of a file's bytes now. */
   contentOf(name: string): Uint8Array {
-    return this.#file(name).snapshot();
+    return this.#file(name).snapshot().toBytes();
   }
 
   /** Holds every matching operation that begins from now on. */
@@ -108,7 +109,7 @@ export class TestStorage {
   /** A storage of its own with the files as a power cut now would leave them: as their last completed flush found them. */
   afterPowerCut(): TestStorage {
     const copy = new TestStorage(this.#options);
-    for (const [name, file] of this.#files) copy.put(name, file.durable);
+    for (const [name, file] of this.#files) copy.#files.set(name, new TestFile(file.durable));
     return copy;
   }
 
@@ -124,7 +125,7 @@ export class TestStorage {
       kind: "protocol",
       optionNames: ["filename"],
       open: ({ filename }) => Promise.resolve().then(() => this.#open(filename)),
-      create: ({ filename, size }) => Promise.resolve(this.put(filename, new Uint8Array(size))),
+      create: async ({ filename, size }) => void this.#files.set(filename, new TestFile(PagedBytes.zeros(size))),
     });
   }
 
