@@ -3,14 +3,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { main } from "@coblock/cli";
 import { copyDisk } from "@coblock/core";
 import { Peers } from "./peers.ts";
 
 const peers = new Peers();
-const SCRIPT = fileURLToPath(new URL("../tools/spawned.ts", import.meta.url));
+/** Built from the sources that are here. */
+const COBLOCK = join(import.meta.dirname, "../../packages/cli/bin/coblock");
 beforeAll(() => peers.makeChain());
 afterAll(() => peers[Symbol.asyncDispose]());
 
@@ -25,7 +26,7 @@ async function coblock(...words: readonly string[]): Promise<{ exitCode: number;
 
 it("`nbd serve` prints where, serves until it is told to end, and tells who came and went", async () => {
   const words = ["nbd", "serve", "-k", peers.path("cli.sock"), "-x", "a/b", "-A", peers.path("top.qcow2")];
-  const child = spawn(process.execPath, ["--conditions=@coblock/source", "--import", "tsx", SCRIPT, ...words]);
+  const child = spawn(COBLOCK, words);
   const written = { stdout: "", stderr: "" };
   child.stderr.on("data", (text: Buffer) => (written.stderr += text.toString()));
   const ended = once(child, "close");

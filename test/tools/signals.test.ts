@@ -3,13 +3,14 @@
 import { execFileSync, spawn, spawnSync, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, constants, openSync, readSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Workbench } from "./workbench.ts";
 
 const bench = new Workbench();
-const SCRIPT = fileURLToPath(new URL("./spawned.ts", import.meta.url));
+/** Built from the sources that are here. */
+const BIN = join(import.meta.dirname, "../../packages/cli/bin");
 
 beforeAll(() => {
   const commands = Array.from({ length: 3000 }, (_, index) => `write -q -z ${index * 128}k 64k`);
@@ -28,8 +29,7 @@ interface Running {
 type Program = "coblock" | "qemu-img";
 
 function start(words: readonly string[], program: Program = "coblock"): Running {
-  const options = { env: { ...process.env, COBLOCK_TEST_PROGRAM: program } };
-  const child = spawn(process.execPath, ["--conditions=@coblock/source", "--import", "tsx", SCRIPT, ...words], options);
+  const child = spawn(join(BIN, program), words);
   const written = { stdout: "", stderr: "" };
   child.stdout.setEncoding("utf8").on("data", (text: string) => (written.stdout += text));
   child.stderr.setEncoding("utf8").on("data", (text: string) => (written.stderr += text));
@@ -113,9 +113,8 @@ describe("images that cannot be written or read", () => {
     const [source, target] = [bench.path("full.raw"), bench.path("limited")];
     writeFileSync(source, Buffer.alloc(4 * 1024 * 1024, 7));
     const names = line.startsWith("dd") ? `if=${source} of=${target}` : `${source} ${target}`;
-    const command = `node --conditions=@coblock/source --import tsx ${SCRIPT} ${line} ${names}`;
-    const env = { ...process.env, COBLOCK_TEST_PROGRAM: "qemu-img" };
-    const { status, stderr } = spawnSync("sh", ["-c", `ulimit -f 2048; exec ${command}`], { encoding: "utf8", env });
+    const command = `${join(BIN, "qemu-img")} ${line} ${names}`;
+    const { status, stderr } = spawnSync("sh", ["-c", `ulimit -f 2048; exec ${command}`], { encoding: "utf8" });
     expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(message) as string });
   });
 
@@ -131,7 +130,7 @@ describe("images that cannot be written or read", () => {
 
 describe("output that cannot be written", () => {
   it("is told in one line where the disk is full", () => {
-    const line = `node --conditions=@coblock/source --import tsx ${SCRIPT} map --output=json ${bench.path("many.qcow2")} > /dev/full`;
+    const line = `${join(BIN, "coblock")} map --output=json ${bench.path("many.qcow2")} > /dev/full`;
     const { status, stderr } = spawnSync("sh", ["-c", line], { encoding: "utf8" });
     expect(stderr).toMatch(/^coblock: Could not write the output: [^\n]*\n$/);
     expect(status).toBe(1);
@@ -157,7 +156,7 @@ describe("output that cannot be written", () => {
   });
 
   it("ends the command in silence where the reader of a shell's pipe went away", () => {
-    const line = `(node --conditions=@coblock/source --import tsx ${SCRIPT} map --output=json ${bench.path("many.qcow2")}; echo $? >&2) | head -c 1`;
+    const line = `(${join(BIN, "coblock")} map --output=json ${bench.path("many.qcow2")}; echo $? >&2) | head -c 1`;
     expect(spawnSync("sh", ["-c", line], { encoding: "utf8" })).toMatchObject({ stdout: "[", stderr: "141\n" });
   });
 
@@ -170,7 +169,7 @@ describe("output that cannot be written", () => {
     const pipe = openSync(fifo, constants.O_RDONLY + constants.O_NONBLOCK);
     const end = openSync(fifo, constants.O_WRONLY + constants.O_NONBLOCK);
     try {
-      const child = spawn(process.execPath, ["--conditions=@coblock/source", "--import", "tsx", SCRIPT, ...words], {
+      const child = spawn(join(BIN, "coblock"), words, {
         stdio: ["ignore", end, "inherit"],
       });
       const parts: Buffer[] = [];
