@@ -29,9 +29,9 @@ const STARTS_WITH = [
 ].map((path) => join(ROOT, "packages", path));
 
 /** When one of these changes, so does the bundle. */
-const MAKERS = [import.meta.filename, join(ROOT, "scripts/compile-bundle.mjs"), join(CLI, "bin/bundle.cjs")];
+const MAKERS = [import.meta.filename, join(ROOT, "scripts/compile-bundle.mjs"), join(CLI, "bin/start.cjs")];
 
-/** @typedef {import("../packages/cli/bin/bundle.cjs").Current} Current */
+/** @typedef {import("../packages/cli/bin/start.cjs").Current} Current */
 
 /**
  * Bundles, unless there is a bundle that this Node made from the compiled packages as they are.

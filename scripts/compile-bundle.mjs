@@ -15,8 +15,8 @@ import { ROOT } from "./command.mjs";
 const [folder, koffi] = process.argv.slice(2);
 if (folder === undefined || koffi === undefined) throw new Error("usage: compile-bundle.mjs FOLDER VERSION-OF-KOFFI");
 
-/** @type {typeof import("../packages/cli/bin/bundle.cjs")} */
-const { loadBundle } = createRequire(import.meta.url)(join(ROOT, "packages/cli/bin/bundle.cjs"));
+/** @type {typeof import("../packages/cli/bin/start.cjs")} */
+const { loadBundle } = createRequire(import.meta.url)(join(ROOT, "packages/cli/bin/start.cjs"));
 const { exports, scripts } = loadBundle({ folder, koffi });
 const bundledMain = /** @type {typeof compiledMain} */ (exports["main"]);
 await warmUp(bundledMain);
