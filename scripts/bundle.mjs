@@ -194,8 +194,11 @@ function loadNodeLate() {
         const isWhole = [...code.matchAll(new RegExp(`\\b${variable}\\b(?!\\.)`, "g"))].length > 1;
         if (isWhole || EAGER_MODULES.includes(module)) continue;
         const lazy = `let ${variable}_loaded;\nfunction ${variable}() { return ${variable}_loaded ??= require("node:${module}"); }`;
+        // In `new f().Name()` the function would be what is made anew.
+        const made = new RegExp(`\\bnew\\s+${variable}\\.([\\w.]+)`, "g");
         const uses = new RegExp(`\\b${variable}\\.`, "g");
-        result = result.replace(declaration, "").replaceAll(uses, `${variable}().`).replace(/^/, `${lazy}\n`);
+        result = result.replace(declaration, "").replaceAll(made, `new (${variable}().$1)`).replaceAll(uses, `${variable}().`);
+        result = `${lazy}\n${result}`;
       }
       return result;
     },

@@ -1,6 +1,7 @@
 /** Commands typed at a prompt, or read from a pipe. */
 
 import type { Session } from "../session.ts";
+import { Keystrokes } from "./keystrokes.ts";
 
 /** Line by line until the end of the input. On a terminal lines can be edited, and earlier ones come back. */
 export async function* promptedLines(session: Session): AsyncGenerator<string> {
@@ -10,7 +11,8 @@ export async function* promptedLines(session: Session): AsyncGenerator<string> {
   const onTerminal = input.isTTY;
   const output = onTerminal ? session.terminal : undefined;
   const prompt = `${session.program.name}> `;
-  const lines = createInterface({ input, prompt, ...(output === undefined ? {} : { output }), terminal: onTerminal });
+  const keystrokes = onTerminal ? new Keystrokes(input) : undefined;
+  const lines = createInterface({ input: keystrokes ?? input, prompt, ...(output === undefined ? {} : { output }), terminal: onTerminal });
   const ask = (): void => {
     if (onTerminal) return lines.prompt();
     session.output.print(prompt);
@@ -28,5 +30,6 @@ export async function* promptedLines(session: Session): AsyncGenerator<string> {
   } finally {
     session.signal.removeEventListener("abort", stop);
     lines.close();
+    keystrokes?.destroy();
   }
 }
