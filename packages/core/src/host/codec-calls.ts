@@ -1,8 +1,8 @@
 /** Compression by libraries of the host, called through koffi: the zlib that is in Node itself, and the system's libzstd. */
 
 import { CodecLibrary } from "./codec-library.ts";
-import { findDeflate } from "./deflate-codec.ts";
-import { findZstd } from "./zstd-codec.ts";
+import { CodecRunner } from "./codec-runner.ts";
+import { type CodecTask, loadUnitCodecs, NO_ROOM } from "./unit-codec.ts";
 
 /** One call is one unit; any number of calls at a time. */
 export interface HostCodec {
@@ -20,10 +20,6 @@ export interface HostCodecs {
   readonly zstd?: HostCodec;
 }
 
-/** Pointers, sizes and `long` have 64 bits, the lowest first: what the structures of the codecs are written for. */
-const ARCHITECTURES: readonly string[] = ["x64", "arm64", "riscv64", "loong64"];
-const ZSTD_NAMES: Readonly<Partial<Record<NodeJS.Platform, string>>> = { linux: "libzstd.so.1", darwin: "libzstd.1.dylib" };
-
 let loading: Promise<HostCodecs> | undefined;
 
 /** Loads them at the first call. With COBLOCK_HOST_CALLS=off, or where the host or the optional package does not allow it, all are absent. */
@@ -34,10 +30,21 @@ export function loadHostCodecs(): Promise<HostCodecs> {
 }
 
 async function findCodecs(): Promise<HostCodecs> {
-  const zstdName = ZSTD_NAMES[process.platform];
-  if (zstdName === undefined || !ARCHITECTURES.includes(process.arch)) return {};
-  // Node brings zlib along; a second one, loaded beside it, would not get along with it.
-  const deflate = findDeflate(await CodecLibrary.load(null));
-  const zstd = findZstd(await CodecLibrary.load(zstdName));
-  return { ...(deflate === undefined ? {} : { deflate }), ...(zstd === undefined ? {} : { zstd }) };
+  const library = await CodecLibrary.load(null);
+  if (library === undefined) return {};
+  const runner = new CodecRunner(library, await loadUnitCodecs(library));
+  return {
+    ...(runner.can("deflate") && runner.can("inflate") ? { deflate: codecOf(runner, "deflate", "inflate") } : {}),
+    ...(runner.can("zstdCompress") && runner.can("zstdDecompress") ? { zstd: codecOf(runner, "zstdCompress", "zstdDecompress") } : {}),
+  };
+}
+
+function codecOf(runner: CodecRunner, compress: CodecTask, decompress: CodecTask): HostCodec {
+  return {
+    async compress(from, into) {
+      const length = await runner.run(compress, from, into);
+      return length === NO_ROOM ? undefined : length;
+    },
+    decompress: (from, into) => runner.run(decompress, from, into),
+  };
 }

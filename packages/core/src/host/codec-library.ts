@@ -54,22 +54,24 @@ export class CodecLibrary {
     return queue.full;
   }
 
-  /** Calls in the thread pool. `kept`: all that the library reads and writes meanwhile. */
-  inPool(kept: readonly ArrayBufferView[], call: CodecFunction, ...parameters: readonly (number | bigint)[]): Promise<number> {
-    return queue.run(
-      () =>
-        new Promise((resolve, reject) => {
-          const done: CallResult = (error, result) => {
-            pinned.delete(kept);
-            if (error === null) resolve(result);
-            else reject(error);
-          };
-          pinned.add(kept);
-          call.async(...parameters, done);
-        }),
-    );
+  /** Does `work`, which calls in the pool, when a place there is free. */
+  whenThereIsRoom(work: () => Promise<number>): Promise<number> {
+    return queue.run(work);
+  }
+
+  /** Calls in the thread pool. `kept`: refers to all that the library reads and writes meanwhile. */
+  inPool(kept: readonly object[], call: CodecFunction, parameters: readonly (number | bigint)[]): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const done: CallResult = (error, result) => {
+        pinned.delete(kept);
+        if (error === null) resolve(result);
+        else reject(error);
+      };
+      pinned.add(kept);
+      call.async(...parameters, done);
+    });
   }
 }
 
 /** What must not be collected now. */
-const pinned = new Set<readonly ArrayBufferView[]>();
+const pinned = new Set<readonly object[]>();

@@ -1,10 +1,8 @@
 /** Raw deflate by the zlib that is in Node, with streams that are kept (zlib.h). */
 
-import { availableParallelism } from "node:os";
-
 import { assert } from "../errors.ts";
-import type { HostCodec } from "./codec-calls.ts";
 import type { CodecFunction, CodecLibrary } from "./codec-library.ts";
+import { NO_ROOM, type UnitCall, type UnitCodecs, type UnitPlaces } from "./unit-codec.ts";
 
 const Z_FINISH = 4;
 const Z_OK = 0;
@@ -16,10 +14,6 @@ const WRITE_WINDOW_BITS = -12;
 const READ_WINDOW_BITS = -15;
 const MEMORY_LEVEL = 9;
 const DEFAULT_STRATEGY = 0;
-/** With few processors the main thread inflates too while the pool is busy: it would wait, and the way to the pool costs a fifth of the work. */
-const MAIN_THREAD_HELPS = availableParallelism() < 4;
-/** Bytes; 0.13 ms. */
-const LONGEST_QUICK_UNIT = 64 * 1024;
 
 /** struct z_stream: next_in, avail_in, total_in, next_out, avail_out, total_out, and what is zlib's own. */
 const STREAM_LENGTH = 112;
@@ -28,9 +22,9 @@ const AVAILABLE_IN = 8;
 const NEXT_OUT = 24;
 const AVAILABLE_OUT = 32;
 
-/** `undefined` where the functions are not there, or belong to another version of the structure. */
-export function findDeflate(library: CodecLibrary | undefined): HostCodec | undefined {
-  const functions = library?.find([
+/** Nothing where the functions are not there, or belong to another version of the structure. */
+export function findDeflate(library: CodecLibrary): UnitCodecs {
+  const functions = library.find([
     ["zlibVersion", "uintptr_t", []],
     ["deflateInit2_", "int", ["uintptr_t", "int", "int", "int", "int", "int", "uintptr_t", "int"]],
     ["deflateReset", "int", ["uintptr_t"]],
@@ -39,21 +33,18 @@ export function findDeflate(library: CodecLibrary | undefined): HostCodec | unde
     ["inflateReset", "int", ["uintptr_t"]],
     ["inflate", "int", ["uintptr_t", "int"]],
   ]);
-  if (library === undefined || functions === undefined) return undefined;
+  if (functions === undefined) return {};
   const [zlibVersion, deflateInit, deflateReset, deflate, inflateInit, inflateReset, inflate] = functions;
   const version = zlibVersion() as number;
   const deflateStart = (stream: bigint): number =>
     deflateInit(stream, DEFAULT_LEVEL, Z_DEFLATED, WRITE_WINDOW_BITS, MEMORY_LEVEL, DEFAULT_STRATEGY, version, STREAM_LENGTH) as number;
   const inflateStart = (stream: bigint): number => inflateInit(stream, READ_WINDOW_BITS, version, STREAM_LENGTH) as number;
-  const writers = new StreamPool(library, { start: deflateStart, reset: deflateReset, work: deflate, quick: false });
-  const readers = new StreamPool(library, { start: inflateStart, reset: inflateReset, work: inflate, quick: true });
-  if (!writers.works || !readers.works) return undefined;
+  const writers = new StreamPool(library, { start: deflateStart, reset: deflateReset, work: deflate });
+  const readers = new StreamPool(library, { start: inflateStart, reset: inflateReset, work: inflate });
+  if (!writers.works || !readers.works) return {};
   return {
-    async compress(from, into) {
-      const { result, length } = await writers.run(from, into);
-      return result === Z_STREAM_END ? length : undefined;
-    },
-    decompress: async (from, into) => (await readers.run(from, into)).length,
+    deflate: (places) => writers.begin(places, (result, length) => (result === Z_STREAM_END ? length : NO_ROOM)),
+    inflate: (places) => readers.begin(places, (_result, length) => length),
   };
 }
 
@@ -61,8 +52,6 @@ interface StreamFunctions {
   readonly start: (stream: bigint) => number;
   readonly reset: CodecFunction;
   readonly work: CodecFunction;
-  /** Short units may be worked on by the main thread. */
-  readonly quick: boolean;
 }
 
 interface Stream {
@@ -70,7 +59,7 @@ interface Stream {
   readonly address: bigint;
 }
 
-/** As many streams as there were calls at one time. */
+/** As many streams as there were units at one time. */
 class StreamPool {
   readonly #library: CodecLibrary;
   readonly #functions: StreamFunctions;
@@ -88,26 +77,23 @@ class StreamPool {
     return stream !== undefined;
   }
 
-  /** The whole of `from` in one call; `length`: bytes written. */
-  async run(from: Uint8Array, into: Uint8Array): Promise<{ readonly result: number; readonly length: number }> {
+  /** The whole unit in one call. `answer` is given its result, and the bytes written. */
+  begin({ from, fromLength, into, intoLength }: UnitPlaces, answer: (result: number, length: number) => number): UnitCall {
     const stream = this.#idle.pop() ?? this.#make();
     if (stream === undefined) throw new Error("zlib has no memory for another stream");
     const { fields, address } = stream;
-    try {
-      const reset = this.#functions.reset(address) as number;
-      assert(reset === Z_OK, "a stream that was made can be reset");
-      fields.setBigUint64(NEXT_IN, this.#library.addressOf(from), true);
-      fields.setUint32(AVAILABLE_IN, from.length, true);
-      fields.setBigUint64(NEXT_OUT, this.#library.addressOf(into), true);
-      fields.setUint32(AVAILABLE_OUT, into.length, true);
-      const here = this.#functions.quick && MAIN_THREAD_HELPS && into.length <= LONGEST_QUICK_UNIT && this.#library.poolIsFull;
-      const result = here
-        ? (this.#functions.work(address, Z_FINISH) as number)
-        : await this.#library.inPool([from, into, fields], this.#functions.work, address, Z_FINISH);
-      return { result, length: into.length - fields.getUint32(AVAILABLE_OUT, true) };
-    } finally {
-      this.#idle.push(stream);
-    }
+    const reset = this.#functions.reset(address) as number;
+    assert(reset === Z_OK, "a stream that was made can be reset");
+    fields.setBigUint64(NEXT_IN, from, true);
+    fields.setUint32(AVAILABLE_IN, fromLength, true);
+    fields.setBigUint64(NEXT_OUT, into, true);
+    fields.setUint32(AVAILABLE_OUT, intoLength, true);
+    return {
+      call: this.#functions.work,
+      parameters: [address, Z_FINISH],
+      finish: (result) => answer(result, intoLength - fields.getUint32(AVAILABLE_OUT, true)),
+      [Symbol.dispose]: () => void this.#idle.push(stream),
+    };
   }
 
   #make(): Stream | undefined {

@@ -1,19 +1,16 @@
 /** Zstandard frames by the system's libzstd, with contexts that are kept (zstd.h, the stable part). */
 
-import type { HostCodec } from "./codec-calls.ts";
 import type { CodecFunction, CodecLibrary } from "./codec-library.ts";
+import { NO_ROOM, type UnitCodecs } from "./unit-codec.ts";
 
 const RESET_SESSION = 1;
-/** Up to here a unit is decompressed on the spot: that takes less than the way to the thread pool and back. */
-const MAX_LENGTH_ON_THE_SPOT = 64 * 1024;
-
 // struct ZSTD_inBuffer and ZSTD_outBuffer: address, length, position.
 const LENGTH = 8;
 const POSITION = 16;
 const BUFFER_LENGTH = 24;
 
-/** `undefined` where the functions are not there. */
-export function findZstd(library: CodecLibrary | undefined): HostCodec | undefined {
+/** Nothing where the functions are not there. */
+export function findZstd(library: CodecLibrary | undefined): UnitCodecs {
   const functions = library?.find([
     ["ZSTD_createCCtx", "uintptr_t", []],
     ["ZSTD_compress2", "intptr_t", ["uintptr_t", "uintptr_t", "size_t", "uintptr_t", "size_t"]],
@@ -21,34 +18,39 @@ export function findZstd(library: CodecLibrary | undefined): HostCodec | undefin
     ["ZSTD_DCtx_reset", "intptr_t", ["uintptr_t", "int"]],
     ["ZSTD_decompressStream", "intptr_t", ["uintptr_t", "uintptr_t", "uintptr_t"]],
   ]);
-  if (library === undefined || functions === undefined) return undefined;
+  if (library === undefined || functions === undefined) return {};
   const [createWriter, compress, createReader, resetReader, decompress] = functions;
   const writers = new Pool(() => newContext(createWriter));
   const readers = new Pool(() => new Reader(newContext(createReader), library));
   return {
-    async compress(from, into) {
-      using writer = writers.take();
-      // An error is a negative number; the one that a unit in memory can meet is that there is no room.
-      const parameters = [writer.item, library.addressOf(into), into.length, library.addressOf(from), from.length] as const;
-      const length = await library.inPool([from, into], compress, ...parameters);
-      return length > 0 ? length : undefined;
+    zstdCompress({ from, fromLength, into, intoLength }) {
+      const { item, [Symbol.dispose]: dispose } = writers.take();
+      return {
+        call: compress,
+        parameters: [item, into, intoLength, from, fromLength],
+        // An error is a negative number; the one that a unit in memory can meet is that there is no room.
+        finish: (length) => (length > 0 ? length : NO_ROOM),
+        [Symbol.dispose]: dispose,
+      };
     },
-    async decompress(from, into) {
-      using lent = readers.take();
-      const { context, input, output } = lent.item;
+    zstdDecompress({ from, fromLength, into, intoLength }) {
+      const { item, [Symbol.dispose]: dispose } = readers.take();
+      const { context, input, output } = item;
       resetReader(context, RESET_SESSION);
-      input.set(from);
-      output.set(into);
-      const parameters = [context, output.address, input.address] as const;
-      for (let done = -1; output.position > done && output.position < into.length;) {
-        done = output.position;
-        const result =
-          into.length <= MAX_LENGTH_ON_THE_SPOT
-            ? (decompress(...parameters) as number)
-            : await library.inPool([from, into], decompress, ...parameters);
-        if (result < 0) break;
-      }
-      return output.position;
+      input.set(from, fromLength);
+      output.set(into, intoLength);
+      let done = 0;
+      return {
+        call: decompress,
+        parameters: [context, output.address, input.address],
+        finish(result) {
+          const { position } = output;
+          const goesOn = result >= 0 && position > done && position < intoLength;
+          done = position;
+          return goesOn ? undefined : position;
+        },
+        [Symbol.dispose]: dispose,
+      };
     },
   };
 }
@@ -75,17 +77,15 @@ class Reader {
 /** Bytes and how far the library has got in them. */
 class Span {
   readonly address: bigint;
-  readonly #library: CodecLibrary;
   readonly #fields = new DataView(new ArrayBuffer(BUFFER_LENGTH));
 
   constructor(library: CodecLibrary) {
-    this.#library = library;
     this.address = library.addressOf(this.#fields);
   }
 
-  set(bytes: Uint8Array): void {
-    this.#fields.setBigUint64(0, this.#library.addressOf(bytes), true);
-    this.#fields.setUint32(LENGTH, bytes.length, true);
+  set(address: bigint, length: number): void {
+    this.#fields.setBigUint64(0, address, true);
+    this.#fields.setUint32(LENGTH, length, true);
     this.#fields.setUint32(POSITION, 0, true);
   }
 
