@@ -65,6 +65,8 @@ export class RangeClaims {
 
   conflicts(range: GuestRange, mode: ClaimMode): boolean {
     touch(this, "read");
+    // The common case, and iterators are not free.
+    if (this.#held.size === 0 && this.#waiters.length === 0) return false;
     return this.#meets(this.#held, range, mode) || this.#meets(this.#waiters, range, mode);
   }
 

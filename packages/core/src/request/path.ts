@@ -224,9 +224,10 @@ export class RequestPath {
   }
 
   /** A direct request was started: counts it now, or follows it to its end. */
-  #count(kind: RequestKind, offset: number, length: number, pending: MaybePromise<void>): MaybePromise<void> {
+  #count(kind: "read" | "write", offset: number, length: number, pending: MaybePromise<void>): MaybePromise<void> {
     if (pending !== undefined) return this.#follow(kind, offset, length, () => pending);
-    const count = this.statistics.of(kind);
+    const { statistics } = this;
+    const count = kind === "read" ? statistics.read : statistics.write;
     count.operations++;
     count.bytes += length;
     if (kind !== "read") this.#dirtied(offset, length);

@@ -95,9 +95,10 @@ function sameRun({ table, index, skip, length, geometry: { clusterSize } }: Tabl
 
 /** Bytes up to the first entry that is not the next cluster in the file with the same flags. */
 function rowRun({ table, index, skip, length, geometry: { clusterSize } }: TableQuery, high: number, low: number): number {
+  let covered = clusterSize - skip;
+  if (covered >= length) return length;
   const flags = flagsOf(high, low);
   const host = offsetOf(high, low);
-  let covered = clusterSize - skip;
   for (let next = index + 1; covered < length; next++) {
     const nextHigh = table.high(next);
     const nextLow = table.low(next);
