@@ -3,7 +3,7 @@ import { filterDrivers, limitsOf, throttleDriver, ThrottleGroup } from "@coblock
 import { SimulatedClock } from "@coblock/core";
 import { driverSuite, type DriverSubject } from "@coblock/testing";
 import { describe, it } from "vitest";
-import { DRIVERS, qcow2Subject, rawSubject } from "./subjects.ts";
+import { DRIVERS, qcow2Subject, rawSubject, sampled } from "./subjects.ts";
 
 const unlimited = new ThrottleGroup("free", limitsOf(new Map()), new SimulatedClock());
 const drivers = [...DRIVERS, ...filterDrivers, throttleDriver(new Map([["free", unlimited]]))];
@@ -43,7 +43,7 @@ const SUBJECTS = [
     ...image,
     file: { driver: "preallocate", file: (image as { readonly file?: unknown }).file, preallocSize: 8192, preallocAlign: 4096 },
   })),
-];
+].map(sampled);
 
 describe("conformance of filters", () => {
   for (const { name, run } of SUBJECTS.flatMap(driverSuite)) it(name, run);

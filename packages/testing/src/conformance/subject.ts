@@ -66,6 +66,11 @@ export interface DriverSubject {
   readonly compresses?: boolean;
   /** Opening takes long, as where keys are derived: the lab, which opens it again and again, tries less. Default false. */
   readonly opensSlowly?: boolean;
+  /**
+   * Another subject is much like it: where the suite tries every moment or many orders, it tries a third of them here. Which moments these
+   * are depends on the name, so that several such subjects meet all of them. Default false.
+   */
+  readonly sampled?: boolean;
   /** "to anything": new bytes are not zeros, and the driver has tests of its own. Default "none". */
   readonly resizes?: "none" | "to anything" | "grow" | "grow and shrink";
   /** Default "zero or same". */
