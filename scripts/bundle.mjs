@@ -119,7 +119,6 @@ async function bundle(entry, entries) {
   const { output } = await build.generate({
     format: "cjs",
     codeSplitting: entry === MAIN ? { groups } : false,
-    strictExecutionOrder: true,
     entryFileNames: bundledName(entry),
     chunkFileNames: "[name].cjs",
     dynamicImportInCjs: false,
