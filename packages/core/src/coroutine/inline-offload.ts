@@ -4,6 +4,7 @@ import type { Offload } from "./offload.ts";
 
 /** The default: runs the work on the calling thread, at once. */
 export class InlineOffload implements Offload {
+  readonly mayKeepThreads = true;
   readonly #counts: Map<string, number> = new Map();
 
   /** Runs so far, by task name. */

@@ -20,19 +20,24 @@ export interface HostCodecs {
   readonly zstd?: HostCodec;
 }
 
-let loading: Promise<HostCodecs> | undefined;
-
-/** Loads them at the first call. With COBLOCK_HOST_CALLS=off, or where the host or the optional package does not allow it, all are absent. */
-export function loadHostCodecs(): Promise<HostCodecs> {
-  if (process.env["COBLOCK_HOST_CALLS"] === "off") return Promise.resolve({});
-  loading ??= findCodecs();
-  return loading;
+/** What `loadHostCodecs` is told. */
+export interface HostCodecOptions {
+  /** Rows of units may be worked on by threads that stay. Default: nothing but Node's pool. */
+  readonly mayKeepThreads?: boolean | undefined;
 }
 
-async function findCodecs(): Promise<HostCodecs> {
+const loading: Partial<Record<"pool" | "crew", Promise<HostCodecs>>> = {};
+
+/** Loads them at the first call. With COBLOCK_HOST_CALLS=off, or where the host or the optional package does not allow it, all are absent. */
+export function loadHostCodecs({ mayKeepThreads = false }: HostCodecOptions = {}): Promise<HostCodecs> {
+  if (process.env["COBLOCK_HOST_CALLS"] === "off") return Promise.resolve({});
+  return (loading[mayKeepThreads ? "crew" : "pool"] ??= findCodecs(mayKeepThreads));
+}
+
+async function findCodecs(mayKeepThreads: boolean): Promise<HostCodecs> {
   const library = await CodecLibrary.load(null);
   if (library === undefined) return {};
-  const runner = new CodecRunner(library, await loadUnitCodecs(library));
+  const runner = new CodecRunner({ library, codecs: await loadUnitCodecs(library), mayKeepThreads });
   return {
     ...(runner.can("deflate") && runner.can("inflate") ? { deflate: codecOf(runner, "deflate", "inflate") } : {}),
     ...(runner.can("zstdCompress") && runner.can("zstdDecompress") ? { zstd: codecOf(runner, "zstdCompress", "zstdDecompress") } : {}),

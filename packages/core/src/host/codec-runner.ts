@@ -23,17 +23,26 @@ const ROW_LENGTH = 4;
 /** Units in rows after which a crew is worth its start, 40 ms of a processor. */
 const UNITS_BEFORE_CREW = 64;
 
+export interface CodecRunnerParts {
+  readonly library: CodecLibrary;
+  readonly codecs: UnitCodecs;
+  /** A crew may be started. */
+  readonly mayKeepThreads: boolean;
+}
+
 export class CodecRunner {
   readonly #library: CodecLibrary;
   readonly #codecs: UnitCodecs;
+  readonly #mayStartCrew: boolean;
   readonly #clock = new SystemClock();
   #crew: Crew | undefined;
   #unitsInTurn = 0;
   #unitsInRows = 0;
 
-  constructor(library: CodecLibrary, codecs: UnitCodecs) {
+  constructor({ library, codecs, mayKeepThreads }: CodecRunnerParts) {
     this.#library = library;
     this.#codecs = codecs;
+    this.#mayStartCrew = mayKeepThreads && isMainThread;
   }
 
   can(task: CodecTask): boolean {
@@ -87,7 +96,7 @@ export class CodecRunner {
 
   /** Whoever reads a unit now and then has no use for threads. Those of another thread could not be stopped in time when that is ended. */
   #noteUnit(): void {
-    if (this.#crew !== undefined || !isMainThread) return;
+    if (this.#crew !== undefined || !this.#mayStartCrew) return;
     this.#unitsInTurn++;
     if (this.#unitsInTurn === 1) void this.#clock.yield().then(() => (this.#unitsInTurn = 0));
     if (this.#unitsInTurn >= ROW_LENGTH) this.#unitsInRows++;

@@ -45,7 +45,7 @@ export class ClusterCodec {
   }
 
   async #codec(): Promise<HostCodec> {
-    const { deflate = nodeDeflate, zstd } = await loadHostCodecs();
+    const { deflate = nodeDeflate, zstd } = await loadHostCodecs(this.#context.offload);
     if (this.#compressionType === ZLIB) return deflate;
     if (zstd === undefined) throw noZstd(this.#context.fileName, this.#context.nodeName);
     return zstd;
