@@ -76,7 +76,7 @@ const DIFFERENCES: Readonly<Record<string, { readonly why: string; readonly comm
   },
 };
 
-const bench = new Workbench();
+const bench = new Workbench("memory");
 
 beforeAll(() => {
   for (const { name, options, damages } of KINDS) {

@@ -5,7 +5,7 @@ import { SeededRandom } from "@coblock/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Outcome, Workbench } from "./workbench.ts";
 
-const bench = new Workbench();
+const bench = new Workbench("memory");
 beforeAll(() => process.chdir(bench.folder));
 afterAll(() => {
   process.chdir("/");

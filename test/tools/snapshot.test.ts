@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { IMAGES, makeImages } from "./images.ts";
 import { Workbench } from "./workbench.ts";
 
-const bench = new Workbench();
+const bench = new Workbench("memory");
 
 beforeAll(() => makeImages(bench));
 afterAll(() => bench[Symbol.dispose]());

@@ -1,7 +1,7 @@
 /** Runs the same words with the real tool and with ours, in a scratch folder. */
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { main } from "@coblock/cli";
@@ -14,8 +14,21 @@ export interface Outcome {
 
 const MOST_TRIES = 50;
 
+/** Where Linux has files in memory, and what must be free there, bytes. */
+const MEMORY = "/dev/shm";
+const TMPFS = 0x0102_1994;
+const LEAST_ROOM = 1024 * 1024 * 1024;
+
 export class Workbench implements Disposable {
-  readonly folder: string = mkdtempSync(join(tmpdir(), "coblock-tools-"));
+  readonly folder: string;
+
+  /**
+   * `memory`: for tests that ask for hundreds of flushes and look at formats alone; on a disk they wait for it most of the time. Where
+   * there is no such place with room the folder is on the disk all the same.
+   */
+  constructor(place: "disk" | "memory" = "disk") {
+    this.folder = mkdtempSync(join(place === "memory" && hasMemory() ? MEMORY : tmpdir(), "coblock-tools-"));
+  }
 
   path(name: string): string {
     return join(this.folder, name);
@@ -79,6 +92,12 @@ export class Workbench implements Disposable {
   #placed(words: readonly string[]): string[] {
     return words.map((word) => word.replaceAll("@", `${this.folder}/`));
   }
+}
+
+function hasMemory(): boolean {
+  if (!existsSync(MEMORY)) return false;
+  const { type, bavail, bsize } = statfsSync(MEMORY);
+  return type === TMPFS && bavail * bsize >= LEAST_ROOM;
 }
 
 /** The words of a case, as one writes them in a shell; no quoting. */

@@ -17,12 +17,14 @@ export class ImgPrograms implements Disposable {
   readonly #home: string = mkdtempSync(join(tmpdir(), "coblock-differential-"));
   /** Both run here: names that they print are the same. */
   readonly #folder: string = join(this.#home, "files");
+  readonly #startedIn: string = process.cwd();
   #isFresh = false;
 
   /** `makeFiles` fills a folder with the files that every line begins with. */
   static async start(makeFiles: (folder: string) => Promise<void>): Promise<ImgPrograms> {
     const programs = new ImgPrograms();
     mkdirSync(programs.#folder);
+    programs.#goElsewhere();
     await makeFiles(programs.#folder);
     programs.#keep("before");
     return programs;
@@ -46,7 +48,15 @@ export class ImgPrograms implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    process.chdir(this.#startedIn);
     rmSync(this.#home, { recursive: true });
+  }
+
+  /** Files that lines name without a folder are in neither program's, and not where the tests were started. */
+  #goElsewhere(): void {
+    const elsewhere = join(this.#home, "elsewhere");
+    mkdirSync(elsewhere);
+    process.chdir(elsewhere);
   }
 
   #keep(name: string): void {
