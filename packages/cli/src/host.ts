@@ -11,8 +11,6 @@ export interface Host {
   kill?(pid: number, signal: number): unknown;
   on?(signal: SignalName, listener: () => void): unknown;
   off?(signal: SignalName, listener: () => void): unknown;
-  /** Work follows that takes seconds, and ends: to optimize all of its code would take longer than it saves. */
-  optimizeLater?(): void;
 }
 
 export type SignalName = "SIGHUP" | "SIGINT" | "SIGTERM" | "SIGUSR1" | "SIGUSR2";

@@ -44,16 +44,6 @@ describe("words before the command", () => {
   });
 });
 
-it.each([
-  [["convert", "-O", "raw", "/nonexistent/image", "/nonexistent/target"], 1],
-  [["info", "/nonexistent/image"], 0],
-])("%j tells its process that it copies %d times", async (words, times) => {
-  let told = 0;
-  const silent = { write: () => true };
-  await main(words, { stdout: silent, stderr: silent, optimizeLater: () => told++ });
-  expect(told).toBe(times);
-});
-
 describe("every command", () => {
   it.each([...COMMANDS.keys()])("%s has its help", async (name) => {
     for (const word of ["-h", "--help"]) {

@@ -1,20 +1,11 @@
 /** This process as the host of a command. */
 
 import { fstatSync, type Stats, writeSync } from "node:fs";
-import { setFlagsFromString } from "node:v8";
 import type { Host, TextStream } from "./host.ts";
 
 const STANDARD_OUTPUT = 1;
 /** Linux: the number of the driver behind /dev/null and its like. */
 const MEMORY_DEVICES = 1;
-
-/**
- * What V8 counts of a function's work before it optimizes it, eight times as much as by default. A copy runs hundreds of functions, each ten
- * thousand times; to optimize them took a quarter of its processor time (512 MiB with zstd clusters: 0.69 s, so 0.50 s). Loops over bytes
- * reach it in a call or two. Node 20 alone: later ones have a quicker compiler in between, and V8 complains of flags that it does not know.
- */
-const INTERRUPT_BUDGET = 540_672;
-const V8_OF_NODE_20 = "11.";
 
 /** Streams are made when they are first asked for. */
 export function processHost(): Host {
@@ -34,9 +25,6 @@ export function processHost(): Host {
     kill: (pid, signal) => process.kill(pid, signal),
     on: (signal, listener) => process.on(signal, listener),
     off: (signal, listener) => process.off(signal, listener),
-    optimizeLater() {
-      if (process.versions.v8.startsWith(V8_OF_NODE_20)) setFlagsFromString(`--interrupt-budget=${INTERRUPT_BUDGET}`);
-    },
   };
 }
 

@@ -142,11 +142,6 @@ export class Session implements Disposable {
     return stdout.isTTY === true ? (stdout as TextStream & NodeJS.WritableStream) : undefined;
   }
 
-  /** Of a command that copies as much as there is: it is called before. */
-  expectCopying(): void {
-    this.#host.optimizeLater?.();
-  }
-
   /** Sends a signal to this process. */
   raise(signal: number): void {
     if (this.#host.pid !== undefined) this.#host.kill?.(this.#host.pid, signal);

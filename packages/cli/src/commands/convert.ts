@@ -77,7 +77,6 @@ export const command: Command = defineCommand({
     if (targetName === undefined || names.length === 0)
       throw new CommandFailure("convert: Must specify image file name", 1, { words: ["Must specify image file name"] });
     const settings = checkWords(options, names.length);
-    session.expectCopying();
     await using sources = new Sources();
     for (const name of names) sources.nodes.push(await openImage(graph, { name, ...sourceWords(options) }, session));
     const [source] = sources.nodes;
