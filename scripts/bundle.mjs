@@ -87,7 +87,7 @@ async function writeFiles(folder) {
     }
     const first = chunks.filter(({ fileName }) => isImportedBy(bundledName(MAIN), fileName, chunks));
     const others = chunks.filter((chunk) => !first.includes(chunk));
-    mkdirSync(folder);
+    mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, bundledName(MAIN)), inOneFile(first));
     for (const chunk of others) writeFileSync(join(folder, chunk.fileName), inOneFile([chunk]));
   }
