@@ -86,7 +86,7 @@ function clientUri(uri: string, { certificates, preSharedKeys }: Words, tls: Ser
   const credentials = tls?.credentials;
   if (credentials === undefined) return uri;
   const file = certificates ?? preSharedKeys ?? "";
-  const parameter = `tls-${credentials.kind === "psk" ? "psk-file" : "certificates"}=${encodeURI(resolve(file))}`;
+  const parameter = `tls-${credentials.kind === "psk" ? "psk-file" : "certificates"}=${encodeURIComponent(resolve(file)).replaceAll("%2F", "/")}`;
   const [user = ""] = credentials.kind === "psk" ? credentials.keys.keys() : [];
   const named = user === "" ? uri : uri.replace("://", `://${encodeURIComponent(user)}@`);
   return `${named}${named.includes("?") ? "&" : "?"}${parameter}`;

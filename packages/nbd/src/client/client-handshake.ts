@@ -101,7 +101,10 @@ export class ClientHandshake {
   /** The server's exports, and what it tells of each; ends the connection. Throws as `list` does. */
   async describe(): Promise<readonly DescribedExport[]> {
     const known = await this.#greet();
-    if (known === "nothing") return [{ name: "", description: "", ...(await this.#onlyExport()), contexts: [] }];
+    if (known === "nothing") {
+      const { size, flags, blockSizes } = await this.#onlyExport();
+      return [{ name: "", description: "", size, flags, blockSizes, contexts: [] }];
+    }
     if (known === "names") throw noLists();
     const hasContexts = (await this.#ask(OPTION.structuredReply)).kind === "done";
     const listed = await this.#ask(OPTION.list);

@@ -61,5 +61,10 @@ function decoded(text: string, name: string): string {
 }
 
 function refuse(reason: string): never {
-  throw new BlockError("INVALID_OPTION", `nbd: ${reason}`);
+  throw refused(reason);
+}
+
+/** What is wrong with a name or an option. */
+export function refused(reason: string): BlockError {
+  return new BlockError("INVALID_OPTION", `nbd: ${reason}`);
 }

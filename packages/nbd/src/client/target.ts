@@ -1,12 +1,11 @@
 /** Which export of which server is meant: URIs and options turned into one description. */
 
-import { BlockError } from "@coblock/core";
 import { join } from "node:path";
 import type { NbdOptions, TlsFolder } from "../entry.ts";
 import type { TlsCredentials } from "../transport/tls.ts";
 import { loadCertificates, loadPreSharedKeys } from "../transport/tls-folder.ts";
 import type { DialAddress } from "../transport/dial.ts";
-import { parseNbdUri } from "./nbd-uri.ts";
+import { parseNbdUri, refused } from "./nbd-uri.ts";
 
 /** Where to connect, and what to ask for there. */
 export interface NbdTarget {
@@ -142,8 +141,4 @@ function fromOldName(name: string): Words {
   const address =
     unix === undefined ? addressOf({ host: inet?.[1]?.replace(/^\[(.*)\]$/, "$1") || "localhost", port: inet?.[2] }) : { path: unix };
   return { address, exportName, secure: false, credentials: undefined, hostName: undefined };
-}
-
-function refused(reason: string): BlockError {
-  return new BlockError("INVALID_OPTION", `nbd: ${reason}`);
 }
