@@ -113,6 +113,8 @@ export class Peers implements AsyncDisposable {
   #spawn(program: string, words: readonly string[]): ChildProcess {
     const child = spawn(program, [...words], { cwd: this.folder, stdio: ["pipe", "pipe", "pipe"], env: ENVIRONMENT });
     this.#children.add(child);
+    // A program may end before it has read its input, which tells nothing: its status does.
+    child.stdin.on("error", () => {});
     child.once("exit", () => this.#children.delete(child));
     return child;
   }
