@@ -72,16 +72,13 @@ export class Peers implements AsyncDisposable {
   }
 
   /** Starts a server in the foreground and waits until its socket takes connections. */
-  async serve(program: string, words: readonly string[], socket: string): Promise<ChildProcess> {
-    const child = this.#spawn(program, words);
-    let stderr = "";
-    child.stderr?.on("data", (text: Buffer) => (stderr += text.toString()));
-    for (let attempt = 0; attempt < 400; attempt++) {
-      if (child.exitCode !== null) throw new Error(`${program} ended with ${child.exitCode}: ${stderr}`);
-      if (existsSync(this.path(socket)) && (await accepts(this.path(socket)))) return child;
-      await sleep(25);
-    }
-    throw new Error(`${program} did not come up: ${stderr}`);
+  serve(program: string, words: readonly string[], socket: string): Promise<ChildProcess> {
+    return this.#startUntil(program, words, async () => existsSync(this.path(socket)) && (await accepts(this.path(socket))));
+  }
+
+  /** Starts a program in the foreground and waits until it has made a file. */
+  appears(program: string, words: readonly string[], file: string): Promise<ChildProcess> {
+    return this.#startUntil(program, words, () => Promise.resolve(existsSync(file)));
   }
 
   /** Starts a server that prints one line when it is ready. */
@@ -108,6 +105,18 @@ export class Peers implements AsyncDisposable {
     await this.graph[Symbol.asyncDispose]();
     for (const child of this.#children) await this.end(child, "SIGKILL");
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async #startUntil(program: string, words: readonly string[], isUp: () => Promise<boolean>): Promise<ChildProcess> {
+    const child = this.#spawn(program, words);
+    let stderr = "";
+    child.stderr?.on("data", (text: Buffer) => (stderr += text.toString()));
+    for (let attempt = 0; attempt < 400; attempt++) {
+      if (child.exitCode !== null) throw new Error(`${program} ended with ${child.exitCode}: ${stderr}`);
+      if (await isUp()) return child;
+      await sleep(25);
+    }
+    throw new Error(`${program} did not come up: ${stderr}`);
   }
 
   #spawn(program: string, words: readonly string[]): ChildProcess {
