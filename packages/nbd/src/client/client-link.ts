@@ -1,7 +1,7 @@
 /** The way to an export that outlives its connections: each request is answered once, however often the server goes away. */
 
 import { BlockError, type Clock, CoQueue, CoSleep } from "@coblock/core";
-import { COMMAND, COMMAND_FLAG } from "../protocol/codes.ts";
+import { COMMAND } from "../protocol/codes.ts";
 import { hasFlag } from "../protocol/export-info.ts";
 import { ConnectionLost } from "../transport/connection-lost.ts";
 import type { ClientConnection } from "./client-connection.ts";
@@ -239,9 +239,11 @@ export class ClientLink {
   }
 }
 
-function isChange({ command, flags }: Operation): boolean {
-  const changes: readonly number[] = [COMMAND.write, COMMAND.writeZeroes, COMMAND.trim];
-  return changes.includes(command) && (flags & COMMAND_FLAG.forceUnitAccess) === 0;
+const CHANGES: readonly number[] = [COMMAND.write, COMMAND.writeZeroes, COMMAND.trim];
+
+/** Those with FUA, too: they are stable, but what is sent again may lie over the same bytes and be older. */
+function isChange({ command }: Operation): boolean {
+  return CHANGES.includes(command);
 }
 
 function lostError(server: string, cause: Error): BlockError {

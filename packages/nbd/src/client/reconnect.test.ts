@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { NbdServer } from "../server/nbd-server.ts";
 import { BlockGraph, memoryDriver, SystemClock, type BlockNode } from "@coblock/core";
-import { COMMAND, EXPORT_FLAG } from "../protocol/codes.ts";
+import { COMMAND, COMMAND_FLAG, EXPORT_FLAG } from "../protocol/codes.ts";
 import { decodeRequest, type RequestHeader } from "../protocol/request.ts";
 import { writeSimpleReply } from "../protocol/reply.ts";
 import { RawPeers, type RawServer } from "../test/raw-peer.ts";
@@ -36,7 +36,9 @@ class ForgetfulDisk {
       this.log.push(`${request.command} ${request.offset}`);
       if (payload !== undefined) payload.copy(this.volatile, request.offset);
       if (request.command === COMMAND.writeZeroes) this.volatile.fill(0, request.offset, request.offset + request.length);
+      const isForced = (request.flags & COMMAND_FLAG.forceUnitAccess) !== 0;
       if (request.command === COMMAND.flush) this.volatile.copy(this.stable);
+      else if (isForced) this.volatile.copy(this.stable, request.offset, request.offset, request.offset + request.length);
       if (isKilled(request, true)) return this.#kill(peer);
       const reply = Buffer.alloc(16);
       writeSimpleReply(reply, 0, request, 0);
@@ -65,13 +67,13 @@ describe("with a delay (D13)", () => {
     ["before it is done", false],
     ["between its end and its answer", true],
   ])("a server that is killed at each request, %s, loses nothing and answers each once", async (_, atEnd) => {
-    for (let victim = 0; victim < 12; victim++) {
+    for (let victim = 0; victim < 20; victim++) {
       const disk = new ForgetfulDisk();
       let seen = 0;
       const node = await open(disk, (_request, isDone, count) => count === 0 && isDone === atEnd && seen++ === victim, 60);
       const expected = Buffer.alloc(SIZE);
       for (let step = 0; step < 8; step++) {
-        await node.write(step * 512, Buffer.alloc(1024, step + 1));
+        await node.write(step * 512, Buffer.alloc(1024, step + 1), { forceUnitAccess: step === 2 || step === 6 });
         expected.fill(step + 1, step * 512, step * 512 + 1024);
         if (step === 3) await node.flush();
         if (step === 5) await node.writeZeroes(512, 512);
