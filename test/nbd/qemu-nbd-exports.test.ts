@@ -79,6 +79,25 @@ describe("bitmaps", () => {
     expect(contextsOf(listed.ours)).toEqual(contextsOf(listed.theirs));
   });
 
+  it("of an image below are found, and the depth behind its end is its own", async () => {
+    await peers.succeed("qemu-img", ["create", "-f", "qcow2", "-b", "disk.qcow2", "-F", "qcow2", "longer.qcow2", "12M"]);
+    for (const context of ["qemu:dirty-bitmap:early", "qemu:allocation-depth"]) {
+      const words = ["-r", "-A", "-B", "early", "-f", "qcow2", "longer.qcow2"];
+      const { theirs, ours } = await ofBoth(words, (socket) => peers.succeed("nbdinfo", [`--map=${context}`, peers.socketUri(socket)]));
+      expect(ours, context).toBe(theirs);
+    }
+  });
+
+  it("that missed changes, or are not there, are refused before anybody comes", async () => {
+    await peers.succeed("cp", ["disk.qcow2", "torn.qcow2"]);
+    await peers.run("qemu-io", ["-f", "qcow2", "-c", "write 0 64k", "-c", "abort", "torn.qcow2"]);
+    for (const name of ["early", "none"]) {
+      const words = ["-B", name, "-k", peers.path("torn.sock"), "-f", "qcow2", "torn.qcow2"];
+      const [theirs, ours] = [await peers.run("timeout", ["2", "qemu-nbd", ...words]), await peers.run("timeout", ["5", OURS, ...words])];
+      expect(ours).toEqual(theirs);
+    }
+  });
+
   it("of a disk that begins further on are told or refused alike", async () => {
     const words = ["-r", "-B", "early", "-o", "1048576", "-k", peers.path("offset.sock"), "-f", "qcow2", "disk.qcow2"];
     const [theirs, ours] = [await peers.run("timeout", ["2", "qemu-nbd", ...words]), await peers.run("timeout", ["5", OURS, ...words])];

@@ -8,6 +8,7 @@ function reported(words: string): (whole: string, told?: string) => string {
 }
 
 export const nbdWordings: readonly Wording[] = [
+  [/^.*: (Bitmap '.*' is (?:not found|inconsistent and cannot be used))$/s, "$1"],
   [/^Requested export '.*?' not available(?:: (.*))?$/s, reported("Requested export not available")],
   [
     /^the server serves nobody without TLS \(.*?\)(?:: (.*))?$/s,

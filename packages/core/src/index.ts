@@ -19,7 +19,7 @@ export type { ImplicitOpen, ImplicitOpenRule } from "./graph/graph-parts.ts";
 export { BlockNode } from "./node.ts";
 export type { DrainedNode } from "./drained-node.ts";
 export { newSpaceReadsZero } from "./below.ts";
-export { chainOf, type NewBacking } from "./chain.ts";
+export { backingOf, chainOf, filteredBy, type NewBacking } from "./chain.ts";
 export type { CommonOptions, DescribedNode, DriverOptions, NodeOptions } from "./options.ts";
 export type { NodeChange, PreparedReopen, ReopenOptions } from "./reopen.ts";
 export type { Secrets } from "./secrets.ts";

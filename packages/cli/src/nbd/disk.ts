@@ -1,7 +1,7 @@
 /** The disk that qemu-nbd serves, and what clients may do with it, as the words say. */
 
 import { BlockError, type BlockGraph, type BlockNode } from "@coblock/core";
-import type { NbdExport } from "@coblock/nbd";
+import { findServedBitmap, type NbdExport } from "@coblock/nbd";
 import { CommandFailure } from "../failure.ts";
 import { openFlagged } from "../flagged-image.ts";
 import { openWords } from "../qemu-words.ts";
@@ -33,14 +33,7 @@ export async function openDisk(graph: BlockGraph, name: string, invocation: Invo
   if (offset !== undefined && offset > image.size)
     throw new CommandFailure(`Offset (${offset}) cannot be greater than size of the containing file (${image.size})`);
   const node = offset === undefined ? image : await offsetBy(graph, image, offset);
-  for (const bitmap of invocation.values("B")) {
-    try {
-      await node.bitmaps.get(bitmap);
-    } catch (cause) {
-      if (!(cause instanceof BlockError) || cause.code !== "NOT_FOUND") throw cause;
-      throw new CommandFailure(`Bitmap '${bitmap}' is not found`, 1, { cause });
-    }
-  }
+  for (const bitmap of invocation.values("B")) await findServedBitmap(node, bitmap);
   return node;
 }
 

@@ -16,6 +16,8 @@ export interface RequestServerParts {
   readonly agreement: Agreement;
   readonly pool: BufferPool;
   readonly writer: ReplyWriter;
+  /** Whether no further request will come: then what only helps later ones is given up. */
+  readonly isEnding: () => boolean;
 }
 
 /** Shorter reads are not looked at for holes: the look costs more than their bytes. */
@@ -47,11 +49,13 @@ export class RequestServer {
   readonly #agreement: Agreement;
   readonly #pool: BufferPool;
   readonly #writer: ReplyWriter;
+  readonly #isEnding: () => boolean;
 
-  constructor({ agreement, pool, writer }: RequestServerParts) {
+  constructor({ agreement, pool, writer, isEnding }: RequestServerParts) {
     this.#agreement = agreement;
     this.#pool = pool;
     this.#writer = writer;
+    this.#isEnding = isEnding;
   }
 
   /** Bytes that answering takes. */
@@ -147,8 +151,10 @@ export class RequestServer {
   async #cache(offset: number, length: number): Promise<void> {
     const buffer = this.#pool.take(CACHE_PIECE_LENGTH);
     try {
-      for (let done = 0; done < length; done += CACHE_PIECE_LENGTH)
+      for (let done = 0; done < length; done += CACHE_PIECE_LENGTH) {
+        if (this.#isEnding()) throw new Refused(ERRNO.shutdown, "the connection ends");
         await this.#agreement.served.node.read(offset + done, buffer.subarray(0, Math.min(CACHE_PIECE_LENGTH, length - done)));
+      }
     } finally {
       this.#pool.give(buffer);
     }

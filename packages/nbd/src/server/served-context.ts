@@ -1,6 +1,6 @@
 /** What a server can tell of a disk beside its bytes: the metadata contexts. */
 
-import type { BlockNode, BlockStatus, DirtyBitmap } from "@coblock/core";
+import { backingOf, type BlockNode, type BlockStatus, type DirtyBitmap } from "@coblock/core";
 import { ALLOCATION } from "../protocol/codes.ts";
 import type { StatusExtent } from "../protocol/chunk.ts";
 
@@ -33,16 +33,22 @@ function allocationOf({ kind, holeBelow = false }: BlockStatus): number {
   return holeBelow ? ALLOCATION.zero : ALLOCATION.hole + ALLOCATION.zero;
 }
 
-/** `qemu:allocation-depth`: the layer that answers, 1 for the top one, 0 for none. */
+/** `qemu:allocation-depth`: the layer that answers, 1 for the top one, 0 for none. Behind the end of a backing file it is that file. */
 export function depthContext(node: BlockNode): ServedContext {
   return {
     name: "qemu:allocation-depth",
     combine: (left, right) => (left === 0 || right === 0 ? Math.max(left, right) : Math.min(left, right)),
     async *runs(offset, length) {
+      const layers = countLayers(node);
       for await (const { kind, depth, length: bytes } of node.extents({ offset, length }))
-        yield { length: bytes, flags: kind === "unallocated" ? 0 : depth + 1 };
+        yield { length: bytes, flags: kind !== "unallocated" ? depth + 1 : layers > depth + 1 ? depth + 2 : 0 };
     },
   };
+}
+
+function countLayers(node: BlockNode): number {
+  const below = backingOf(node);
+  return below === undefined ? 1 : 1 + countLayers(below);
 }
 
 /** `qemu:dirty-bitmap:NAME`: 1 where the bitmap is set. */

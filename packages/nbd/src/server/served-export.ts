@@ -1,9 +1,10 @@
 /** A disk as clients see it: name, size, abilities, contexts. */
 
-import { BlockError, type BlockNode, type DirtyBitmap, isPowerOfTwo } from "@coblock/core";
+import { BlockError, type BlockNode, isPowerOfTwo } from "@coblock/core";
 import { EXPORT_FLAG, MAX_PAYLOAD_LENGTH, MAX_STRING_LENGTH } from "../protocol/codes.ts";
 import type { BlockSizes } from "../protocol/export-info.ts";
 import type { ReplyStyle } from "../protocol/reply.ts";
+import { findServedBitmap } from "./served-bitmap.ts";
 import { allocationContext, bitmapContext, depthContext, type ServedContext } from "./served-context.ts";
 
 /** What is served under which name. */
@@ -16,7 +17,7 @@ export interface NbdExport {
   readonly node: BlockNode | (() => Promise<BlockNode>);
   /** Default false. */
   readonly writable?: boolean;
-  /** Names of dirty bitmaps that clients may look at; each is held until the server closes. */
+  /** Names of dirty bitmaps, of the disk or of images below, that clients may look at; each is held until the server closes. */
   readonly bitmaps?: readonly string[];
   /** Whether clients may ask which layer of the chain holds what. Default false. */
   readonly allocationDepth?: boolean;
@@ -98,23 +99,14 @@ export class ServedExport implements AsyncDisposable {
       );
     const contexts = [allocationContext(node)];
     if (allocationDepth) contexts.push(depthContext(node));
-    for (const bitmap of await findBitmaps(node, bitmaps)) {
+    for (const bitmapName of bitmaps) {
+      const bitmap = await findServedBitmap(node, bitmapName);
       this.#holds.push(bitmap.hold());
       contexts.push(bitmapContext(bitmap));
     }
     const blockSizes = { minimum: minimumBlockSize, preferred: Math.max(4096, minimumBlockSize), maximum: MAX_PAYLOAD_LENGTH };
     return { name, node, size: node.size, writable, writeThrough, detectZeroes, multiConnection, contexts, blockSizes };
   }
-}
-
-async function findBitmaps(node: BlockNode, names: readonly string[]): Promise<DirtyBitmap[]> {
-  const found: DirtyBitmap[] = [];
-  for (const name of names) {
-    const bitmap = await node.bitmaps.get(name);
-    if (bitmap.inconsistent) throw new BlockError("NOT_ALLOWED", `Bitmap '${name}' is inconsistent and cannot be exported`);
-    found.push(bitmap);
-  }
-  return found;
 }
 
 /**

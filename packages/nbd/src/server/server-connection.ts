@@ -21,6 +21,9 @@ export interface ConnectionParts {
   readonly report: (event: NbdServerEvent) => void;
 }
 
+/** Time for the client's goodbye when it has all that it was owed: to close at once could cost it replies that it has not read. */
+const GOODBYE_MS = 1000;
+
 export class ServerConnection {
   readonly traffic: Traffic = { requests: 0, readBytes: 0, writtenBytes: 0 };
   /** How messages name the client. */
@@ -84,11 +87,18 @@ export class ServerConnection {
     const watch = this.#watchStalls(this.#transmission);
     try {
       await this.#transmission.run();
-      this.#channel.finish();
-      await this.#channel.closed;
+      await this.#part();
     } finally {
       watch[Symbol.dispose]();
     }
+  }
+
+  /** A client that stays would keep the place of another one, and hold up the server's end. */
+  async #part(): Promise<void> {
+    const limits: Disposable[] = [];
+    this.#channel.finish(() => limits.push(this.#parts.clock.schedule(GOODBYE_MS, () => this.destroy())));
+    await this.#channel.closed;
+    for (const limit of limits) limit[Symbol.dispose]();
   }
 
   async #agree(): Promise<Agreement | undefined> {

@@ -53,7 +53,8 @@ export class Transmission {
     this.#pool = pool;
     this.#traffic = traffic;
     this.#extended = agreement.style === "extended";
-    this.#server = new RequestServer({ agreement, pool, writer: new ReplyWriter(agreement.channel.outbox, agreement.style) });
+    const writer = new ReplyWriter(agreement.channel.outbox, agreement.style);
+    this.#server = new RequestServer({ agreement, pool, writer, isEnding: () => this.#stopping || agreement.channel.stream.ended });
   }
 
   /** In the middle of a payload. */
@@ -66,6 +67,7 @@ export class Transmission {
     try {
       while (!this.#stopping && (await this.#takeRequest()));
     } finally {
+      this.#stopping = true;
       while (this.#inFlight > 0) await this.#room.waitUnlocked();
       this.#channel.outbox.flush();
     }

@@ -26,9 +26,9 @@ export class RawPeers implements AsyncDisposable {
     return join(this.folder, `${this.#count++}.sock`);
   }
 
-  /** A client of the server that listens there. */
-  async client(path: string): Promise<RawClient> {
-    const socket = connect(path);
+  /** A client of the server that listens there; with `stays` it does not leave when the server does. */
+  async client(path: string, { stays = false }: { readonly stays?: boolean } = {}): Promise<RawClient> {
+    const socket = connect({ path, allowHalfOpen: stays });
     this.#sockets.add(socket);
     await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
     return new RawClient(socket);

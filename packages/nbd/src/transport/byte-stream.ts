@@ -57,6 +57,11 @@ export class ByteStream {
     return this.#received;
   }
 
+  /** Whether no more will come than has come. */
+  get ended(): boolean {
+    return this.#ended !== undefined;
+  }
+
   /** The next `length` bytes, if they are there; valid as long as the caller likes. */
   take(length: number): Buffer | undefined {
     const [first] = this.#chunks;

@@ -44,10 +44,10 @@ export class Channel {
     return this.socket;
   }
 
-  /** Sends what is left and says goodbye; the peer's goodbye is waited for by `closed`. */
-  finish(): void {
+  /** Sends what is left and says goodbye; `sent` is called when the system has it. The peer's goodbye is waited for by `closed`. */
+  finish(sent?: () => void): void {
     this.outbox.flush();
-    this.socket.end();
+    this.socket.end(sent);
   }
 
   /** Cuts the connection at once. */
