@@ -3,7 +3,15 @@
 import { assert, BlockError, type AmendOptions, type CreateValue } from "@coblock/core";
 import type { SlotChange } from "@coblock/crypto";
 import { COMPRESSION_TYPE, EXTERNAL_DATA_FILE, FEATURE_NAMES, LAZY_REFCOUNTS, RAW_EXTERNAL_DATA } from "../format/features.ts";
-import { encodeFeatures, encodeHeader, type Header, HEADER_AT, V2_HEADER_LENGTH, V3_HEADER_LENGTH } from "../format/header.ts";
+import {
+  decodeHeader,
+  encodeFeatures,
+  encodeHeader,
+  type Header,
+  HEADER_AT,
+  V2_HEADER_LENGTH,
+  V3_HEADER_LENGTH,
+} from "../format/header.ts";
 import { type ExtensionRecord, MIN_CLUSTER_FOR_FEATURE_NAMES, withDataFile, withFeatureNames } from "../format/header-extensions.ts";
 import { backingNameOf, headerSteps, recordsOf } from "../format/header-rewrite.ts";
 import type { Metadata, WritableMetadata } from "../metadata/metadata.ts";
@@ -22,6 +30,8 @@ export interface AmendedImage {
   readonly owner: ImageOwner;
   /** The backing file shows where the image has nothing. */
   readonly hasBacking: boolean;
+  /** It keeps bitmaps, on disk already or from when it is closed. */
+  readonly hasBitmaps: boolean;
   /** The tables, behind the driver lock. */
   lock(): Promise<Disposable & OpenTables>;
   resize(size: number): Promise<void>;
@@ -40,6 +50,7 @@ export interface OpenTables {
 interface Amendment {
   readonly owner: ImageOwner;
   readonly hasBacking: boolean;
+  readonly hasBitmaps: boolean;
   readonly tables: OpenTables;
   readonly progress: AmendProgress;
 }
@@ -72,17 +83,17 @@ async function change(amendment: Amendment, { version, refcountBits, dataFile, d
   if (version > owner.description.header.version) await upgrade(amendment);
   if (refcountBits !== 2 ** owner.description.header.refcountOrder) await changeWidth(amendment, refcountBits);
   if (dataFile !== undefined) await rewriteHeader(amendment, { records: (records) => withDataFile(records, dataFile) });
-  const { autoclear, compatible } = owner.description.header;
-  if (dropsRawData) await rewriteHeader(amendment, { fields: { autoclear: autoclear & ~RAW_EXTERNAL_DATA } });
-  const isLazy = (compatible & LAZY_REFCOUNTS) !== 0n;
-  if (isLazy !== lazyRefcounts && version === 3) await rewriteHeader(amendment, { fields: { compatible: compatible ^ LAZY_REFCOUNTS } });
+  if (dropsRawData) await rewriteHeader(amendment, { fields: ({ autoclear }) => ({ autoclear: autoclear & ~RAW_EXTERNAL_DATA }) });
+  const isLazy = (owner.description.header.compatible & LAZY_REFCOUNTS) !== 0n;
+  if (isLazy === lazyRefcounts || version === 2) return;
+  await rewriteHeader(amendment, { fields: ({ compatible }) => ({ compatible: compatible ^ LAZY_REFCOUNTS }) });
 }
 
 async function upgrade(amendment: Amendment): Promise<void> {
   await tellSnapshotSizes(amendment);
   const named = 2 ** amendment.owner.description.header.clusterBits >= MIN_CLUSTER_FOR_FEATURE_NAMES;
   await rewriteHeader(amendment, {
-    fields: { version: 3, headerLength: V3_HEADER_LENGTH },
+    fields: () => ({ version: 3, headerLength: V3_HEADER_LENGTH }),
     records: (records) => (named ? withFeatureNames(records, FEATURE_NAMES) : records),
   });
 }
@@ -109,8 +120,8 @@ async function changeWidth({ tables, progress }: Amendment, bits: number): Promi
 }
 
 async function expectDowngradable(amendment: Amendment, { size: newSize }: AmendChoices): Promise<void> {
-  const { owner, progress } = amendment;
-  const { header, snapshots, bitmaps } = owner.description;
+  const { owner, hasBitmaps, progress } = amendment;
+  const { header, snapshots } = owner.description;
   const size = newSize ?? owner.size;
   const refuse = (reason: string): never => {
     throw new BlockError("INVALID_OPTION", reason);
@@ -118,10 +129,10 @@ async function expectDowngradable(amendment: Amendment, { size: newSize }: Amend
   if ((header.incompatible & EXTERNAL_DATA_FILE) !== 0n) refuse("Cannot downgrade an image with a data file");
   if (snapshots.some(({ diskSize, vmStateSize }) => (diskSize ?? owner.size) !== size || vmStateSize >= 2 ** 32))
     refuse("Internal snapshots prevent downgrade of image");
-  const others = header.incompatible & ~COMPRESSION_TYPE;
+  const others = amendment.tables.metadata.file.incompatible & ~COMPRESSION_TYPE;
   if (others !== 0n) refuse(`Cannot downgrade an image with incompatible features 0x${others.toString(16)} set`);
   if (header.cryptMethod !== 0) refuse("Cannot downgrade an encrypted image");
-  if (bitmaps.length > 0) refuse("Cannot downgrade an image with bitmaps, which would be lost: remove them first");
+  if (hasBitmaps) refuse("Cannot downgrade an image with bitmaps, which would be lost: remove them first");
   const walk = await walkParts(amendment);
   progress.expect(l2TablesOf(walk.l1Tables).length);
   if (header.compressionType !== 0 && (await hasCompressedClusters(walk)))
@@ -129,16 +140,16 @@ async function expectDowngradable(amendment: Amendment, { size: newSize }: Amend
 }
 
 async function downgrade(amendment: Amendment): Promise<void> {
-  const { owner, tables, hasBacking } = amendment;
+  const { tables, hasBacking } = amendment;
   const { writeOut } = writableOf(tables.metadata);
   await writeOut.clean();
   writeOut.setLazy(false);
   await expandZeroClusters(await walkParts(amendment), hasBacking);
   await writeOut.all();
   await tables.metadata.file.flush();
-  const { header } = owner.description;
+  const features = { incompatible: 0n, compatible: 0n, autoclear: 0n };
   await rewriteHeader(amendment, {
-    fields: { ...header, version: 2, headerLength: V2_HEADER_LENGTH, incompatible: 0n, compatible: 0n, autoclear: 0n, compressionType: 0 },
+    fields: () => ({ version: 2, headerLength: V2_HEADER_LENGTH, ...features, compressionType: 0 }),
     records: (records) => withFeatureNames(records, []),
   });
 }
@@ -150,17 +161,18 @@ async function walkParts({ owner, tables: { metadata }, progress }: Amendment): 
 }
 
 interface HeaderChange {
-  readonly fields?: Partial<Header>;
+  readonly fields?: (header: Header) => Partial<Header>;
   readonly records?: (records: readonly ExtensionRecord[]) => readonly ExtensionRecord[];
 }
 
-async function rewriteHeader({ owner, tables }: Amendment, { fields, records }: HeaderChange): Promise<void> {
+/** Of what is on disk, where all switches have gone: what was read when the image was opened may lead to tables that are long given up. */
+async function rewriteHeader({ tables }: Amendment, { fields, records }: HeaderChange): Promise<void> {
   const { file, geometry } = tables.metadata;
-  const { header } = owner.description;
   const cluster = new Uint8Array(geometry.clusterSize);
   await file.child.read(0, cluster.subarray(0, Math.min(cluster.length, file.size)));
+  const header = decodeHeader(cluster);
   const old = recordsOf(cluster, header);
-  const wanted = { ...header, ...fields };
+  const wanted = { ...header, ...fields?.(header) };
   const steps = headerSteps(cluster, header, {
     fields: fieldsWith(cluster, header, wanted),
     records: records?.(old) ?? old,

@@ -1,5 +1,5 @@
-import { copyFileSync, readFileSync } from "node:fs";
-import { BlockGraph, type CreateValue, memoryDriver, rawDriver } from "@coblock/core";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { BlockGraph, type BlockNode, type CreateValue, memoryDriver, rawDriver } from "@coblock/core";
 import { describe, expect, it } from "vitest";
 import { qcow2Driver } from "../index.ts";
 import { contentOf, expectClean, hostGraph, qemuContent, qemuCreate, qemuImg, qemuIo, Seeded, TemporaryDirectory } from "../test/images.ts";
@@ -100,6 +100,68 @@ describe("an image that was amended", () => {
     expectClean(file);
     const content = qemuContent(file);
     expect([content[0], content[200_000], content[1_200_000], content[2_050_000]]).toEqual([0, 7, 8, 9]);
+  });
+
+  const changed: Readonly<Record<string, (disk: BlockNode) => Promise<void>>> = {
+    "has grown": async (disk) => {
+      await disk.resize(9 * 1024 * 1024);
+      await disk.write(0, new Uint8Array(9 * 1024 * 1024).fill(7));
+    },
+    "shows a snapshot again": async (disk) => {
+      await disk.snapshots.create("two");
+      await disk.write(0, new Uint8Array(4096).fill(8));
+      await disk.snapshots.apply("two");
+      await disk.snapshots.delete("two");
+    },
+  };
+  for (const [what, change] of Object.entries(changed)) {
+    it.each([
+      ["0.10", "1.1"],
+      ["1.1", "0.10"],
+    ])(`keeps what it is when it ${what}, from version %s to %s`, async (from, to) => {
+      using directory = new TemporaryDirectory();
+      const file = qemuCreate(directory.file("a.qcow2"), SIZE, `cluster_size=512,compat=${from}`);
+      qemuIo(file, "write -P 1 0 100k");
+      await using graph = hostGraph();
+      let expected: Buffer;
+      {
+        await using disk = await graph.open(file);
+        await change(disk);
+        await disk.amend({ compat: to });
+        await disk.write(SIZE - 5000, new Uint8Array(5000).fill(6));
+        expected = await contentOf(disk);
+      }
+      expectClean(file);
+      expect(qemuContent(file).equals(expected)).toBe(true);
+    });
+  }
+
+  it("keeps its version, which keeps its bitmaps: also those that are not on disk yet", async () => {
+    using directory = new TemporaryDirectory();
+    const file = qemuCreate(directory.file("a.qcow2"), SIZE);
+    await using graph = hostGraph();
+    {
+      await using disk = await graph.open(file);
+      await disk.bitmaps.add({ name: "a", persistent: true });
+      await expect(disk.amend({ compat: "0.10" })).rejects.toThrow("Cannot downgrade an image with bitmaps");
+    }
+    expectClean(file);
+    expect(qemuImg("info", file)).toContain("name: a");
+  });
+
+  it("does not promise again what the first write took back", async () => {
+    using directory = new TemporaryDirectory();
+    const file = qemuCreate(directory.file("a.qcow2"), SIZE);
+    const bytes = readFileSync(file);
+    bytes.writeBigUInt64BE(2n ** 40n, 88);
+    writeFileSync(file, bytes);
+    await using graph = hostGraph();
+    {
+      await using disk = await graph.open(file);
+      await disk.write(0, new Uint8Array(512));
+      await disk.amend({ lazy_refcounts: true });
+    }
+    expect(readFileSync(file).readBigUInt64BE(88)).toBe(0n);
   });
 
   it("grows its refcounts into tables of several clusters", async () => {

@@ -35,6 +35,11 @@ export class PersistentBitmaps implements ImageBitmaps {
     return this.#owner.geometry.version >= 3;
   }
 
+  /** Whether there are bitmaps, or will be when those that were added are written. */
+  get any(): boolean {
+    return this.#bitmaps.size > 0 || this.#owner.description.bitmaps.length > 0;
+  }
+
   async load(): Promise<readonly DirtyBitmap[]> {
     const { description, size, state } = this.#owner;
     using guard = await state.lock({ who: "bitmaps" });

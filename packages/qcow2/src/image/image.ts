@@ -209,6 +209,7 @@ export class Qcow2Image implements MappedImage<Metadata, Ticket> {
     const image = {
       owner: this.#owner,
       hasBacking: this.backing !== undefined || this.#description.header.backingOffset !== 0,
+      hasBitmaps: this.#bitmaps.any,
       lock: () => this.#lockTables(),
       resize: (size: number) => this.resize(size, { preallocation: "off", shrink: true }),
       changeKeys: (change: SlotChange) => changeKeys(this.#owner, this.#parts.keys, change, options),
