@@ -132,7 +132,8 @@ export interface ImageLimits {
 /** What is done in advance with the space of a new or larger image, in QEMU's words. */
 export type Preallocation = "off" | "metadata" | "falloc" | "full";
 /** How a size may change. */
-export interface ResizeOptions {
+/** A signal stops a preallocation between two of its writes; then the size is what it was. */
+export interface ResizeOptions extends WaitOptions {
   readonly preallocation: Preallocation;
   readonly shrink: boolean;
 }

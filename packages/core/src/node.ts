@@ -147,11 +147,12 @@ export class BlockNode implements AsyncDisposable {
     if (image.resize === undefined) throw this.#refused("UNSUPPORTED_FEATURE", `driver '${this.driver}' cannot resize`);
     if (size < image.size && options.shrink !== true)
       throw this.#refused("INVALID_OPTION", `shrinking from ${image.size} to ${size} bytes loses data and must be asked for`);
+    const { preallocation = "off", shrink = false, signal } = options;
     await this.exclusive(async () => {
       this.bitmaps.checkResize(size);
-      await image.resize?.(size, { preallocation: options.preallocation ?? "off", shrink: options.shrink ?? false });
+      await image.resize?.(size, { preallocation, shrink, signal });
       this.bitmaps.resized();
-    });
+    }, options);
   }
 
   /**

@@ -73,7 +73,7 @@ async function create({ filename, size, values, backing }: ImageCreation, contex
   const file = await context.createFile(filename, 0);
   await file.write(0, area);
   const length = choice.areaLength + size;
-  await file.resize(length, { preallocation: preallocationOf(values), shrink: false });
+  await file.resize(length, { preallocation: preallocationOf(values), shrink: false, signal: context.signal });
 }
 
 /** There is no metadata of which more could be made beforehand. */

@@ -19,10 +19,12 @@ export interface NewImage {
   readonly choices: CreateChoices;
   /** The image is encrypted. */
   readonly transform: Transform | undefined;
+  /** Stops it between two allocations; the image is then incomplete. */
+  readonly signal: AbortSignal | undefined;
 }
 
 /** Does nothing without preallocation. A raw data file is always mapped, so that it reads like the disk. */
-export async function preallocateNew({ file, data, header, geometry, choices, transform }: NewImage): Promise<void> {
+export async function preallocateNew({ file, data, header, geometry, choices, transform, signal }: NewImage): Promise<void> {
   const { preallocation, rawDataFile, size } = choices;
   const mode = preallocation === "off" && rawDataFile ? "metadata" : preallocation;
   if (mode === "off" || size === 0) return;
@@ -54,7 +56,7 @@ export async function preallocateNew({ file, data, header, geometry, choices, tr
   const lookup = { geometry, data, codec: new ClusterCodec(context, header.compressionType), unreadable: undefined, transform };
   const clear = { metadata: guard.value, writable, data, hasBacking: false, rawDataFile };
   const guest = new GuestAccess({ metadata: guard.value, writable, lookup, backing: undefined, clear });
-  await preallocate(guest, data, { from: 0, to: size, mode, unit: geometry.clusterSize });
+  await preallocate(guest, data, { from: 0, to: size, mode, unit: geometry.clusterSize, signal });
   await writable.writeOut.all();
   await file.flush();
   for (const { childOffset, length } of outgrown)

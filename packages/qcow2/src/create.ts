@@ -39,7 +39,7 @@ export async function createImage(options: ImageCreation, context: CreateContext
   await file.write(0, firstCluster);
   await file.flush();
   const data = choices.dataFile === undefined ? file : await context.createFile(choices.dataFile, choices.size);
-  await preallocateNew({ file, data, header: placed, geometry, choices, transform: encryption?.transform });
+  await preallocateNew({ file, data, header: placed, geometry, choices, transform: encryption?.transform, signal: context.signal });
 }
 
 /** Where things lie, in clusters; the refcount table is at cluster 1, then the first block, the L1 table, the other blocks, and the keys. */

@@ -65,7 +65,7 @@ async function resize({ options, operands }: CommandLine<typeof OPTIONS>, last: 
     throw new CommandFailure(`${size} bytes are more than an image can have`, 1, {
       words: ["Failed to grow the L1 table: File too large"],
     });
-  await image.resize(size, { preallocation, shrink });
+  await image.resize(size, { preallocation, shrink, signal: session.signal });
   if (!options.quiet) session.output.line("Image resized.");
   return 0;
 }

@@ -1,4 +1,6 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { readFileSync, writeFileSync } from "node:fs";
+import type { RequestTrace } from "@coblock/core";
 import { describe, expect, it } from "vitest";
 import { contentOf, expectClean, hostGraph, qemuContent, qemuCreate, qemuImg, qemuIo, TemporaryDirectory } from "../test/images.ts";
 
@@ -43,6 +45,33 @@ describe("growing", () => {
     }
     expectClean(file);
     expect((JSON.parse(qemuImg("check", "--output=json", file)) as Record<string, number>)["allocated-clusters"]).toBe((5.5 * MIB) / 4096);
+  });
+
+  it("a signal stops preallocation, and nothing but clusters without an owner is left of it", async () => {
+    using folder = new TemporaryDirectory();
+    const file = qemuCreate(folder.file("image"), MIB);
+    const abort = new AbortController();
+    let writes = 0;
+    const stopAtThird = (message: unknown): void => {
+      const { kind, length } = message as RequestTrace;
+      if (kind === "write" && length === MIB && ++writes === 3) abort.abort(new Error("enough"));
+    };
+    await using graph = hostGraph();
+    {
+      await using disk = await graph.open(file);
+      subscribe("coblock:request:start", stopAtThird);
+      try {
+        await expect(disk.resize(64 * MIB, { preallocation: "full", signal: abort.signal })).rejects.toThrow("enough");
+      } finally {
+        unsubscribe("coblock:request:start", stopAtThird);
+      }
+      expect(disk.size).toBe(MIB);
+      await disk.write(0, Buffer.alloc(MIB, 7));
+    }
+    expect(writes).toBe(3);
+    expect(qemuContent(file).equals(Buffer.alloc(MIB, 7))).toBe(true);
+    qemuImg("check", "-r", "leaks", file);
+    expectClean(file);
   });
 
   const modes = ["metadata", "full"] as const;

@@ -36,8 +36,9 @@ export interface ResizeParts {
 const SECTOR = 512;
 
 /** In exclusive mode. Answers the new size. A crash before the last step leaves the old size and at most leaks. */
-export async function resizeImage(parts: ResizeParts, size: number, { preallocation, shrink }: ResizeOptions): Promise<number> {
+export async function resizeImage(parts: ResizeParts, size: number, options: ResizeOptions): Promise<number> {
   const { currentSize, state } = parts;
+  const { preallocation, shrink } = options;
   assert(size >= currentSize || shrink, "core has asked whether data may be lost");
   refuse(parts, size, preallocation);
   if (size > currentSize) refuseGrowth(parts, size);
@@ -46,7 +47,7 @@ export async function resizeImage(parts: ResizeParts, size: number, { preallocat
   const { writable } = guard.value;
   assert(writable !== undefined, "an image that is resized was opened for writing");
   if (size < currentSize) await shrinkDisk(parts, guard.value, writable, size);
-  else await growDisk(parts, guard.value, writable, size, preallocation);
+  else await growDisk(parts, guard.value, writable, size, options);
   return size;
 }
 
@@ -55,7 +56,7 @@ async function growDisk(
   metadata: Metadata,
   writable: WritableMetadata,
   size: number,
-  preallocation: Preallocation,
+  { preallocation, signal }: ResizeOptions,
 ): Promise<void> {
   const { currentSize, geometry, data } = parts;
   const { file, l1 } = metadata;
@@ -72,6 +73,7 @@ async function growDisk(
       to: size,
       unit: geometry.clusterSize,
       mode: preallocation === "off" ? "metadata" : preallocation,
+      signal,
     });
   }
   await writable.writeOut.all();

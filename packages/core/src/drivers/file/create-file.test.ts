@@ -55,5 +55,5 @@ test("places where no file can be", async () => {
     message: `Could not create '${directory}/none/file': No such file or directory`,
   });
   await expect(createFile(directory, 0)).rejects.toThrow(`Could not create '${directory}': it is a directory`);
-  await expect(createFile("/dev/null", 0)).rejects.toMatchObject({ code: "INVALID_OPTION" });
+  await expect(createFile("/dev/null", 1)).rejects.toMatchObject({ code: "NO_SPACE" });
 });

@@ -1,5 +1,6 @@
 /** Makes the files that new images are written into. */
 
+import type { WaitOptions } from "../../coroutine/held.ts";
 import type { Preallocation } from "../../driver.ts";
 import { BlockError } from "../../errors.ts";
 import { loadHostCalls } from "../../host/host-calls.ts";
@@ -10,12 +11,16 @@ import { checkPreallocation, growFile } from "./preallocate.ts";
 /** A device keeps what was on it, but for this many bytes at its start, so that no old image is found there. */
 const CLEARED_ON_DEVICE = 1024 * 1024;
 
+export interface FileCreation extends WaitOptions {
+  readonly preallocation?: Preallocation;
+}
+
 /**
  * Makes a file of `size` zero bytes, or empties the one that is there; a file that another process uses is left alone (LOCKED).
  * A block device must be large enough; only the first MiB of it becomes zero.
  */
-export async function createFile(filename: string, size: number, options: { readonly preallocation?: Preallocation } = {}): Promise<void> {
-  const { preallocation = "off" } = options;
+export async function createFile(filename: string, size: number, options: FileCreation = {}): Promise<void> {
+  const { preallocation = "off", signal } = options;
   const calls = await loadHostCalls();
   const file = await HostFile.open({ filename, nodeName: filename, mode: "create" });
   try {
@@ -24,7 +29,7 @@ export async function createFile(filename: string, size: number, options: { read
     if (file.isDevice) return await clearDevice(file, size);
     // First to nothing: what the file held must not show through.
     await file.truncate(0);
-    await growFile(calls, file, { from: 0, to: size, preallocation });
+    await growFile(calls, file, { from: 0, to: size, preallocation, signal });
   } finally {
     await file.close();
   }

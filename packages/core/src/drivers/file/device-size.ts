@@ -1,9 +1,18 @@
-/** The size of a block device of Linux. */
+/** The sizes of devices of Linux. */
 
+import type { BigIntStats, Stats } from "node:fs";
 import { readFile } from "node:fs/promises";
 
 /** The unit of /sys/dev/block/…/size, whatever the sectors of the device are. */
 const SYSFS_SECTOR_LENGTH = 512;
+
+/** `/dev/null`: a number that Linux gives to nothing else. */
+const NULL_DEVICE = 0x103;
+
+/** Whether it is `/dev/null`, which scripts name where an empty disk is wanted. */
+export function isNullDevice(stats: Stats | BigIntStats): boolean {
+  return stats.isCharacterDevice() && Number(stats.rdev) === NULL_DEVICE;
+}
 
 /** Bytes. `rdev` is what `stat` says; major and minor are packed in it as the C library does (makedev(3)). */
 export async function deviceSize(rdev: bigint): Promise<number> {

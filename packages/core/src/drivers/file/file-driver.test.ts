@@ -47,11 +47,19 @@ describe("opening", () => {
       code: "INVALID_OPTION",
       message: `Could not open '${directory}': it is a directory`,
     });
-    await expect(open({ filename: "/dev/null" })).rejects.toThrow(
-      "Could not open '/dev/null': it is neither a regular file nor a block device",
+    await expect(open({ filename: "/dev/zero" })).rejects.toThrow(
+      "Could not open '/dev/zero': it is neither a regular file nor a block device",
     );
     execFileSync("mkfifo", [filename]);
     await expect(open({}, { readOnly: true })).rejects.toMatchObject({ code: "INVALID_OPTION" });
+  });
+
+  test("/dev/null, an empty disk", async () => {
+    const image = await open({ filename: "/dev/null" });
+    expect(image).toMatchObject({ size: 0, growable: false });
+    await image.flush?.();
+    await expect(image.resize?.(1, { preallocation: "off", shrink: false })).rejects.toThrow("Cannot grow device files");
+    await image[Symbol.asyncDispose]();
   });
 
   test("a file that may not be written", async () => {

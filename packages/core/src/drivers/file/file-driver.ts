@@ -25,7 +25,7 @@ export const driver: BlockDriver<"file"> = Object.freeze({
 async function create(options: ImageCreation, context: CreateContext): Promise<void> {
   context.signal?.throwIfAborted();
   checkOptions(options.filename, "auto", options.filename);
-  await createFile(options.filename, options.size, { preallocation: preallocationOf(options.values) });
+  await createFile(options.filename, options.size, { preallocation: preallocationOf(options.values), signal: context.signal });
 }
 
 async function open(options: DriverOptions["file"], context: OpenContext): Promise<BlockImage> {

@@ -82,11 +82,11 @@ export class FileImage implements BlockImage {
 
   async resize(size: number, options: ResizeOptions): Promise<void> {
     const from = this.#file.sizeNow();
-    const { preallocation } = options;
+    const { preallocation, signal } = options;
     if (this.#file.isDevice) return this.#resizeDevice(size);
     if (size < from) this.#checkShrink(size, options);
     try {
-      await this.#makingHoles(growFile(this.#calls, this.#file, { from, to: size, preallocation }));
+      await this.#makingHoles(growFile(this.#calls, this.#file, { from, to: size, preallocation, signal }));
     } finally {
       this.#length.set(this.#file.sizeNow());
     }

@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 
 import { assert, BlockError } from "../../errors.ts";
 import { zeros, MAX_ZEROS } from "../../binary/zeros.ts";
-import { deviceSize } from "./device-size.ts";
+import { deviceSize, isNullDevice } from "./device-size.ts";
 import { failureName, fileError, rangeWords } from "./file-error.ts";
 
 /** Node hands at most 2 GiB - 1 to the kernel, and the kernel takes a page less; a round number below both. */
@@ -34,7 +34,7 @@ export class HostFile {
   readonly fd: number;
   readonly name: string;
   readonly nodeName: string;
-  /** A block device: its size is fixed, and what a file system would keep in blocks it does not have. */
+  /** A block device, or /dev/null: its size is fixed, and what a file system would keep in blocks it does not have. */
   readonly isDevice: boolean;
   /** Bytes when it was opened. */
   readonly initialSize: number;
@@ -47,7 +47,7 @@ export class HostFile {
     this.fd = fd;
     this.name = options.filename;
     this.nodeName = options.nodeName;
-    this.isDevice = stats.isBlockDevice();
+    this.isDevice = !stats.isFile();
     this.initialSize = size;
     this.identity = this.isDevice ? `device:${stats.rdev}` : `${stats.dev}:${stats.ino}`;
   }
@@ -111,13 +111,18 @@ export class HostFile {
     }
   }
 
-  async writeZeroBytes(offset: number, length: number): Promise<void> {
-    for (let done = 0; done < length; done += MAX_ZEROS) await this.write(offset + done, zeros(Math.min(MAX_ZEROS, length - done)));
+  async writeZeroBytes(offset: number, length: number, signal?: AbortSignal): Promise<void> {
+    for (let done = 0; done < length; done += MAX_ZEROS) {
+      signal?.throwIfAborted();
+      await this.write(offset + done, zeros(Math.min(MAX_ZEROS, length - done)));
+    }
   }
 
   /** What was written is on stable storage. */
-  sync(): Promise<void> {
-    return this.#transfer((settle) => {
+  async sync(): Promise<void> {
+    // /dev/null refuses.
+    if (this.isDevice && this.initialSize === 0) return;
+    await this.#transfer((settle) => {
       fs.fdatasync(this.fd, (error) => settle(error === null ? undefined : this.#notFlushed(error)));
     });
   }
@@ -205,7 +210,7 @@ async function refuseSpecialFile(options: HostFileOptions): Promise<void> {
 }
 
 function checkKind(options: HostFileOptions, stats: fs.Stats | fs.BigIntStats): void {
-  if (stats.isFile() || stats.isBlockDevice()) return;
+  if (stats.isFile() || stats.isBlockDevice() || isNullDevice(stats)) return;
   const { nodeName: node } = options;
   throw new BlockError(
     "INVALID_OPTION",

@@ -40,3 +40,16 @@ test("where space cannot be reserved, zeros are written", async () => {
   expect(fs.statSync(filename).blocks * 512).toBeGreaterThanOrEqual(3_000_000);
   expect(fs.readFileSync(filename).equals(Buffer.concat([Buffer.from("abc"), Buffer.alloc(3_000_000 - 3)]))).toBe(true);
 });
+
+test("a signal stops it, and the file is as long as it was", async () => {
+  const abort = new AbortController();
+  const calls: HostCalls = {
+    allocateInPool: async () => {
+      abort.abort(new Error("enough"));
+      return -EOPNOTSUPP;
+    },
+  };
+  const growth = { from: 3, to: 3_000_000, preallocation: "falloc", signal: abort.signal } as const;
+  await expect(growFile(calls, file, growth)).rejects.toThrow("enough");
+  expect(fs.readFileSync(filename, "latin1")).toBe("abc");
+});

@@ -2,27 +2,30 @@
 
 import { constants } from "node:os";
 
+import type { WaitOptions } from "../../coroutine/held.ts";
 import type { Preallocation } from "../../driver.ts";
 import { BlockError } from "../../errors.ts";
 import type { HostCalls } from "../../host/host-calls.ts";
 import { fileError } from "./file-error.ts";
 import type { HostFile } from "./host-file.ts";
 
+export interface FileGrowth extends WaitOptions {
+  readonly from: number;
+  readonly to: number;
+  readonly preallocation: Preallocation;
+}
+
 /**
  * Makes the file reach from its length `from` to `to` bytes; the new bytes read as zeros. `falloc` reserves their blocks, `full`
- * writes and flushes them. With no request in flight. On failure the file is as long as before.
+ * writes and flushes them. With no request in flight. On failure, and when it is stopped, the file is as long as before.
  */
-export async function growFile(
-  calls: HostCalls,
-  file: HostFile,
-  growth: { readonly from: number; readonly to: number; readonly preallocation: Preallocation },
-): Promise<void> {
-  const { from, to, preallocation } = growth;
+export async function growFile(calls: HostCalls, file: HostFile, growth: FileGrowth): Promise<void> {
+  const { from, to, preallocation, signal } = growth;
   checkPreallocation(file, preallocation);
   await file.truncate(to);
   if (preallocation === "off" || to <= from) return;
   try {
-    if (preallocation === "full" || !(await reserve(calls, file, from, to - from))) await file.writeZeroBytes(from, to - from);
+    if (preallocation === "full" || !(await reserve(calls, file, from, to - from))) await file.writeZeroBytes(from, to - from, signal);
     if (preallocation === "full") await file.sync();
   } catch (error) {
     await file.truncate(from);

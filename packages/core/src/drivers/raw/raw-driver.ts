@@ -50,7 +50,7 @@ async function create(options: ImageCreation, context: CreateContext): Promise<v
   const size = alignUp(options.size, SECTOR_LENGTH);
   const preallocation = preallocationOf(options.values);
   const file = await context.createFile(options.filename, preallocation === "off" ? size : 0);
-  if (preallocation !== "off") await file.resize(size, { preallocation, shrink: false });
+  if (preallocation !== "off") await file.resize(size, { preallocation, shrink: false, signal: context.signal });
 }
 
 async function measure(content: MeasuredContent): Promise<Measurement> {
