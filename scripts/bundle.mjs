@@ -8,6 +8,7 @@
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { basename, dirname, join, resolve } from "node:path";
 import { ROOT, runQuietly } from "./command.mjs";
 
@@ -33,13 +34,16 @@ const MAKERS = [import.meta.filename, join(ROOT, "scripts/compile-bundle.mjs"), 
 
 /** @typedef {import("../packages/cli/bin/start.cjs").Current} Current */
 
+/** @type {typeof import("../packages/cli/bin/start.cjs")} */
+const { thisNode } = createRequire(import.meta.url)(join(CLI, "bin/start.cjs"));
+
 /**
  * Bundles, unless there is a bundle that this Node made from the compiled packages as they are.
  * @param {readonly string[]} packages  Folders, from the top.
  */
 export async function bundleIfStale(packages) {
   const koffi = versionOfKoffi();
-  const wanted = { koffi, builtBy: `${process.version} ${hashOf(MAKERS)}`, inputs: describeInputs(packages) };
+  const wanted = { koffi, builtBy: `${thisNode()} ${hashOf(MAKERS)}`, inputs: describeInputs(packages) };
   const previous = readCurrent();
   if (previous !== undefined && JSON.stringify({ ...previous, directory: "" }) === JSON.stringify({ directory: "", ...wanted })) return;
 

@@ -1,6 +1,6 @@
 /**
  * Started by bundle.mjs, with the folder of a new bundle: runs the command that has to answer fastest, then stores beside its file
- * the code that V8 compiled for it. V8 keeps the functions that ran; more of them would take longer to load than they save. Of the rest
+ * the code that V8 compiled for it, for this Node alone. V8 keeps the functions that ran; more of them would take longer to load than they save. Of the rest
  * of the code it keeps where functions begin and end.
  */
 
@@ -16,7 +16,7 @@ const [folder, koffi] = process.argv.slice(2);
 if (folder === undefined || koffi === undefined) throw new Error("usage: compile-bundle.mjs FOLDER VERSION-OF-KOFFI");
 
 /** @type {typeof import("../packages/cli/bin/start.cjs")} */
-const { loadBundle } = createRequire(import.meta.url)(join(ROOT, "packages/cli/bin/start.cjs"));
+const { loadBundle, thisNode } = createRequire(import.meta.url)(join(ROOT, "packages/cli/bin/start.cjs"));
 const { exports, scripts } = loadBundle({ folder, koffi });
 const bundledMain = /** @type {typeof compiledMain} */ (exports["main"]);
 await warmUp(bundledMain);
@@ -28,7 +28,10 @@ store();
 
 /** Files that were loaded since the last time. */
 function store() {
-  for (const [path, script] of scripts) if (!existsSync(`${path}.v8`)) writeFileSync(`${path}.v8`, script.createCachedData());
+  for (const [path, script] of scripts) {
+    const compiled = `${path}.${thisNode()}.v8`;
+    if (!existsSync(compiled)) writeFileSync(compiled, script.createCachedData());
+  }
 }
 
 /**

@@ -14,6 +14,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -135,10 +136,38 @@ describe("koffi", () => {
   });
 });
 
-test("compiled code that V8 does not know is passed over", () => {
-  writeBundle();
-  write("bundle/abc/main.cjs.v8", "of another version");
-  expect(start()).toEqual({ stdout: "bundle ", status: 7 });
+describe("compiled code", () => {
+  const { thisNode } = createRequire(import.meta.url)(join(BIN, "start.cjs")) as { thisNode: () => string };
+  /** What V8 compiles another source of the same length to, in a process without flags; it compares no more than these. It keeps what ran. */
+  const compiled = (form: string): Buffer => {
+    const source = inFunctions("./main.cjs", program(COMMON_JS, form));
+    const compile = `const script = new (require("node:vm").Script)(${JSON.stringify(source)}, { filename: "coblock/main.cjs" });
+      const exports = {};
+      script.runInThisContext()["./main.cjs"](exports);
+      exports.main([], { stdout: { write: () => true } });
+      process.stdout.write(script.createCachedData());`;
+    return spawnSync(process.execPath, ["-e", compile]).stdout;
+  };
+
+  beforeEach(writeBundle);
+
+  test("of this Node is used", () => {
+    writeFileSync(join(home, `bundle/abc/main.cjs.${thisNode()}.v8`), compiled("cached"));
+    expect(start()).toEqual({ stdout: "cached ", status: 7 });
+  });
+
+  test("of another one is passed over, though it has the same V8: what is inside may be patched", () => {
+    writeFileSync(join(home, `bundle/abc/main.cjs.${thisNode()}.v8`), compiled("cached"));
+    const other = join(home, "node");
+    cpSync(process.execPath, other);
+    utimesSync(other, new Date(), new Date(0));
+    expect(spawnSync(other, [join(home, "bin/coblock")], { encoding: "utf8" }).stdout).toBe("bundle ");
+  });
+
+  test("that V8 does not know is passed over", () => {
+    write(`bundle/abc/main.cjs.${thisNode()}.v8`, "of another version");
+    expect(start()).toEqual({ stdout: "bundle ", status: 7 });
+  });
 });
 
 test("each command says which program it is, and what it was called as", () => {

@@ -44,8 +44,8 @@ function findBundle() {
 }
 
 /**
- * Runs the bundle in `folder` as Node runs a CommonJS module, and what else is in the folder when it is asked for. V8 passes over compiled
- * code that another version of it made. `scripts` grows as files are loaded.
+ * Runs the bundle in `folder` as Node runs a CommonJS module, and what else is in the folder when it is asked for. `scripts` grows as
+ * files are loaded.
  * @param {{ folder: string, koffi: string }} bundle
  * @returns {{ exports: Record<string, any>, scripts: Map<string, Script> }}
  */
@@ -82,10 +82,20 @@ function runScript(folder, name, scripts) {
   // A function in ASCII, as scripts/bundle.mjs leaves it: V8 takes it byte for byte.
   const source = readFileSync(path, "latin1");
   // Compiled code keeps the name that it was compiled under: one that is right wherever the bundle goes.
-  const script = new Script(source, { filename: join("coblock", name), cachedData: readIfThere(`${path}.v8`) });
+  const script = new Script(source, { filename: join("coblock", name), cachedData: readIfThere(`${path}.${thisNode()}.v8`) });
   scripts.set(path, script);
   return script.runInThisContext();
 }
+
+/**
+ * Tells this executable of Node from all others. V8 passes over compiled code of another version of its own, but not of another Node with
+ * the same V8, differently patched: 20.19.0 crashes with what 20.20.2 compiled.
+ */
+function thisNode() {
+  const found = statSync(process.execPath, { throwIfNoEntry: false });
+  return found === undefined ? "gone" : `${process.version}-${found.size}-${Math.trunc(found.mtimeMs)}`;
+}
+exports.thisNode = thisNode;
 
 /**
  * koffi finds its native part by means that take a tenth of the start.

@@ -1,4 +1,4 @@
-/** Compression by libraries of the host, called through koffi: the zlib that is in Node itself, and the system's libzstd. */
+/** Compression by libraries of the host, called through koffi: zlib and zstd. */
 
 import { CodecLibrary } from "./codec-library.ts";
 import { CodecRunner } from "./codec-runner.ts";

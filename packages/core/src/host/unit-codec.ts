@@ -1,4 +1,4 @@
-/** Compresses and decompresses units by libraries of the host, on whichever thread has loaded them: the zlib that is in Node itself, and the system's libzstd. */
+/** Compresses and decompresses units by libraries of the host, on whichever thread has loaded them: the zlib that is in Node itself, and the zstd there (22.15 and later) or the system's. */
 
 import { CodecLibrary, type CodecFunction } from "./codec-library.ts";
 import { findDeflate } from "./deflate-codec.ts";
@@ -34,11 +34,15 @@ export type UnitCodecs = Readonly<Partial<Record<CodecTask, (places: UnitPlaces)
 const ARCHITECTURES: readonly string[] = ["x64", "arm64", "riscv64", "loong64"];
 const ZSTD_NAMES: Readonly<Partial<Record<NodeJS.Platform, string>>> = { linux: "libzstd.so.1", darwin: "libzstd.1.dylib" };
 
-/** Streams and contexts belong to the thread that loads them. `node`: Node's own functions, zlib's among them; a second one beside it would not get along with it. */
+/**
+ * Streams and contexts belong to the thread that loads them. `node`: Node's own functions. What is among them is taken from there: the system
+ * would bind the inner calls of a second zlib or zstd to Node's, and structures of two versions would be mixed.
+ */
 export async function loadUnitCodecs(node: CodecLibrary): Promise<UnitCodecs> {
   const zstdName = ZSTD_NAMES[process.platform];
   if (zstdName === undefined || !ARCHITECTURES.includes(process.arch)) return {};
-  return { ...findDeflate(node), ...findZstd(await CodecLibrary.load(zstdName)) };
+  const nodeHasZstd = node.find([["ZSTD_versionNumber", "uint", []]]) !== undefined;
+  return { ...findDeflate(node), ...findZstd(nodeHasZstd ? node : await CodecLibrary.load(zstdName)) };
 }
 
 /** The whole unit on the calling thread; answers as `finish` does. */

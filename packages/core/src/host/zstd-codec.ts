@@ -1,4 +1,4 @@
-/** Zstandard frames by the system's libzstd, with contexts that are kept (zstd.h, the stable part). */
+/** Zstandard frames by libzstd, with contexts that are kept (zstd.h, the stable part). */
 
 import type { CodecFunction, CodecLibrary } from "./codec-library.ts";
 import { NO_ROOM, type UnitCodecs } from "./unit-codec.ts";
@@ -57,7 +57,7 @@ export function findZstd(library: CodecLibrary | undefined): UnitCodecs {
 
 function newContext(create: CodecFunction): bigint {
   const address = BigInt(create() as number | bigint);
-  if (address === 0n) throw new Error("libzstd has no memory for another context");
+  if (address === 0n) throw new Error("zstd has no memory for another context");
   return address;
 }
 
