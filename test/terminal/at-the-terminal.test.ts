@@ -1,7 +1,7 @@
 /** What a person at a terminal gets, and a pipe does not. */
 
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -110,6 +110,10 @@ describe("what to try next", () => {
       /unrecognized option '--compless'\n {2}did you mean --compress\?\n {2}coblock convert --help tells all of it\n$/,
     ],
     [["create", "-f", "qcwo2", "x", "1M"], /'qcwo2'\n {2}did you mean qcow2\?\n {2}formats: .*qed/],
+    [["create", "-f", "qcow2", "-o", "clustersize=1M", "x", "1M"], /\n {2}coblock create -f qcow2 -o help lists what it creates with\n$/],
+    [["snapshot", "-a", "none", "@top.qcow2"], /there is no snapshot 'none'\n {2}coblock snapshot -l IMAGE lists them\n$/],
+    [["bitmap", "--remove", "@top.qcow2", "none"], /'none' not found\n {2}coblock info IMAGE lists them\n$/],
+    [["info", "some:disk.qcow2"], /Unknown protocol 'some'\n {2}a file whose name has a colon: \.\/some:disk\.qcow2\n$/],
     [["info", "@tip.qcow2"], /No such file or directory\n {2}did you mean \/.*\/top\.qcow2\?\n$/],
     [["info", "-f", "qcow2", "@middle.qed"], /magic[^\n]*\n {2}without -f the format is told/],
     [
@@ -124,6 +128,24 @@ describe("what to try next", () => {
     const piped = await shown(placed, { isTTY: false });
     expect(piped.stderr).toBe(`${stderr.split("\n")[0]}\n`);
     expect((await shown(["img", ...placed])).stderr).not.toContain("did you mean");
+  });
+
+  it("says how a file is named that begins with a dash", async () => {
+    writeFileSync(path("-dash.raw"), "");
+    const before = process.cwd();
+    process.chdir(folder);
+    try {
+      expect((await shown(["info", "-dash.raw"])).stderr).toContain("a file whose name begins with a dash: ./-dash.raw\n");
+    } finally {
+      process.chdir(before);
+    }
+  });
+
+  it("refuses names that Node cannot pass on, as every program", async () => {
+    for (const program of [[], ["img"], ["io"]]) {
+      const { exitCode, stderr } = await shown([...program, "info", "bad\ufffd.raw"]);
+      expect([exitCode, stderr]).toEqual([1, expect.stringContaining("has bytes that are not UTF-8")]);
+    }
   });
 
   it("says in red who speaks", async () => {
@@ -169,6 +191,7 @@ describe("help", () => {
     expect((await shown(["help", "map"])).stdout).toBe((await shown(["map", "--help"])).stdout);
     expect((await shown(["help", "mop"])).stderr).toContain("did you mean map?");
     const inPipe = async (...words: readonly string[]): Promise<string> => (await shown(words, { isTTY: false })).stdout;
+    for (const name of ["nbd", "completion"]) expect(await inPipe("help", name)).toBe(await inPipe(name, "--help"));
     for (const program of ["img", "io"]) expect(await inPipe("help", program)).toBe(await inPipe(program, "--help"));
   });
 

@@ -2,6 +2,7 @@
 
 import {
   BlockError,
+  CopyWriteError,
   nestOptions,
   resolveBeside,
   type BlockDriver,
@@ -12,7 +13,8 @@ import {
 import type { CreationOptions } from "./creation-options.ts";
 import { CommandFailure, OpenFailure } from "./failure.ts";
 import { imageOptionsOf, openImage } from "./images.ts";
-import { creationWords, openWords } from "./qemu-words.ts";
+import { systemWords } from "./io/failure.ts";
+import { creationWords, openWords, qemuWords } from "./qemu-words.ts";
 import type { Session } from "./session.ts";
 
 export interface TargetWords {
@@ -155,4 +157,16 @@ async function refuseMissingBacking(
     const words = [`Could not open '${target}': Could not open backing file: ${error.reason}`];
     throw new CommandFailure(error.message, 1, { cause: error, words });
   }
+}
+
+/** Of a copy that has failed or was interrupted: its target is no image that anybody should take for one. */
+export function incomplete(error: unknown, targetName: string): unknown {
+  if (!(error instanceof BlockError) && !(error instanceof CommandFailure)) return error;
+  const exitCode = error instanceof CommandFailure ? error.exitCode : 1;
+  const words = error instanceof CommandFailure ? error.words : [failedWords(error)];
+  return new CommandFailure(`${error.message}; '${targetName}' is incomplete`, exitCode, { cause: error, words });
+}
+
+function failedWords(error: BlockError): string {
+  return error instanceof CopyWriteError ? `error while writing at byte ${error.offset}: ${systemWords(error)}` : qemuWords(error);
 }

@@ -11,6 +11,8 @@ export interface Host {
   kill?(pid: number, signal: number): unknown;
   on?(signal: SignalName, listener: () => void): unknown;
   off?(signal: SignalName, listener: () => void): unknown;
+  /** Whether a terminal has shown the text page by page. */
+  page?(text: string): Promise<boolean>;
 }
 
 export type SignalName = "SIGHUP" | "SIGINT" | "SIGTERM" | "SIGUSR1" | "SIGUSR2";

@@ -35,6 +35,7 @@ export async function main(argv: readonly string[], host: Host, calledAs: Progra
 }
 
 async function run(argv: readonly string[], session: Session): Promise<number> {
+  refuseUnreadableWords(argv);
   if (session.program.kind === "qemu-io") return (await import("./io/program.ts")).runIo(argv, session);
   if (session.program.kind === "qemu-nbd") return (await import("./nbd/program.ts")).runNbd(argv, session);
   const { options, operands, problem } = parseWords(argv, GLOBAL_OPTIONS);
@@ -50,6 +51,13 @@ async function run(argv: readonly string[], session: Session): Promise<number> {
     return command.run(words, session);
   }
   throw new UsageFailure(undefined, `Command not found: ${name}`);
+}
+
+/** Node puts U+FFFD for bytes that are not UTF-8: the file that was meant could not be found, and a new one would get another name. */
+function refuseUnreadableWords(argv: readonly string[]): void {
+  const unreadable = argv.find((word) => word.includes("\ufffd"));
+  if (unreadable !== undefined)
+    throw new CommandFailure(`'${unreadable}' has bytes that are not UTF-8, or the character U+FFFD, which stands for them`);
 }
 
 async function runGlobalOption({ name, argument }: FoundOption, session: Session): Promise<"end" | "go on"> {

@@ -25,6 +25,7 @@ export function processHost(): Host {
     kill: (pid, signal) => process.kill(pid, signal),
     on: (signal, listener) => process.on(signal, listener),
     off: (signal, listener) => process.off(signal, listener),
+    page: async (text) => (await import("./terminal/pager.ts")).showInPager(text, process.env),
   };
 }
 

@@ -147,6 +147,11 @@ export class Session implements Disposable {
     if (this.#host.pid !== undefined) this.#host.kill?.(this.#host.pid, signal);
   }
 
+  /** On standard output, page by page where a person looks on. */
+  async page(text: string): Promise<void> {
+    if (!this.screen.isTerminal || (await this.#host.page?.(text)) !== true) this.output.print(text);
+  }
+
   /** One line on standard error that begins with the name of the program; as qemu-img, lines stay lines. */
   complain(message: string): void {
     const lines = this.program.kind === "coblock" ? [message] : message.split("\n");

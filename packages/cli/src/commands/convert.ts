@@ -3,7 +3,6 @@
 import {
   BlockError,
   copyDisk,
-  CopyWriteError,
   type CopySource,
   newSpaceReadsZero,
   type BlockGraph,
@@ -15,14 +14,13 @@ import {
 import { defineCommand, type Command } from "../command.ts";
 import { besides, flag, value, values, type CommandLine } from "../command-line.ts";
 import { bitmapsToCopy, copyBitmaps } from "../convert-bitmaps.ts";
-import { makeTarget, openTarget, sharedDepthOf, type TargetWords } from "../convert-target.ts";
+import { incomplete, makeTarget, openTarget, sharedDepthOf, type TargetWords } from "../convert-target.ts";
 import { asksForHelp, parseCreationOptions } from "../creation-options.ts";
 import { describeCreationOptions } from "../creation-text.ts";
 import { CommandFailure } from "../failure.ts";
 import { checkCacheMode, diskSize, loadFormat, openImage, rateControl } from "../images.ts";
 import { systemWords } from "../io/failure.ts";
 import type { Progress } from "../progress.ts";
-import { qemuWords } from "../qemu-words.ts";
 import type { Session } from "../session.ts";
 import { parseSnapshotWords } from "../snapshot-words.ts";
 import { parseSize } from "../text/size.ts";
@@ -255,15 +253,4 @@ function tellingReads(source: BlockNode, targetOffset: number): CopySource {
       }
     },
   };
-}
-
-function failedWords(error: BlockError): string {
-  return error instanceof CopyWriteError ? `error while writing at byte ${error.offset}: ${systemWords(error)}` : qemuWords(error);
-}
-
-function incomplete(error: unknown, targetName: string): unknown {
-  if (!(error instanceof BlockError) && !(error instanceof CommandFailure)) return error;
-  const exitCode = error instanceof CommandFailure ? error.exitCode : 1;
-  const words = error instanceof CommandFailure ? error.words : [failedWords(error)];
-  return new CommandFailure(`${error.message}; '${targetName}' is incomplete`, exitCode, { cause: error, words });
 }

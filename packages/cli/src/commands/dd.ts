@@ -3,7 +3,7 @@
 import { BlockError, type BlockDriver, type BlockNode } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
 import { besides, flag, value } from "../command-line.ts";
-import { makeTarget, openTarget } from "../convert-target.ts";
+import { incomplete, makeTarget, openTarget } from "../convert-target.ts";
 import { CommandFailure } from "../failure.ts";
 import { diskSize, loadFormat, openImage } from "../images.ts";
 import { systemWords } from "../io/failure.ts";
@@ -57,7 +57,9 @@ export const command: Command = defineCommand({
     };
     await makeOutput(() => makeTarget(target, creation, [source], session), driver, copy.output);
     await using written = await openTarget(target, {}, session);
-    await copyRange(source, written, { start, end }, session);
+    await copyRange(source, written, { start, end }, session).catch((error: unknown) => {
+      throw incomplete(error, copy.output);
+    });
     return 0;
   },
 });

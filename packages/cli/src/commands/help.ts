@@ -17,17 +17,20 @@ export const command: Command = defineCommand({
     const { program } = programOf(session.program, [name, "--version"]);
     if (program.kind === "qemu-img") return printProgramHelp(program, session);
     if (program.kind === "qemu-io") {
-      session.output.print((await import("../io/help.ts")).IO_HELP);
+      await session.page((await import("../io/help.ts")).IO_HELP);
       return 0;
     }
     const entry = COMMANDS.get(name);
     if (entry === undefined) throw new UsageFailure(undefined, `Command not found: ${name}`);
-    return (await entry.load()).run(["--help"], session);
+    const { textPage } = await import("../manual/text-page.ts");
+    const asked = await entry.load();
+    await session.page(textPage(asked, await asked.manual(), session));
+    return 0;
   },
 });
 
 async function printProgramHelp(program: Program, session: Session): Promise<number> {
   const { helpText } = await import("../help.ts");
-  session.output.print(helpText(program, session.screen));
+  await session.page(helpText(program, session.screen));
   return 0;
 }

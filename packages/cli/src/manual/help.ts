@@ -8,5 +8,5 @@ export const page: ManualPage = {
   operandsComplete: [...COMMANDS.keys()],
   description: ["Prints what a command does, its options and examples; without a name, all commands."],
   options: {},
-  examples: [{ line: "coblock help convert", why: "the same as coblock convert --help" }],
+  examples: [{ line: "coblock help convert", why: "what coblock convert --help tells, page by page at a terminal" }],
 };

@@ -35,6 +35,7 @@ export const TOPICS: ReadonlyArray<readonly [title: string, text: string]> = [
 
 export const ENVIRONMENT: ReadonlyArray<readonly [name: string, meaning: string]> = [
   ["NO_COLOR", "no colours, whatever else is set"],
+  ["PAGER", "shows what 'coblock help' says, page by page; empty: nothing does"],
   ["FORCE_COLOR, CLICOLOR_FORCE", "colours also in a pipe; 0: none on a terminal either"],
   ["COBLOCK_DEBUG", "1: error messages with the stack"],
 ];

@@ -1,6 +1,6 @@
 /** What to try next, for a person at a terminal whose command has failed. */
 
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { BlockError } from "@coblock/core";
 import { COMMANDS } from "../command-table.ts";
@@ -10,12 +10,23 @@ import { UsageFailure } from "../failure.ts";
 import { holdersOf } from "./file-holders.ts";
 import { nearestWord } from "./nearest-word.ts";
 
+const GOES_ON = "the image reads as before; the same command does the rest";
+const LEAKS = "coblock check -r leaks gives back the space that was taken in vain";
+/** By the commands that change images. */
+const LEFT_BEHIND: Readonly<Record<string, string>> = {
+  commit: GOES_ON,
+  rebase: GOES_ON,
+  resize: "the image has the size that it had",
+  snapshot: `what the image holds is as it was; ${LEAKS}`,
+  bitmap: `what the image holds is as it was; ${LEAKS}`,
+};
+
 /** One line each; none where nothing is known to help. `argv` are the words of the command line. */
 export async function hintsFor(error: unknown, argv: readonly string[]): Promise<readonly string[]> {
   const [name = ""] = argv;
   const entry = COMMANDS.get(name);
   const options = entry === undefined ? {} : (await entry.load()).options;
-  const hints = [...wordHints(error, name, options)];
+  const hints = [...wordHints(error, name, options), ...nameHints(error, argv), ...leftHints(error, name)];
   const cause = blockErrorOf(error);
   if (cause !== undefined) hints.push(...imageHints(cause, argv, options));
   return hints;
@@ -24,6 +35,8 @@ export async function hintsFor(error: unknown, argv: readonly string[]): Promise
 function wordHints(error: unknown, command: string, options: OptionTable): readonly string[] {
   const message = error instanceof Error ? error.message : "";
   const format = /^Unknown (?:file format|driver) '(.*)'$/s.exec(message)?.[1];
+  const created = /^Invalid parameter '.*': format '(.*)' does not create images with it$/s.exec(message)?.[1];
+  if (created !== undefined) return [`coblock create -f ${created} -o help lists what it creates with`];
   if (format !== undefined) return [...meant(nearestWord(format, FORMATS)), `formats: ${FORMATS.join(" ")}`];
   if (!(error instanceof UsageFailure) && !message.startsWith(`${command}: `)) return [];
   const unknown = /^Command not found: (.*)$/s.exec(message)?.[1];
@@ -33,6 +46,26 @@ function wordHints(error: unknown, command: string, options: OptionTable): reado
   const known = Object.values(options).flatMap(({ long }) => long ?? []);
   const nearest = option === undefined ? undefined : nearestWord(option, known);
   return [...meant(nearest === undefined ? undefined : `--${nearest}`), `coblock ${command} --help tells all of it`];
+}
+
+/** Words that are names of files, and were taken for something else. */
+function nameHints(error: unknown, argv: readonly string[]): readonly string[] {
+  const message = error instanceof Error ? error.message : "";
+  const protocol = /Unknown protocol '(.*)'$/s.exec(message)?.[1];
+  const name = protocol === undefined ? undefined : argv.find((word) => word.startsWith(`${protocol}:`));
+  if (name !== undefined) return [`a file whose name has a colon: ./${name}`];
+  const dashed = /unrecognized option|invalid option/.test(message)
+    ? argv.find((word) => word.startsWith("-") && existsSync(word))
+    : undefined;
+  return dashed === undefined ? [] : [`a file whose name begins with a dash: ./${dashed}`];
+}
+
+/** What an image is like when the command has ended before its end. */
+function leftHints(error: unknown, command: string): readonly string[] {
+  const message = error instanceof Error ? error.message : "";
+  if (!message.startsWith("interrupted by ") && blockErrorOf(error)?.code !== "NO_SPACE") return [];
+  const what = LEFT_BEHIND[command];
+  return what === undefined ? [] : [what];
 }
 
 function meant(word: string | undefined): readonly string[] {
@@ -51,6 +84,8 @@ function imageHints(error: BlockError, argv: readonly string[], options: OptionT
       "if the backing file was moved: coblock rebase -u -b NEW_PLACE -F FORMAT IMAGE",
     ];
   if (isMissingFile) return missingFileHints(message);
+  if (/there is no snapshot '/.test(message)) return ["coblock snapshot -l IMAGE lists them"];
+  if (/^Dirty bitmap '.*' not found$/s.test(message)) return ["coblock info IMAGE lists them"];
   if (/key-secret' is required/.test(message))
     return ["--object secret,id=sec0,file=PASSPHRASE_FILE --image-opts driver=qcow2,file.filename=IMAGE,encrypt.key-secret=sec0"];
   if (saysFormat && /magic/.test(message))
