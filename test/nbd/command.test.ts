@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { main } from "@coblock/cli";
@@ -26,6 +26,9 @@ async function coblock(...words: readonly string[]): Promise<{ exitCode: number;
 
 it("`nbd serve` prints where, serves until it is told to end, and tells who came and went", async () => {
   const words = ["nbd", "serve", "-k", peers.path("cli.sock"), "-x", "a/b", "-A", peers.path("top.qcow2")];
+  // A server that was killed has left its socket.
+  const killed = "require('node:net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))";
+  await peers.run(process.execPath, ["-e", killed, peers.path("cli.sock")]);
   const child = spawn(COBLOCK, words);
   const written = { stdout: "", stderr: "" };
   child.stderr.on("data", (text: Buffer) => (written.stderr += text.toString()));
@@ -40,8 +43,11 @@ it("`nbd serve` prints where, serves until it is told to end, and tells who came
   await peers.succeed("nbdcopy", [uri, peers.path("served.raw")]);
   expect(readFileSync(peers.path("served.raw")).equals(readFileSync(peers.path("top.raw")))).toBe(true);
   expect(await coblock("nbd", "list", uri)).toEqual({ exitCode: 0, stdout: "'a/b'\n", stderr: "" });
+  const taken = `coblock: Could not listen on ${peers.path("cli.sock")}: Address already in use\n`;
+  expect(await coblock(...words)).toEqual({ exitCode: 1, stdout: "", stderr: taken });
   child.kill("SIGTERM");
   expect(await ended).toEqual([0, null]);
+  expect(existsSync(peers.path("cli.sock"))).toBe(false);
   expect(written.stderr).toMatch(/client 1 uses export 'a\/b'\n.*has left: \d+ requests, \S+ [KMG]iB read, 0 B written\n/s);
 });
 

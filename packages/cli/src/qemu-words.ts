@@ -1,6 +1,6 @@
 /** What qemu-img says where Coblock's own words are others: one table, for the names qemu-img and qemu-io alone. */
 
-import { errnoWords, type BlockDriver, type BlockError } from "@coblock/core";
+import type { BlockDriver, BlockError } from "@coblock/core";
 import { nbdWordings } from "./qemu-nbd-words.ts";
 import type { Wording } from "./wording.ts";
 
@@ -48,10 +48,6 @@ const WORDINGS: readonly Wording[] = [
   [/^The JSON options of '.*' are not an object$/s, "Invalid JSON object given"],
   [/^Can't store persistent bitmaps to .*$/s, "Can't store persistent bitmaps to #block1: Operation not supported"],
   ...nbdWordings,
-  [
-    /^Could not connect to (.*): connect (E[A-Z]+)(?: .*)?$/s,
-    (_, where = "", errno = "") => `Failed to connect to '${where}': ${errnoWords(errno)}`,
-  ],
   [/^.*: (Parameter 'encrypt\.key-secret' is required for cipher)$/s, "$1"],
   [/^.*: there is no snapshot .*$/s, "Failed to load snapshot: Can't find snapshot"],
 

@@ -1,5 +1,7 @@
 /** `coblock nbd serve` and `coblock nbd list`: images for NBD clients, and what a server has. */
 
+import { lstatSync, unlinkSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { listExports, loadCertificates, loadPreSharedKeys, NbdServer, type NbdAddress, type ServerTls } from "@coblock/nbd";
@@ -56,8 +58,10 @@ async function serve(name: string, options: Words, session: Session): Promise<nu
   if (maxConnections === 0) throw new CommandFailure("Invalid number of clients: at least 1 must be served");
   const tls = await tlsOf(options);
   let tell = (line: string): void => session.note(line);
+  const listen = addressOf(options);
+  if ("path" in listen) await removeLeftSocket(listen.path);
   await using server = await NbdServer.start({
-    listen: addressOf(options),
+    listen,
     tls,
     exports: [{ name: exportName, description, node: image, writable: write, bitmaps, allocationDepth: depth }],
     clock: session.clock,
@@ -106,6 +110,16 @@ function addressOf({ socket, port, bind }: Words): NbdAddress {
   const number = port === undefined ? 10_809 : parseCount(port, "port");
   if (number > 65_535) throw new CommandFailure(`Invalid port specified: '${port}'`);
   return { port: number, ...(bind === undefined ? {} : { host: bind }) };
+}
+
+/** A server that was killed has left its socket, on which nobody listens. Whatever else is in the place stays. */
+async function removeLeftSocket(path: string): Promise<void> {
+  const socket = connect(path);
+  const code = await new Promise<string | undefined>((tell) => {
+    socket.once("connect", () => tell(undefined)).once("error", (error: NodeJS.ErrnoException) => tell(error.code));
+  });
+  socket.destroy();
+  if (code === "ECONNREFUSED" && lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) unlinkSync(path);
 }
 
 async function tlsOf({ certificates, preSharedKeys }: Words): Promise<ServerTls | undefined> {

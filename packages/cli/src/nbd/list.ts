@@ -1,6 +1,5 @@
 /** `qemu-nbd --list`: the exports of a server, and what it tells of each. */
 
-import { BlockError, errnoWords } from "@coblock/core";
 import { describeExports, type DescribedExport, type NbdOptions } from "@coblock/nbd";
 import { CommandFailure } from "../failure.ts";
 import type { Output } from "../output.ts";
@@ -23,7 +22,7 @@ const FLAG_NAMES: readonly (readonly [bit: number, name: string])[] = [
   [0x1000, "block-status-payload"],
 ];
 
-/** Answers the exit code. Throws CommandFailure where the server cannot be reached, and what the handshake throws. */
+/** Answers the exit code. Throws what `describeExports` throws. */
 export async function printList(invocation: Invocation, session: Session): Promise<number> {
   const path = invocation.value("k");
   const [host, port] = [invocation.value("b") ?? "0.0.0.0", invocation.value("p") ?? "10809"];
@@ -36,9 +35,7 @@ export async function printList(invocation: Invocation, session: Session): Promi
     ...(tls === undefined ? {} : { tlsCreds: tls.credentials }),
     ...(hostName === undefined ? {} : { tlsHostname: hostName }),
   };
-  const exports = await describeExports(options, session.clock).catch((error: unknown) => {
-    throw asFailure(error, path ?? `${host}:${port}`);
-  });
+  const exports = await describeExports(options, session.clock);
   const { output } = session;
   output.line(`exports available: ${exports.length}`);
   for (const one of exports) printExport(one, output);
@@ -58,11 +55,4 @@ function printExport({ name, description, size, flags, blockSizes, contexts }: D
   }
   if (contexts.length > 0) output.line(`  available meta contexts: ${contexts.length}`);
   for (const context of contexts) output.line(`   ${context}`);
-}
-
-/** What the system said of a place where nobody listens. */
-function asFailure(error: unknown, place: string): unknown {
-  const code = error instanceof BlockError ? (error.cause as NodeJS.ErrnoException | undefined)?.code : undefined;
-  if (code === undefined || !/^E[A-Z]+$/.test(code)) return error;
-  return new CommandFailure(`Failed to connect to '${place}': ${errnoWords(code)}`, 1, { cause: error });
 }

@@ -1,8 +1,6 @@
-/** Where qemu-nbd listens, and what it says of places where it cannot. */
+/** Where qemu-nbd listens. */
 
-import { existsSync, lstatSync, unlinkSync } from "node:fs";
-import { dirname } from "node:path";
-import { BlockError, errnoWords } from "@coblock/core";
+import { lstatSync, unlinkSync } from "node:fs";
 import { NbdServer, type NbdAddress, type NbdServerOptions } from "@coblock/nbd";
 import { CommandFailure } from "../failure.ts";
 import type { Session } from "../session.ts";
@@ -29,27 +27,9 @@ export function addressOf(invocation: Invocation, session: Session): NbdAddress 
   return { host, port: Number(port) };
 }
 
-/** A socket that an earlier server left is replaced; another file stays. Throws CommandFailure. */
+/** A socket that an earlier server left is replaced; another file stays. Throws what `NbdServer.start` throws. */
 export async function listen(options: NbdServerOptions & { readonly listen: NbdAddress }): Promise<NbdServer> {
   const { listen: address } = options;
   if ("path" in address && lstatSync(address.path, { throwIfNoEntry: false })?.isSocket() === true) unlinkSync(address.path);
-  try {
-    return await NbdServer.start(options);
-  } catch (error) {
-    const code = error instanceof BlockError && error.code === "IO" ? (error.cause as NodeJS.ErrnoException | undefined)?.code : undefined;
-    if (code === undefined) throw error;
-    throw new CommandFailure(problemOf(address, bindCode(address, code)), 1, { cause: error });
-  }
-}
-
-/** Node says EACCES where there is no such folder. */
-function bindCode(address: NbdAddress, code: string): string {
-  return code === "EACCES" && "path" in address && !existsSync(dirname(address.path)) ? "ENOENT" : code;
-}
-
-function problemOf(address: NbdAddress, code: string): string {
-  if ("path" in address) return `Failed to bind socket to ${address.path}: ${errnoWords(code)}`;
-  if (code === "ENOTFOUND" || code.startsWith("EAI_"))
-    return `address resolution failed for ${address.host}:${address.port}: Name or service not known`;
-  return `Failed to ${code === "EADDRINUSE" ? "find an available port" : "bind socket"}: ${errnoWords(code)}`;
+  return NbdServer.start(options);
 }

@@ -85,7 +85,8 @@ function imageHints(error: BlockError, argv: readonly string[], options: OptionT
     ];
   if (isMissingFile) return missingFileHints(message);
   if (/there is no snapshot '/.test(message)) return ["coblock snapshot -l IMAGE lists them"];
-  if (/^Dirty bitmap '.*' not found$/s.test(message)) return ["coblock info IMAGE lists them"];
+  if (/^Dirty bitmap '.*' not found$|: Bitmap '.*' is not found$/s.test(message)) return ["coblock info IMAGE lists them"];
+  if (/: Requested export '.*' not available/s.test(message)) return ["coblock nbd list URI tells which exports the server has"];
   if (/key-secret' is required/.test(message))
     return ["--object secret,id=sec0,file=PASSPHRASE_FILE --image-opts driver=qcow2,file.filename=IMAGE,encrypt.key-secret=sec0"];
   if (saysFormat && /magic/.test(message))

@@ -130,8 +130,8 @@ export class ClientHandshake {
   /** What can be asked: options, names of exports alone, or nothing, since the one export follows. */
   async #greet(): Promise<"options" | "names" | "nothing"> {
     const { startTls } = this.#wishes;
-    const isOld = decodeGreetingStyle(await this.#take(GREETING_STYLE_LENGTH)) === "old";
-    const greeting = isOld ? undefined : decodeGreetingFlags(await this.#take(GREETING_FLAGS_LENGTH));
+    const isOld = decodeGreetingStyle(await this.#take(GREETING_STYLE_LENGTH, "greeting")) === "old";
+    const greeting = isOld ? undefined : decodeGreetingFlags(await this.#take(GREETING_FLAGS_LENGTH, "flags"));
     expectPeer(startTls === undefined || greeting?.fixedNewstyle === true, "the server knows no options, so there is no TLS");
     if (greeting === undefined) return "nothing";
     this.#noZeroes = greeting.noZeroes;
@@ -146,8 +146,8 @@ export class ClientHandshake {
 
   async #onlyExport(): Promise<ServerAgreement> {
     const { exportName } = this.#wishes;
-    const told = decodeOldGreeting(await this.#take(OLD_GREETING_LENGTH));
-    await this.#take(OLD_GREETING_PADDING);
+    const told = decodeOldGreeting(await this.#take(OLD_GREETING_LENGTH, "export"));
+    await this.#take(OLD_GREETING_PADDING, "export");
     if (exportName !== "")
       throw new BlockError("NOT_FOUND", `the server has one export without a name, and none that is called '${exportName}'`);
     return { ...told, blockSizes: undefined, style: "simple", allocationId: undefined, channel: this.#channel };
@@ -196,7 +196,7 @@ export class ClientHandshake {
     const reply = await this.#channel.stream.read(10);
     if (reply === undefined)
       throw new BlockError("NOT_FOUND", `the server hung up when it was asked for export '${this.#wishes.exportName}'`);
-    if (!this.#noZeroes) await this.#take(EXPORT_NAME_PADDING);
+    if (!this.#noZeroes) await this.#take(EXPORT_NAME_PADDING, "answer to EXPORT_NAME");
     return this.#agree({ ...decodeExportNameReply(reply), blockSizes: undefined, style, allocationId });
   }
 
@@ -213,7 +213,7 @@ export class ClientHandshake {
     this.#channel.send(encodeOption(option, data));
     const replies: OptionReply[] = [];
     for (let count = 0; count < MAX_REPLIES; count++) {
-      const header = decodeOptionReplyHeader(await this.#take(OPTION_REPLY_HEADER_LENGTH));
+      const header = decodeOptionReplyHeader(await this.#take(OPTION_REPLY_HEADER_LENGTH, `answer to ${nameOfCode(OPTION, option)}`));
       expectPeer(header.option === option, `the server answers option ${header.option} where ${option} was asked`);
       expectPeer(header.length <= MAX_REPLY_LENGTH, `the server answers ${nameOfCode(OPTION, option)} with ${header.length} bytes`);
       const reply = await this.#channel.stream.readRest(header.length);
@@ -227,13 +227,16 @@ export class ClientHandshake {
     expectPeer(false, `the server answers ${nameOfCode(OPTION, option)} without end`);
   }
 
-  async #take(length: number): Promise<Buffer> {
+  /** `what`: what the server owes. */
+  async #take(length: number, what: string): Promise<Buffer> {
     const bytes = await this.#channel.stream.read(length);
-    if (bytes === undefined) throw new ConnectionLost("the server closed the connection in the handshake");
+    if (bytes === undefined) throw new ConnectionLost(`the server closed the connection in front of its ${what}`);
     return bytes;
   }
 
+  /** Says goodbye. */
   #refused(option: number, error: number, message: string): BlockError {
+    this.#channel.send(encodeOption(OPTION.abort));
     const what = nameOfCode(OPTION_ERROR, error);
     const code = CODES[error] ?? "UNSUPPORTED_FEATURE";
     const told = message === "" ? "" : `: ${message}`;

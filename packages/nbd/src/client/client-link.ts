@@ -5,7 +5,7 @@ import { COMMAND } from "../protocol/codes.ts";
 import { hasFlag } from "../protocol/export-info.ts";
 import { ConnectionLost } from "../transport/connection-lost.ts";
 import type { ClientConnection } from "./client-connection.ts";
-import type { ServerAgreement } from "./client-handshake.ts";
+import { payloadLimit, type ServerAgreement } from "./client-handshake.ts";
 import type { Operation, OperationResult } from "./operation.ts";
 import { ReplayLog } from "./replay-log.ts";
 
@@ -233,6 +233,7 @@ export class ClientLink {
     const same = found.size === size && (flags & ~found.flags) === 0 && hasFlag(found.flags, "readOnly") === hasFlag(flags, "readOnly");
     const fits =
       (found.blockSizes?.minimum ?? 1) <= (blockSizes?.minimum ?? 1) &&
+      payloadLimit(found) >= payloadLimit(this.agreement) &&
       (found.allocationId === undefined) === (this.agreement.allocationId === undefined);
     const style = found.style === this.agreement.style;
     if (!same || !fits || !style) throw new BlockError("IO", `${this.#parts.server} came back with another disk, or with less to offer`);
@@ -246,6 +247,8 @@ function isChange({ command }: Operation): boolean {
   return CHANGES.includes(command);
 }
 
+/** What stood in the way of a new connection names the server itself. */
 function lostError(server: string, cause: Error): BlockError {
-  return new BlockError("IO", `lost the connection to ${server}: ${cause.message}`, { cause });
+  const lost = cause instanceof BlockError ? "lost the connection" : `lost the connection to ${server}`;
+  return new BlockError("IO", `${lost}: ${cause.message}`, { cause });
 }

@@ -94,7 +94,7 @@ async function openLink(parts: Parameters<typeof ClientLink.open>[0], timeoutMs:
       return await ClientLink.open(parts, signal);
     } catch (error) {
       signal.throwIfAborted();
-      if (parts.clock.now() >= giveUpMs) throw asBlockError(error, parts.server);
+      if (parts.clock.now() >= giveUpMs) throw error;
       await new CoSleep().sleep(parts.clock, OPEN_PAUSE_MS, { signal });
     }
   }
@@ -124,7 +124,7 @@ async function connectAll(
   }
 }
 
-/** Dials, and gives the handshake its time; on failure the connection is cut. */
+/** Dials, and gives the handshake its time; on failure the connection is cut. Throws BlockErrors that name the server. */
 async function handshaken<Result>(
   target: NbdTarget,
   clock: Clock,
@@ -144,15 +144,16 @@ async function handshaken<Result>(
     return await work(new ClientHandshake(channel, { exportName, startTls }), channel);
   } catch (error) {
     cut("the handshake failed");
-    throw error;
+    throw namingServer(error, describeAddress(address));
   } finally {
     signal?.removeEventListener("abort", abort);
   }
 }
 
-function asBlockError(error: unknown, server: string): unknown {
-  if (!(error instanceof ConnectionLost) && !(error instanceof ProtocolError)) return error;
-  return new BlockError("IO", `${server}: ${error.message}`, { cause: error });
+function namingServer(error: unknown, server: string): unknown {
+  const isPeers = error instanceof ConnectionLost || error instanceof ProtocolError;
+  if (!isPeers && !(error instanceof BlockError)) return error;
+  return new BlockError(isPeers ? "IO" : error.code, `${server}: ${error.message}`, { cause: error });
 }
 
 function milliseconds(name: string, seconds: number | undefined): number {

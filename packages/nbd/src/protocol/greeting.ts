@@ -30,9 +30,13 @@ export function encodeServerGreeting(): Buffer {
 /** The handshake of before 2011 is "old". Throws ProtocolError for another protocol. */
 export function decodeGreetingStyle(bytes: Buffer): "old" | "new" {
   const fields = new FieldReader(bytes, "the server's greeting");
-  expectPeer(fields.u64() === MAGIC.greeting, "this is no NBD server: its first bytes are not NBDMAGIC");
+  const magic = fields.u64();
+  expectPeer(magic === MAGIC.greeting, `this is no NBD server: it begins with 0x${magic.toString(16)}, not with NBDMAGIC`);
   const style = fields.u64();
-  expectPeer(style === MAGIC.oldStyle || style === MAGIC.option, "the server's greeting is of no known style");
+  expectPeer(
+    style === MAGIC.oldStyle || style === MAGIC.option,
+    `the server's greeting is of no known style: it has 0x${style.toString(16)}`,
+  );
   return style === MAGIC.oldStyle ? "old" : "new";
 }
 

@@ -1,10 +1,13 @@
 /** An NBD server: serves nodes to whoever connects, on a Unix socket, on TCP or on connections that were made elsewhere. */
 
-import { BlockError, type Clock, SystemClock } from "@coblock/core";
+import { BlockError, type Clock, errnoWords, SystemClock } from "@coblock/core";
+import { existsSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
+import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
 import { BufferPool } from "../transport/buffer-pool.ts";
 import { Channel } from "../transport/channel.ts";
+import { socketWords } from "../transport/dial.ts";
 import { acceptDirectly } from "../transport/direct-channel.ts";
 import { prepareServerTls, type ServerTls, type StartServerTls } from "../transport/tls.ts";
 import { HEADROOM } from "./reply-writer.ts";
@@ -161,7 +164,12 @@ export class NbdServer implements AsyncDisposable {
   #listen(listen: NbdAddress): Promise<void> {
     return new Promise((resolve, reject) => {
       const where = "path" in listen ? listen.path : `${listen.host ?? LOOPBACK}:${listen.port ?? DEFAULT_PORT}`;
-      this.#server.once("error", (cause) => reject(new BlockError("IO", `Could not listen on ${where}: ${cause.message}`, { cause })));
+      this.#server.once("error", (cause: NodeJS.ErrnoException) => {
+        // Node says EACCES where there is no such folder.
+        const isNowhere = cause.code === "EACCES" && "path" in listen && !existsSync(dirname(listen.path));
+        const words = isNowhere ? errnoWords("ENOENT") : socketWords(cause);
+        reject(new BlockError("IO", `Could not listen on ${where}: ${words}`, { cause }));
+      });
       if ("path" in listen) this.#server.listen(listen.path, resolve);
       else this.#server.listen(listen.port ?? DEFAULT_PORT, listen.host ?? LOOPBACK, resolve);
     });

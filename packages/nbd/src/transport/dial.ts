@@ -1,6 +1,6 @@
 /** Connects to a server; data then comes right into the buffers of who asked for it. */
 
-import { BlockError, type Clock } from "@coblock/core";
+import { BlockError, type Clock, errnoWords } from "@coblock/core";
 import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Channel } from "./channel.ts";
@@ -34,7 +34,7 @@ export async function dial(address: DialAddress, forTls: boolean, clock: Clock, 
     signal?.throwIfAborted();
     throw new BlockError(
       isNobody(cause) ? "NOT_FOUND" : "IO",
-      `Could not connect to ${describeAddress(address)}: ${(cause as Error).message}`,
+      `Could not connect to ${describeAddress(address)}: ${socketWords(cause as NodeJS.ErrnoException)}`,
       { cause },
     );
   } finally {
@@ -46,6 +46,13 @@ export async function dial(address: DialAddress, forTls: boolean, clock: Clock, 
 export function describeAddress(address: DialAddress): string {
   if ("connect" in address) return "the server";
   return "path" in address ? address.path : `${address.host}:${address.port}`;
+}
+
+/** What is wrong with a place where somebody wants to connect or to listen. Where several addresses were tried, Node has no message. */
+export function socketWords({ code, message }: NodeJS.ErrnoException): string {
+  if (code === "ENOTFOUND") return "Name or service not known";
+  if (code === "EAI_AGAIN") return "Temporary failure in name resolution";
+  return code === undefined ? message : errnoWords(code);
 }
 
 function open(address: SocketAddress, clock: Clock): { readonly socket: Socket; readonly channel: Channel } {

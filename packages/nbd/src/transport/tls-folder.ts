@@ -1,6 +1,6 @@
 /** Credentials from a folder, with the file names that QEMU and libnbd look for. */
 
-import { BlockError } from "@coblock/core";
+import { BlockError, errnoWords } from "@coblock/core";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TlsCertificates, TlsPreSharedKeys } from "./tls.ts";
@@ -24,6 +24,7 @@ export async function loadPreSharedKeys(file: string, username: string): Promise
       throw new BlockError("INVALID_OPTION", `${file}: line ${index + 1} is not 'user:key' with the key in hexadecimal digits`);
     keys.set(user, Buffer.from(key, "hex"));
   }
+  if (keys.size === 0) throw new BlockError("INVALID_OPTION", `${file}: there is no key in it`);
   return { kind: "psk", keys, username };
 }
 
@@ -31,7 +32,7 @@ async function readNeeded(path: string): Promise<Buffer> {
   try {
     return await readFile(path);
   } catch (cause) {
-    throw new BlockError("INVALID_OPTION", `Could not read the TLS credentials in '${path}': ${(cause as Error).message}`, { cause });
+    throw unreadable(path, cause);
   }
 }
 
@@ -40,8 +41,11 @@ async function readIfThere(path: string): Promise<Buffer | undefined> {
     return await readFile(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new BlockError("INVALID_OPTION", `Could not read the TLS credentials in '${path}': ${(error as Error).message}`, {
-      cause: error,
-    });
+    throw unreadable(path, error);
   }
+}
+
+function unreadable(path: string, cause: unknown): BlockError {
+  const { code = "EIO" } = cause as NodeJS.ErrnoException;
+  return new BlockError("INVALID_OPTION", `Could not read the TLS credentials in '${path}': ${errnoWords(code)}`, { cause });
 }

@@ -55,13 +55,15 @@ export type StartServerTls = (channel: Channel) => Promise<Channel>;
 export async function prepareServerTls({ credentials, verifyPeer = true, authorize }: ServerTls, clock: Clock): Promise<StartServerTls> {
   if (authorize !== undefined && (credentials.kind !== "certificates" || !verifyPeer))
     throw new BlockError("INVALID_OPTION", "clients can be authorized by verified certificates alone");
-  const { createServer } = await import("node:tls");
+  const { createSecureContext, createServer } = await import("node:tls");
+  const options = serverOptions(credentials, verifyPeer);
+  checkUsable(() => createSecureContext(options));
   return async (channel) => {
-    const server = createServer({ ...serverOptions(credentials, verifyPeer), allowHalfOpen: true });
+    const server = createServer({ ...options, allowHalfOpen: true });
     const socket = channel.release();
     const secured = new Promise<TLSSocket>((resolve, reject) => {
       server.once("secureConnection", resolve);
-      server.once("tlsClientError", (cause) => reject(new ConnectionLost(`TLS handshake failed: ${cause.message}`, { cause })));
+      server.once("tlsClientError", (cause) => reject(new ConnectionLost(`TLS handshake failed: ${tlsWords(cause)}`, { cause })));
       socket.once("close", () => reject(new ConnectionLost("the client left during the TLS handshake")));
     });
     server.emit("connection", socket);
@@ -70,6 +72,24 @@ export async function prepareServerTls({ credentials, verifyPeer = true, authori
     if (authorize !== undefined) await expectAuthorized(secure, authorize);
     return new Channel(secure, clock);
   };
+}
+
+/** Throws INVALID_OPTION for certificates and keys that are none, or do not belong together. */
+function checkUsable<Result>(load: () => Result): Result {
+  try {
+    return load();
+  } catch (cause) {
+    throw new BlockError("INVALID_OPTION", `The TLS credentials cannot be used: ${tlsWords(cause as TlsFault)}`, { cause });
+  }
+}
+
+/** What OpenSSL says, without the place in its sources. */
+interface TlsFault extends NodeJS.ErrnoException {
+  readonly reason?: string;
+}
+
+function tlsWords({ code, message, reason }: TlsFault): string {
+  return code === "ECONNRESET" ? "the other side hung up" : (reason ?? message);
 }
 
 async function expectAuthorized(socket: TLSSocket, authorize: NonNullable<ServerTls["authorize"]>): Promise<void> {
@@ -99,9 +119,11 @@ export async function startClientTls(
   hostName: string | undefined,
   clock: Clock,
 ): Promise<Channel> {
-  const { connect } = await import("node:tls");
+  const { connect, createSecureContext } = await import("node:tls");
+  const options = clientOptions(credentials, hostName);
+  const secureContext = checkUsable(() => createSecureContext(options));
   const socket = channel.release();
-  const secure = connect({ socket, ...clientOptions(credentials, hostName) });
+  const secure = connect({ socket, ...options, secureContext });
   await new Promise<void>((resolve, reject) => {
     secure.once("secureConnect", resolve);
     secure.once("error", (cause) => reject(new BlockError("NOT_ALLOWED", reasonOf(cause, hostName), { cause })));
@@ -122,9 +144,10 @@ const CERTIFICATE_FAULTS: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: "The certificate hasn't got a known issuer",
 };
 
-function reasonOf({ code = "", message }: NodeJS.ErrnoException, hostName: string | undefined): string {
+function reasonOf(fault: TlsFault, hostName: string | undefined): string {
+  const { code = "" } = fault;
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return `Certificate does not match the hostname ${hostName}`;
-  return CERTIFICATE_FAULTS[code] ?? `TLS handshake failed: ${message}`;
+  return CERTIFICATE_FAULTS[code] ?? `TLS handshake failed: ${tlsWords(fault)}`;
 }
 
 function clientOptions(credentials: TlsCredentials, hostName: string | undefined): object {
