@@ -34,4 +34,26 @@ describe("another backing file", () => {
     expect(chainOf(top)).toEqual([top]);
     expect(bottom.parents.size).toBe(0);
   });
+
+  test("is refused to one of two that are put below each other at one time", async () => {
+    const graph = graphOf();
+    const open = (nodeName: string) => graph.open(labOptions({ driver: "disk", nodeName }));
+    const [left, right] = [await open("left"), await open("right")];
+    const both = [left.changeBacking({ filename: "right", node: right }), right.changeBacking({ filename: "left", node: left })];
+    const ends = await Promise.allSettled(both);
+    expect(ends.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+    expect([chainOf(left), left.parents.size, right.parents.size]).toEqual([[left, right], 0, 1]);
+  });
+
+  test("that could not be named has nobody standing on it", async () => {
+    const failure = new Error("no room for the name");
+    const failing = Object.assign(new LabDisk(512), { changeBacking: () => Promise.reject(failure) });
+    const graph = new BlockGraph({ drivers: [labDriver("failing", "protocol", async () => failing)] });
+    const open = () => graph.open(labOptions({ driver: "failing" }));
+    const [top, bottom] = [await open(), await open()];
+    await expect(top.changeBacking({ filename: "bottom", node: bottom })).rejects.toBe(failure);
+    expect(bottom.parents.size).toBe(0);
+    await bottom[Symbol.asyncDispose]();
+    expect(graph.inspect().nodes).toHaveLength(1);
+  });
 });

@@ -38,6 +38,12 @@ export function withAncestors(node: BlockNode): BlockNode[] {
   return [...found].sort(parentsFirst);
 }
 
+/** Whether `node`, or one that stands on it, is in the chain of `top`: to put `top` under it would be a loop. */
+export function isBelow(node: BlockNode, top: BlockNode): boolean {
+  const above = withAncestors(node);
+  return chainOf(top).some((member) => above.some((ancestor) => isSameImage(member, ancestor)));
+}
+
 /** One order of all nodes, so that nobody who locks several waits in a circle. */
 export function parentsFirst(left: BlockNode, right: BlockNode): number {
   return right.serial - left.serial;

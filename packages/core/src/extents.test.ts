@@ -59,8 +59,18 @@ test("a range is cut where it was asked to be", async () => {
   ]);
   expect(await all(node, { offset: 300 })).toEqual([]);
   expect(await all(node, { offset: 7, length: 0 })).toEqual([]);
-  for (const range of [{ offset: -1 }, { offset: 301 }, { length: 301 }, { offset: 200, length: 101 }, { offset: 10, length: -1 }]) {
+  const none = [{ offset: Number.NaN }, { length: Number.NaN }, { offset: 0.5 }, { offset: 1, length: 0.5 }];
+  for (const range of [
+    { offset: -1 },
+    { offset: 301 },
+    { length: 301 },
+    { offset: 200, length: 101 },
+    { offset: 10, length: -1 },
+    ...none,
+  ]) {
     await expect(all(node, range)).rejects.toMatchObject({ code: "OUT_OF_RANGE" });
+    expect(() => node.readable(range)).toThrow(expect.objectContaining({ code: "OUT_OF_RANGE" }));
+    await expect(node.readsAsZero(range.offset ?? 0, range.length ?? 300)).rejects.toMatchObject({ code: "OUT_OF_RANGE" });
   }
 });
 

@@ -31,17 +31,11 @@ export interface ExtentRange {
 
 /** The runs of a range in order, equal neighbours joined. Throws OUT_OF_RANGE. */
 export async function* extentsOf(node: BlockNode, range: ExtentRange, turns: TurnBudget): AsyncGenerator<BlockStatus> {
-  const start = range.offset ?? 0;
-  const end = range.length === undefined ? node.size : start + range.length;
-  if (start < 0 || end > node.size || end < start) {
-    throw new BlockError("OUT_OF_RANGE", `${node.name}: bytes ${start} to ${end} do not fit into its ${node.size} bytes`, {
-      node: node.name,
-      offset: start,
-    });
-  }
+  const { start, end } = boundsOf(node, range);
   let joined: BlockStatus | undefined;
-  for (let offset = start; offset < end;) {
-    const found = statusAt(node, offset, end - offset, range.throughBacking ?? true);
+  // The disk may become smaller meanwhile.
+  for (let offset = start; offset < Math.min(end, node.size);) {
+    const found = statusAt(node, offset, Math.min(end, node.size) - offset, range.throughBacking ?? true);
     const run = found instanceof Promise ? await found : found;
     offset += run.length;
     if (joined === undefined) joined = run;
@@ -56,8 +50,20 @@ export async function* extentsOf(node: BlockNode, range: ExtentRange, turns: Tur
   if (joined !== undefined) yield joined;
 }
 
+/** Where a range of the node's bytes begins and ends. Throws OUT_OF_RANGE. */
+export function boundsOf(node: BlockNode, range: Pick<ExtentRange, "offset" | "length">): { readonly start: number; readonly end: number } {
+  const start = range.offset ?? 0;
+  const end = range.length === undefined ? node.size : start + range.length;
+  if (Number.isSafeInteger(start) && Number.isSafeInteger(end) && start >= 0 && end >= start && end <= node.size) return { start, end };
+  throw new BlockError("OUT_OF_RANGE", `${node.name}: bytes ${start} to ${end} do not fit into its ${node.size} bytes`, {
+    node: node.name,
+    offset: start,
+  });
+}
+
 /** Whether every run of the range, through the backing chain, is zero or nowhere. */
 export async function rangeReadsAsZero(node: BlockNode, offset: number, length: number): Promise<boolean> {
+  boundsOf(node, { offset, length });
   for (let done = 0; done < length;) {
     const run = await statusAt(node, offset + done, length - done, true);
     if (run.kind !== "zero" && run.kind !== "unallocated") return false;

@@ -15,8 +15,8 @@ import type { DriverKind, ImageInfo, IoOptions, MaybePromise, ResizeOptions, Run
 import { BlockError, type BlockErrorCode } from "./errors.ts";
 import { extentsOf, type BlockStatus, type ExtentRange, rangeReadsAsZero } from "./extents.ts";
 import { Failures } from "./failures.ts";
-import { chainOf, isSameImage, lowerBelow, type NewBacking, withAncestors } from "./chain.ts";
-import type { DrainedNode } from "./drained-node.ts";
+import { isBelow, lowerBelow, type NewBacking, withAncestors } from "./chain.ts";
+import { type DrainedNode, drainedNode } from "./drained-node.ts";
 import { readableOf } from "./readable.ts";
 import { checkReopenOptions, NOTHING_TO_REOPEN, type PreparedReopen, reopenNodes, type ReopenOptions } from "./reopen.ts";
 import type { BlockNodeParts } from "./node-parts.ts";
@@ -131,6 +131,7 @@ export class BlockNode implements AsyncDisposable {
 
   /** @internal This node's own view of the run at `offset`; `unallocated` means the backing file. */
   status(offset: number, length: number): MaybePromise<RunStatus> {
+    this.#assertOpen();
     return statusOf(this, offset, length);
   }
 
@@ -145,10 +146,10 @@ export class BlockNode implements AsyncDisposable {
     this.requests.checkWritable();
     if (!Number.isSafeInteger(size) || size < 0) throw this.#refused("INVALID_OPTION", `${size} is no size in bytes`);
     if (image.resize === undefined) throw this.#refused("UNSUPPORTED_FEATURE", `driver '${this.driver}' cannot resize`);
-    if (size < image.size && options.shrink !== true)
-      throw this.#refused("INVALID_OPTION", `shrinking from ${image.size} to ${size} bytes loses data and must be asked for`);
     const { preallocation = "off", shrink = false, signal } = options;
     await this.exclusive(async () => {
+      if (size < image.size && !shrink)
+        throw this.#refused("INVALID_OPTION", `shrinking from ${image.size} to ${size} bytes loses data and must be asked for`);
       this.bitmaps.checkResize(size);
       await image.resize?.(size, { preallocation, shrink, signal });
       this.bitmaps.resized();
@@ -179,9 +180,12 @@ export class BlockNode implements AsyncDisposable {
     const { children } = this.#parts;
     this.requests.checkWritable();
     if (image.changeBacking === undefined) throw this.#refused("UNSUPPORTED_FEATURE", `driver '${this.driver}' has no backing files`);
-    if (backing?.node !== undefined && chainOf(backing.node).some((member) => isSameImage(member, this)))
+    if (backing?.node !== undefined && isBelow(this, backing.node))
       throw this.#refused("NOT_ALLOWED", `'${backing.filename}' is stacked on the image itself, and cannot be its backing file`);
     const child = backing?.node === undefined ? undefined : new BlockChild("backing", "backing", backing.node.retain());
+    const isParent = child?.node.parents.has(this) ?? false;
+    // From now on, so that two changes at one time make no loop.
+    child?.node.parents.add(this);
     let unused = child;
     try {
       await this.exclusive(async () => {
@@ -198,6 +202,7 @@ export class BlockNode implements AsyncDisposable {
         child.node.parents.add(this);
       });
     } finally {
+      if (unused === child && !isParent) child?.node.parents.delete(this);
       await unused?.node[Symbol.asyncDispose]();
     }
   }
@@ -232,7 +237,8 @@ export class BlockNode implements AsyncDisposable {
   }
 
   /** Bytes that the image and its own files take on the host, backing files left out. */
-  allocatedSize(): Promise<number | undefined> {
+  async allocatedSize(): Promise<number | undefined> {
+    this.#assertOpen();
     return allocatedSizeOf(this);
   }
 
@@ -246,35 +252,39 @@ export class BlockNode implements AsyncDisposable {
     return breakpointsOf(this);
   }
 
-  /** Waits until no request is in flight here and above, stops background work, and keeps everyone else out. */
+  /** Waits until no request is in flight here and above, stops background work, and keeps everyone else out. Nodes above that close meanwhile are done. */
   async drain(options?: WaitOptions): Promise<DrainedNode> {
+    this.#assertOpen();
     const drained: AsyncDisposable[] = [];
     const resume = async (): Promise<void> => {
       for (const node of drained.splice(0).reverse()) await node[Symbol.asyncDispose]();
     };
     try {
-      for (const node of withAncestors(this)) drained.push(await node.#drainSelf(options));
+      for (const node of withAncestors(this)) {
+        const quiet = await node.#drainSelf(options);
+        if (quiet !== undefined) drained.push(quiet);
+      }
+      this.#assertOpen();
     } catch (error) {
       await resume();
       throw error;
     }
-    return {
-      read: async (offset, into) => this.requests.readInside(offset, into),
-      write: async (offset, from) => this.requests.writeInside(offset, from),
-      flush: () => this.requests.flushInside(),
-      [Symbol.asyncDispose]: resume,
-    };
+    return drainedNode(this, resume);
   }
 
-  /** @internal Runs `section` with no request beside; new ones wait at the gate. Never call it from inside a request. */
+  /** @internal Runs `section` with no request beside; new ones wait at the gate, and closing for its end. Never call it from inside a request. */
   async exclusive<T>(section: () => Promise<T>, options?: WaitOptions): Promise<T> {
+    const { gate } = this.requests;
     using _held = await this.#exclusive.lock(options);
     this.#assertOpen();
-    using _gate = this.requests.gate.close();
-    await this.requests.gate.idle();
+    using _gate = gate.close();
+    await gate.idle(options);
+    this.#assertOpen();
+    gate.begin();
     try {
       return await section();
     } finally {
+      gate.leave();
       this.requests.changed();
     }
   }
@@ -287,11 +297,14 @@ export class BlockNode implements AsyncDisposable {
     return this;
   }
 
-  /** Gives the caller's hold back; the last one waits for requests, flushes and closes. Idempotent once closed; rejects with the first error. */
+  /**
+   * Gives the caller's hold back, and never one of the nodes above; the last one waits for requests, flushes and closes. Idempotent once
+   * closed; rejects with the first error.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     touch(this, "write");
     if (this.#closing !== undefined) return this.#closing;
-    if (--this.#references > 0) return;
+    if (this.#references <= this.parents.size || --this.#references > 0) return;
     this.#closing = this.#close();
     return this.#closing;
   }
@@ -330,25 +343,32 @@ export class BlockNode implements AsyncDisposable {
     return new BlockError(code, `${this.fileName}: ${reason}`, { node: this.name });
   }
 
-  async #drainSelf(options: WaitOptions | undefined): Promise<AsyncDisposable> {
+  /** `undefined`: it has closed instead, with all that it had to write. */
+  async #drainSelf(options: WaitOptions | undefined): Promise<AsyncDisposable | undefined> {
     const held = await this.#exclusive.lock(options);
     const gate = this.requests.gate.close();
-    try {
-      this.#assertOpen();
-      await this.requests.gate.idle();
-      const quiet = await this.requests.image.quiesce?.();
-      return {
-        [Symbol.asyncDispose]: async () => {
-          held[Symbol.dispose]();
-          gate[Symbol.dispose]();
-          await quiet?.[Symbol.asyncDispose]();
-        },
-      };
-    } catch (error) {
-      gate[Symbol.dispose]();
+    const letGo = (): void => {
       held[Symbol.dispose]();
+      gate[Symbol.dispose]();
+    };
+    try {
+      await this.requests.gate.idle(options);
+      if (this.#closing === undefined) {
+        const quiet = await this.requests.image.quiesce?.();
+        return {
+          [Symbol.asyncDispose]: async () => {
+            letGo();
+            await quiet?.[Symbol.asyncDispose]();
+          },
+        };
+      }
+    } catch (error) {
+      letGo();
       throw error;
     }
+    letGo();
+    await Promise.allSettled([this.#closing]);
+    return undefined;
   }
 
   /** Gate, drain, quiesce, flush, image, children last; every step is taken, the first error is kept. */

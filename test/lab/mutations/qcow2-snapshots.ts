@@ -25,8 +25,8 @@ const BESIDE: readonly Mutation[] = [
     edits: [
       {
         file: "core/src/node.ts",
-        find: "    using _gate = this.requests.gate.close();\n    await this.requests.gate.idle();",
-        replace: "    using _gate = this.requests.gate.close();",
+        find: "    using _gate = gate.close();\n    await gate.idle(options);",
+        replace: "    using _gate = gate.close();",
       },
     ],
     found: /was changed at offset|corruptions|leaks|at offset \d+ there is/u,

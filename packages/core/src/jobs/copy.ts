@@ -64,11 +64,13 @@ export async function copyDisk(options: CopyDiskOptions): Promise<void> {
 
 /** `copyDisk` without the flush. */
 export async function copyBytes(options: CopyDiskOptions): Promise<void> {
-  const { source, target, targetOffset = 0, parallel = DEFAULT_PARALLEL, signal } = options;
-  if (targetOffset + source.size > target.size) {
+  const { source, target, targetOffset = 0, sparseSize, parallel = DEFAULT_PARALLEL, signal } = options;
+  if (!Number.isSafeInteger(targetOffset) || targetOffset < 0 || targetOffset + source.size > target.size) {
     const message = `${target.fileName}: its ${target.size} bytes are too few for ${source.size} bytes at offset ${targetOffset}`;
     throw new BlockError("OUT_OF_RANGE", message, { node: target.name, offset: targetOffset });
   }
+  if (sparseSize !== undefined && (!Number.isSafeInteger(sparseSize) || sparseSize < 0))
+    throw new BlockError("INVALID_OPTION", `a sparse size of ${sparseSize} is no number of bytes`);
   if (options.compress === true && target.compressionUnit === undefined) {
     const message = `${target.fileName}: Compression not supported for this file format`;
     throw new BlockError("UNSUPPORTED_FEATURE", message, { node: target.name });

@@ -2,6 +2,7 @@
 
 import { alignDown } from "../binary/align.ts";
 import { TaskGroup } from "../coroutine/task-group.ts";
+import { BlockError } from "../errors.ts";
 import type { BlockNode } from "../node.ts";
 
 /** Pieces at one time: as many as Node's pool has threads. */
@@ -31,9 +32,11 @@ export interface PieceWorkOptions<Piece> {
   readonly work: (piece: Piece, buffers: readonly Buffer[], signal: AbortSignal) => Promise<void>;
 }
 
-/** After a failure no further piece is begun; all that are in flight end, then the first failure is thrown. */
+/** Throws INVALID_OPTION for a number of workers that is none. After a failure no further piece is begun; all that are in flight end, then the first failure is thrown. */
 export async function workThroughPieces<Piece>(options: PieceWorkOptions<Piece>): Promise<void> {
   const { pieces, parallel, bufferLengths, work } = options;
+  if (!Number.isSafeInteger(parallel) || parallel < 1)
+    throw new BlockError("INVALID_OPTION", `${parallel} is no number of pieces at one time: it takes 1 at least`);
   const group = new TaskGroup({ signal: options.signal });
   for (let worker = 0; worker < parallel; worker++) {
     await group.spawn(async (signal) => {

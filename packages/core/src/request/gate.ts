@@ -13,8 +13,8 @@ export class RequestGate {
   readonly #name: string;
   #closers = 0;
   #inFlight = 0;
-  #entering: Waiter[] = [];
-  #draining: (() => void)[] = [];
+  readonly #entering = new Set<Waiter>();
+  readonly #draining = new Set<Waiter>();
 
   constructor(name: string) {
     this.#name = name;
@@ -39,14 +39,12 @@ export class RequestGate {
     this.touch();
     this.#inFlight--;
     if (this.#inFlight > 0) return;
-    const draining = this.#draining;
-    this.#draining = [];
-    for (const resume of draining) resume();
+    resumeAll(this.#draining);
   }
 
   /** Waits until the gate is open, first come first served; rejects with the signal's reason. */
   async enter(options: WaitOptions | undefined): Promise<void> {
-    while (!this.open) await this.#wait(options);
+    while (!this.open) await waitIn(this.#entering, options, this);
   }
 
   /** Keeps new requests out until the result is disposed; requests in flight go on. */
@@ -60,51 +58,52 @@ export class RequestGate {
         closed = false;
         this.touch();
         this.#closers--;
-        if (this.open) this.#admit();
+        if (this.open) resumeAll(this.#entering);
       },
     };
   }
 
-  /** Resolves when no request is in flight. */
-  async idle(): Promise<void> {
+  /** Resolves when no request is in flight; rejects with the signal's reason. */
+  async idle(options?: WaitOptions): Promise<void> {
     touch(this, "write");
-    while (this.#inFlight > 0) await new Promise<void>((resume) => this.#draining.push(resume));
+    while (this.#inFlight > 0) await waitIn(this.#draining, options, this);
   }
 
   /** Tells the witness that a request looks at the gate, comes or goes. While it is open and nobody waits for it to be idle, none of them sees another. */
   touch(): void {
-    touch(this, this.open && this.#draining.length === 0 ? "add" : "write");
+    touch(this, this.open && this.#draining.size === 0 ? "add" : "write");
   }
 
   inspect(): LockReport {
-    return { name: `${this.#name} gate`, holders: [], waiters: this.#entering.map(({ who }) => ({ who, waitedMs: 0 })) };
+    return { name: `${this.#name} gate`, holders: [], waiters: Array.from(this.#entering, ({ who }) => ({ who, waitedMs: 0 })) };
   }
+}
 
-  #admit(): void {
-    const entering = this.#entering;
-    this.#entering = [];
-    for (const waiter of entering) waiter.resume();
-  }
+/** Lets all that wait now go on; who waits again waits for the next time. */
+function resumeAll(waiters: Set<Waiter>): void {
+  const resumed = [...waiters];
+  waiters.clear();
+  for (const waiter of resumed) waiter.resume();
+}
 
-  #wait(options: WaitOptions | undefined): Promise<void> {
-    const signal = options?.signal;
-    signal?.throwIfAborted();
-    touch(this, "write");
-    return new Promise((resolve, reject) => {
-      const abort = (): void => {
-        touch(this, "write");
-        this.#entering = this.#entering.filter((entry) => entry !== waiter);
-        reject(signal?.reason as Error);
-      };
-      const waiter: Waiter = {
-        who: String(options?.who ?? "request"),
-        resume: () => {
-          signal?.removeEventListener("abort", abort);
-          resolve();
-        },
-      };
-      this.#entering.push(waiter);
-      signal?.addEventListener("abort", abort, { once: true });
-    });
-  }
+function waitIn(waiters: Set<Waiter>, options: WaitOptions | undefined, gate: object): Promise<void> {
+  const signal = options?.signal;
+  signal?.throwIfAborted();
+  touch(gate, "write");
+  return new Promise((resolve, reject) => {
+    const abort = (): void => {
+      touch(gate, "write");
+      waiters.delete(waiter);
+      reject(signal?.reason as Error);
+    };
+    const waiter: Waiter = {
+      who: String(options?.who ?? "request"),
+      resume: () => {
+        signal?.removeEventListener("abort", abort);
+        resolve();
+      },
+    };
+    waiters.add(waiter);
+    signal?.addEventListener("abort", abort, { once: true });
+  });
 }

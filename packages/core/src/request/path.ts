@@ -25,6 +25,14 @@ export interface RequestPathOptions {
   readonly clock: Clock;
 }
 
+/** A request within the bounds of the image, or past its end where it may `grow`. */
+interface Bounded {
+  readonly kind: RequestKind;
+  readonly offset: number;
+  readonly length: number;
+  readonly grow?: boolean;
+}
+
 /** Methods answer done (`undefined`) or a promise, and may throw synchronously; `BlockNode` gives users plain promises. */
 export class RequestPath {
   readonly gate: RequestGate;
@@ -78,7 +86,7 @@ export class RequestPath {
     this.#checkRange("read", offset, into.length, this.image.size);
     if (into.length === 0) return undefined;
     if (!this.#direct(offset, into.length, options)) {
-      return this.#later("read", offset, into.length, options, () => this.#readAny(offset, into, options));
+      return this.#later({ kind: "read", offset, length: into.length }, options, () => this.#readAny(offset, into, options));
     }
     try {
       return this.#count("read", offset, into.length, this.image.read(offset, into, options));
@@ -94,7 +102,7 @@ export class RequestPath {
     this.#checkRange("write", offset, from.length, this.#end(grow));
     if (from.length === 0) return undefined;
     if (options?.forceUnitAccess === true || !this.#direct(offset, from.length, options)) {
-      return this.#later("write", offset, from.length, options, () => this.#writeAny(offset, from, options));
+      return this.#later({ kind: "write", offset, length: from.length, grow }, options, () => this.#writeAny(offset, from, options));
     }
     try {
       return this.#count("write", offset, from.length, this.#image("write").call(this.image, offset, from, options));
@@ -110,7 +118,9 @@ export class RequestPath {
     this.#checkRange("write zeroes", offset, length, this.#end(grow));
     if (length === 0) return undefined;
     const mayUnmap = options?.mayUnmap === true && this.#discard === "unmap";
-    return this.#later("write zeroes", offset, length, options, () => this.#zeroAny(offset, length, { ...options, mayUnmap }));
+    return this.#later({ kind: "write zeroes", offset, length, grow }, options, () =>
+      this.#zeroAny(offset, length, { ...options, mayUnmap }),
+    );
   }
 
   discard(offset: number, length: number, options: IoOptions | undefined): MaybePromise<void> {
@@ -120,7 +130,9 @@ export class RequestPath {
     const start = alignUp(offset, unit);
     const end = offset + length === this.image.size ? offset + length : alignDown(offset + length, unit);
     if (this.#discard === "ignore" || this.image.discard === undefined || end <= start) return undefined;
-    return this.#later("discard", start, end - start, options, () => this.#discardAny(start, end - start, options));
+    return this.#later({ kind: "discard", offset: start, length: end - start }, options, () =>
+      this.#discardAny(start, end - start, options),
+    );
   }
 
   /** Units of a format that compresses; where the image has no such thing, a plain write. */
@@ -130,14 +142,16 @@ export class RequestPath {
     const { writeCompressed } = this.image;
     if (writeCompressed === undefined || from.length === 0 || !this.#aligned(offset, from.length))
       return this.write(offset, from, options, false);
-    return this.#later("write", offset, from.length, options, () => writeCompressed.call(this.image, offset, from, options));
+    return this.#later({ kind: "write", offset, length: from.length }, options, () =>
+      writeCompressed.call(this.image, offset, from, options),
+    );
   }
 
   /** All that was written before is on stable storage; later ones fail after one has failed. */
   flush(options: IoOptions | undefined): MaybePromise<void> {
     this.#throwFailure();
     if (this.#readOnly) return undefined;
-    return this.#later("flush", 0, 0, options, () => this.#flushes.flush());
+    return this.#later({ kind: "flush", offset: 0, length: 0 }, options, () => this.#flushes.flush());
   }
 
   /** The image may have been changed by other means than a request: the next flush has something to do. */
@@ -146,31 +160,23 @@ export class RequestPath {
   }
 
   /** A read that the gate does not hold back: for whoever has closed it. */
-  readInside(offset: number, into: Uint8Array): Promise<void> {
+  async readInside(offset: number, into: Uint8Array): Promise<void> {
     this.#checkRange("read", offset, into.length, this.image.size);
-    return this.#readAny(offset, into, undefined);
+    await this.#follow("read", offset, into.length, () => this.#readAny(offset, into, undefined));
   }
 
   /** A write that the gate does not hold back: for whoever has closed it. */
   async writeInside(offset: number, from: Uint8Array): Promise<void> {
     this.checkWritable();
     this.#checkRange("write", offset, from.length, this.image.size);
-    try {
-      await this.#writeAny(offset, from, undefined);
-    } finally {
-      this.#dirtied(offset, from.length);
-    }
+    await this.#follow("write", offset, from.length, () => this.#writeAny(offset, from, undefined));
   }
 
   /** Zeros of the image's own, that the gate does not hold back: for whoever has closed it. */
   async writeZeroesInside(offset: number, length: number): Promise<void> {
     this.checkWritable();
     this.#checkRange("write zeroes", offset, length, this.image.size);
-    try {
-      await this.#zeroAny(offset, length, { mayUnmap: false });
-    } finally {
-      this.#dirtied(offset, length);
-    }
+    await this.#follow("write zeroes", offset, length, () => this.#zeroAny(offset, length, { mayUnmap: false }));
   }
 
   /** A flush that the gate does not hold back: for close, drain and exclusive mode. */
@@ -234,17 +240,16 @@ export class RequestPath {
     return undefined;
   }
 
+  /** Whoever had the node for himself may have made it smaller: the range is looked at again behind the gate. */
   async #later(
-    kind: RequestKind,
-    offset: number,
-    length: number,
+    { kind, offset, length, grow = false }: Bounded,
     options: IoOptions | undefined,
     work: () => MaybePromise<void>,
   ): Promise<void> {
     options?.signal?.throwIfAborted();
     if (!this.gate.open) {
       await this.gate.enter({ signal: options?.signal, who: `${kind} ${hex(offset)}+${length}` });
-      this.#throwFailure();
+      this.#checkRange(kind, offset, length, this.#end(grow));
     }
     await this.#follow(kind, offset, length, work, options?.forceUnitAccess === true);
   }
