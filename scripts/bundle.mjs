@@ -236,6 +236,11 @@ function hashOf(files) {
   return hash.digest("hex").slice(0, 16);
 }
 
+/** All but the newest. */
+export function removeOldBundles() {
+  removeAllBut([readCurrent()?.directory]);
+}
+
 /**
  * The previous build stays for the commands that still run.
  * @param {readonly (string | undefined)[]} kept

@@ -16,7 +16,7 @@ const [folder, koffi] = process.argv.slice(2);
 if (folder === undefined || koffi === undefined) throw new Error("usage: compile-bundle.mjs FOLDER VERSION-OF-KOFFI");
 
 /** @type {typeof import("../packages/cli/bin/start.cjs")} */
-const { loadBundle, thisNode } = createRequire(import.meta.url)(join(ROOT, "packages/cli/bin/start.cjs"));
+const { loadBundle, compiledName } = createRequire(import.meta.url)(join(ROOT, "packages/cli/bin/start.cjs"));
 const { exports, scripts } = loadBundle({ folder, koffi });
 const bundledMain = /** @type {typeof compiledMain} */ (exports["main"]);
 await warmUp(bundledMain);
@@ -29,7 +29,7 @@ store();
 /** Files that were loaded since the last time. */
 function store() {
   for (const [path, script] of scripts) {
-    const compiled = `${path}.${thisNode()}.v8`;
+    const compiled = compiledName(path);
     if (!existsSync(compiled)) writeFileSync(compiled, script.createCachedData());
   }
 }

@@ -43,7 +43,8 @@ function manifestHash() {
   return hash.digest("hex");
 }
 
-function packageManager() {
+/** The pinned pnpm, as npx takes it. */
+export function packageManager() {
   const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   return /** @type {string} */ (manifest.packageManager);
 }
@@ -53,7 +54,7 @@ function workspaceFolders() {
 }
 
 /** The published packages, as paths from the top. */
-function packageFolders() {
+export function packageFolders() {
   return readdirSync(join(ROOT, "packages"))
     .map((name) => join("packages", name))
     .filter((folder) => existsSync(join(ROOT, folder, "package.json")));

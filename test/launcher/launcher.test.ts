@@ -2,10 +2,12 @@
 
 import { spawnSync } from "node:child_process";
 import {
+  chownSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
@@ -162,6 +164,30 @@ describe("compiled code", () => {
     cpSync(process.execPath, other);
     utimesSync(other, new Date(), new Date(0));
     expect(spawnSync(other, [join(home, "bin/coblock")], { encoding: "utf8" }).stdout).toBe("bundle ");
+  });
+
+  /** As after `npm install`: then the source is another one of the same length. */
+  const startTwice = (options: NodeJS.ProcessEnv): string => {
+    const env = { ...process.env, NODE_OPTIONS: "", ...options };
+    const once = (): string => spawnSync(process.execPath, [join(home, "bin/coblock")], { encoding: "utf8", env }).stdout;
+    expect(once()).toBe("bundle ");
+    write("bundle/abc/main.cjs", inFunctions("./main.cjs", program(COMMON_JS, "second")));
+    return once();
+  };
+
+  test("is kept by the first start, whole and alone", () => {
+    expect(startTwice({})).toBe("bundle ");
+    expect(readdirSync(join(home, "bundle/abc"))).toEqual(["main.cjs", `main.cjs.${thisNode()}.v8`]);
+  });
+
+  test("is not kept of a Node with flags, which V8 would not take for others", () => {
+    expect(startTwice({ NODE_OPTIONS: "--max-old-space-size=1000" })).toBe("second ");
+  });
+
+  test.runIf(process.geteuid?.() === 0)("is not kept in a folder of somebody else's", () => {
+    chownSync(join(home, "bundle/abc"), 65_534, 65_534);
+    expect(startTwice({})).toBe("second ");
+    expect(readdirSync(join(home, "bundle/abc"))).toEqual(["main.cjs"]);
   });
 
   test("that V8 does not know is passed over", () => {

@@ -14,10 +14,13 @@ const MUSL_LOADERS = ["/lib/ld-musl-x86_64.so.1", "/lib/ld-musl-aarch64.so.1"];
 /** As the program `kind`. @param {"coblock" | "qemu-img" | "qemu-io" | "qemu-nbd"} kind */
 exports.start = async function start(kind) {
   const bundle = findBundle();
-  const { main, processHost } = bundle === undefined ? await import("../dist/main.js") : loadBundle(bundle).exports;
+  const loaded = bundle === undefined ? undefined : loadBundle(bundle);
+  const { main, processHost } = loaded?.exports ?? (await import("../dist/main.js"));
   // A link keeps its own name here.
   const name = basename(process.argv[1] ?? kind);
   process.exitCode = await main(process.argv.slice(2), processHost(), { kind, name });
+  const fresh = [...(loaded?.scripts ?? [])].filter(([, script]) => script.cachedDataRejected === undefined);
+  if (fresh.length > 0) require("./keep-compiled.cjs").keepCompiled(fresh, compiledName);
 };
 
 /**
@@ -82,10 +85,19 @@ function runScript(folder, name, scripts) {
   // A function in ASCII, as scripts/bundle.mjs leaves it: V8 takes it byte for byte.
   const source = readFileSync(path, "latin1");
   // Compiled code keeps the name that it was compiled under: one that is right wherever the bundle goes.
-  const script = new Script(source, { filename: join("coblock", name), cachedData: readIfThere(`${path}.${thisNode()}.v8`) });
+  const script = new Script(source, { filename: join("coblock", name), cachedData: readIfThere(compiledName(path)) });
   scripts.set(path, script);
   return script.runInThisContext();
 }
+
+/**
+ * Where the compiled form of a file is for this Node.
+ * @param {string} path
+ */
+function compiledName(path) {
+  return `${path}.${thisNode()}.v8`;
+}
+exports.compiledName = compiledName;
 
 /**
  * Tells this executable of Node from all others. V8 passes over compiled code of another version of its own, but not of another Node with
