@@ -78,3 +78,30 @@ it("`nbd list` is told the same", async () => {
   const { status, stderr } = await peers.run(join(BIN, "coblock"), ["nbd", "list", uri]);
   expect([status, stderr]).toEqual([1, expect.stringMatching(/^coblock: \S+list\.sock: this is no NBD server[^\n]*\n$/)]);
 });
+
+it.each([
+  [
+    "reads",
+    ["pattern", "64k", "error-pread=ENOMEM", "error-pread-rate=1"],
+    ["info", "compare -f raw", "convert -f raw", "check -f qcow2", "dd -f raw"],
+  ],
+  [
+    "block status",
+    ["memory", "64k", "error-extents=EIO", "error-extents-rate=1"],
+    ["map", "map --output=json", "compare", "convert", "measure -O qcow2"],
+  ],
+])("%s: what fails is told as by qemu-img", async (what, failing, lines) => {
+  const socket = `${what.replace(" ", "-")}.sock`;
+  const server = await peers.serve("nbdkit", ["-f", "-U", peers.path(socket), "--filter=error", ...failing], socket);
+  await peers.succeed("qemu-img", ["create", "-f", "raw", "other.raw", "64k"]);
+  const uri = peers.socketUri(socket);
+  const operands = { compare: [uri, "other.raw"], convert: ["-O", "raw", uri, "copy.raw"], dd: [`if=${uri}`, "of=copy.raw"] };
+  for (const line of lines) {
+    const [command = "", ...options] = line.split(" ");
+    const words = [command, ...options, ...(operands[command as keyof typeof operands] ?? [uri])];
+    const theirs = await peers.run("qemu-img", words);
+    expect(theirs.status, line).not.toBe(0);
+    expect(await peers.run(join(BIN, "qemu-img"), words), line).toEqual(theirs);
+  }
+  await peers.end(server);
+});

@@ -1,6 +1,6 @@
 /** Describes an image so that none of the files that it names is opened: for commands that look at images of unknown origin. */
 
-import { parseFileName, type BlockGraph, type BlockNode, type DescribedNode, type DriverEntry } from "@coblock/core";
+import { parseFileName, wantedFor, type BlockGraph, type BlockNode, type DescribedNode, type DriverEntry } from "@coblock/core";
 import { DRIVERS } from "./drivers.ts";
 
 /** Options of formats for files that an image may name. */
@@ -49,7 +49,9 @@ async function probe(graph: BlockGraph, name: string): Promise<string> {
 
 async function formatOf(file: BlockNode): Promise<string> {
   const head = new Uint8Array(Math.min(PROBE_LENGTH, file.size));
-  await file.read(0, head);
+  await file.read(0, head).catch((error: unknown) => {
+    throw wantedFor("format", error);
+  });
   let best = { name: "raw", score: 0 };
   for (const entry of DRIVERS) {
     const score = entry.kind === "format" ? (entry.probe?.(head, file.fileName) ?? 0) : 0;

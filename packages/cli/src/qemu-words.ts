@@ -1,6 +1,7 @@
 /** What qemu-img says where Coblock's own words are others: one table, for the names qemu-img and qemu-io alone. */
 
 import type { BlockDriver, BlockError } from "@coblock/core";
+import { systemWords } from "./io/failure.ts";
 import { nbdWordings } from "./qemu-nbd-words.ts";
 import type { Wording } from "./wording.ts";
 
@@ -93,10 +94,17 @@ function growthWords(driver: BlockDriver, { message }: BlockError): string | und
 /** Why an image could not be opened, as qemu-img says it behind the name of the image. */
 export function openWords(error: BlockError, writable: boolean = false): string {
   const [, folder] = /^Could not open '(.*)': it is a directory$/s.exec(error.message) ?? [];
+  if (error.wanted !== undefined) return withRole(error, `${WANTED[error.wanted]}: ${systemWords(error)}`);
   const words = writable && folder !== undefined ? `Could not open '${folder}': Is a directory` : qemuWords(error);
+  return withRole(error, words);
+}
+
+const WANTED = { format: "Could not read image for determining its format", header: "Could not read qcow2 header" } as const;
+
+function withRole({ role }: BlockError, words: string): string {
   // qemu-img opens backing files to read them, also those that it then writes to.
   const below = words.replace(/^Failed to get "write" lock/, 'Failed to get shared "write" lock');
-  return error.role === "backing" ? `Could not open backing file: ${below}` : words;
+  return role === "backing" ? `Could not open backing file: ${below}` : words;
 }
 
 /** A size that is none, for the messages of `what`. */

@@ -24,6 +24,8 @@ export interface BlockErrorDetails {
   readonly errno?: string | undefined;
   /** The part of a file that an image names, where that file could not be opened: "backing". */
   readonly role?: string | undefined;
+  /** What could not be read when an image was to be opened, where the message tells only of the request that failed. */
+  readonly wanted?: "format" | "header" | undefined;
 }
 
 /** Something that a caller, a file or the host did: the message says what, where and which number. */
@@ -34,6 +36,7 @@ export class BlockError extends Error {
   readonly offset: number | undefined;
   readonly errno: string | undefined;
   readonly role: string | undefined;
+  readonly wanted: "format" | "header" | undefined;
 
   constructor(code: BlockErrorCode, message: string, details: BlockErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -42,7 +45,15 @@ export class BlockError extends Error {
     this.offset = details.offset;
     this.errno = details.errno;
     this.role = details.role;
+    this.wanted = details.wanted;
   }
+}
+
+/** A failed read: the same error, which tells what for. Others stay as they are. */
+export function wantedFor(wanted: "format" | "header", cause: unknown): unknown {
+  if (!(cause instanceof BlockError)) return cause;
+  const { code, message, node, offset, errno } = cause;
+  return new BlockError(code, message, { cause, node, offset, errno, wanted });
 }
 
 /** An offset as messages print it. */

@@ -9,7 +9,7 @@ export { BlockChild } from "./child.ts";
 export * from "./checking.ts";
 export * from "./creation.ts";
 export * from "./driver.ts";
-export { assert, BlockError, hex, type BlockErrorCode, type BlockErrorDetails } from "./errors.ts";
+export { assert, BlockError, hex, wantedFor, type BlockErrorCode, type BlockErrorDetails } from "./errors.ts";
 export type { BlockStatus, ExtentRange } from "./extents.ts";
 export { BlockGraph, type BlockGraphOptions, type OpenOptions } from "./graph.ts";
 export type { CreateOptions } from "./graph/create-image.ts";
@@ -62,7 +62,7 @@ export { memoryDriver } from "./drivers/memory.ts";
 export { nullDriver } from "./drivers/null.ts";
 export { rawDriver } from "./drivers/raw/entry.ts";
 
-export { BlockStatusError, compareDisks, type CompareDisksOptions, type Comparison } from "./jobs/compare.ts";
+export { BlockStatusError, compareDisks, CompareReadError, type CompareDisksOptions, type Comparison } from "./jobs/compare.ts";
 export { commitDisk, type CommitDiskOptions } from "./jobs/commit.ts";
 export { copyDisk, CopyWriteError, type CopyDiskOptions, type CopySource } from "./jobs/copy.ts";
 export { JobControl } from "./jobs/job-control.ts";

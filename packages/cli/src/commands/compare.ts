@@ -1,8 +1,9 @@
 /** `coblock compare`: whether two images hold the same bytes. */
 
-import { BlockStatusError, compareDisks, type BlockGraph, type BlockNode, type CompareDisksOptions, type Comparison } from "@coblock/core";
+import { BlockStatusError, compareDisks, CompareReadError, type BlockGraph, type BlockNode, type Comparison } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
 import { besides, flag, value } from "../command-line.ts";
+import { systemWords } from "../io/failure.ts";
 import { CommandFailure, UsageFailure, withExitCode } from "../failure.ts";
 import { checkCacheMode, diskSize, openImage, type ImageWords } from "../images.ts";
 import type { Session } from "../session.ts";
@@ -55,7 +56,10 @@ export const command: Command = defineCommand({
         if (done > shorter) warn();
         progress.update(done, total);
       };
-      const comparison = await compare(left, right, { strict, onProgress }, session);
+      const nameOf = (disk: BlockNode): string => (disk === left ? leftName : rightName);
+      const comparison = await compareDisks({ left, right, strict, onProgress, signal: session.signal }).catch((error: unknown) => {
+        throw comparisonFailure(error, nameOf);
+      });
       if (comparison.kind === "identical" || (comparison.kind !== "size" && comparison.offset >= shorter)) warn();
       if (comparison.kind === "identical") progress.finish();
       words = describe(comparison);
@@ -82,17 +86,14 @@ async function open(graph: BlockGraph, words: ImageWords, session: Session): Pro
   }
 }
 
-async function compare(
-  left: BlockNode,
-  right: BlockNode,
-  options: Pick<CompareDisksOptions, "strict" | "onProgress">,
-  session: Session,
-): Promise<Comparison> {
-  try {
-    return await compareDisks({ left, right, ...options, signal: session.signal });
-  } catch (error) {
-    throw withExitCode(error, error instanceof BlockStatusError ? EXIT_STATUS : EXIT_READ);
+function comparisonFailure(error: unknown, nameOf: (disk: BlockNode) => string): unknown {
+  if (error instanceof BlockStatusError) {
+    const words = [`Sector allocation test failed for ${nameOf(error.disk)}`];
+    return new CommandFailure(error.message, EXIT_STATUS, { cause: error, words });
   }
+  if (!(error instanceof CompareReadError)) return withExitCode(error, EXIT_READ);
+  const words = [`Error while reading offset ${error.offset} of ${nameOf(error.disk)}: ${systemWords(error)}`];
+  return new CommandFailure(error.message, EXIT_READ, { cause: error, words });
 }
 
 function describe(comparison: Comparison): string {

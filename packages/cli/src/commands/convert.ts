@@ -23,6 +23,7 @@ import { systemWords } from "../io/failure.ts";
 import type { Progress } from "../progress.ts";
 import type { Session } from "../session.ts";
 import { parseSnapshotWords } from "../snapshot-words.ts";
+import { tellingStatus } from "../told-status.ts";
 import { parseSize } from "../text/size.ts";
 
 const OPTIONS = {
@@ -242,7 +243,8 @@ function tellingReads(source: BlockNode, targetOffset: number): CopySource {
   return {
     size: source.size,
     optimalTransfer: source.optimalTransfer,
-    extents: (range) => source.extents(range),
+    extents: (range) =>
+      tellingStatus(source.extents(range), (at) => `error while reading block status at offset ${at ?? range?.offset ?? 0}`),
     read: async (offset, buffer, options) => {
       try {
         await source.read(offset, buffer, options);

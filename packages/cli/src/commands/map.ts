@@ -6,6 +6,7 @@ import { flag, optional, own, value } from "../command-line.ts";
 import { CommandFailure, UsageFailure } from "../failure.ts";
 import { diskSize, openImage, wantsJson } from "../images.ts";
 import type { Session } from "../session.ts";
+import { tellingStatus } from "../told-status.ts";
 import { parseSize } from "../text/size.ts";
 
 const OPTIONS = {
@@ -37,7 +38,7 @@ export const command: Command = defineCommand({
       await drawImage(image, { start, end: Math.min(image.size, start + longest), fileName: draw, asSvg }, session);
       return 0;
     }
-    const runs = runsOf(image, start, Math.min(diskSize(image), start + longest));
+    const runs = tellingStatus(runsOf(image, start, Math.min(diskSize(image), start + longest)), "Could not read file metadata");
     return await (json ? printJson(runs, start, session) : printTable(runs, session));
   },
 });
@@ -72,14 +73,15 @@ async function* runsOf(image: BlockNode, start: number, end: number): AsyncGener
 }
 
 async function printJson(runs: AsyncIterable<BlockStatus>, start: number, session: Session): Promise<number> {
-  let separator = "[";
+  let separator = "";
+  session.output.print("[");
   for await (const run of runs) {
     session.signal.throwIfAborted();
     session.output.print(separator + jsonOf(run));
     separator = ",\n";
   }
-  if (separator === "[")
-    session.output.print(`[{ "start": ${start}, "length": 0, "depth": 0, "present": false, "zero": false, "data": false}`);
+  if (separator === "")
+    session.output.print(`{ "start": ${start}, "length": 0, "depth": 0, "present": false, "zero": false, "data": false}`);
   session.output.print("]\n");
   return 0;
 }

@@ -10,6 +10,7 @@ import { bitmapBytes } from "../bitmap-size.ts";
 import type { Session } from "../session.ts";
 import { parseSnapshotWords } from "../snapshot-words.ts";
 import { formatJson } from "../text/json.ts";
+import { tellingStatus } from "../told-status.ts";
 import { FILE_SIZE_LIMIT, parseSize } from "../text/size.ts";
 
 const OPTIONS = {
@@ -58,7 +59,8 @@ export const command: Command = defineCommand({
     const { format, imageOptions, forceShare } = options;
     const words: ImageWords = { name, format, imageOptions, forceShare, snapshot: parseSnapshotWords(options.snapshot) };
     await using image = await openImage(graph, words, session);
-    const content = { size: diskSize(image), extents: image.extents(), hasBacking: creation.backingFile !== undefined };
+    const extents = tellingStatus(image.extents(), "Unable to get block status");
+    const content = { size: diskSize(image), extents, hasBacking: creation.backingFile !== undefined };
     const measured = await measure(driver, creation, content);
     return print({ ...measured, bitmaps: await bitmapsOf(image, driver, creation.values) }, json, session);
   },

@@ -108,8 +108,8 @@ export class ImageContext implements OpenContext {
       return await this.child(name, role, options);
     } catch (error) {
       if (!(error instanceof BlockError)) throw error;
-      const { code, message, node, offset, errno } = error;
-      throw new BlockError(code, message, { cause: error, node, offset, errno, role });
+      const { code, message, node, offset, errno, wanted } = error;
+      throw new BlockError(code, message, { cause: error, node, offset, errno, wanted, role });
     }
   }
 

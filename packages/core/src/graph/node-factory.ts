@@ -2,7 +2,7 @@
 
 import type { DirtyBitmap } from "../bitmap/dirty-bitmap.ts";
 import type { Access, BlockDriver, BlockImage, MappedImage } from "../driver.ts";
-import { BlockError } from "../errors.ts";
+import { BlockError, wantedFor } from "../errors.ts";
 import { Failures } from "../failures.ts";
 import { ImageServices } from "../mapping/image-services.ts";
 import { MappingEngine } from "../mapping/engine.ts";
@@ -127,7 +127,9 @@ export class NodeFactory {
   /** The format that the first bytes tell. */
   async #formatOf(file: BlockNode): Promise<string> {
     const head = new Uint8Array(Math.min(PROBE_LENGTH, file.size));
-    await file.read(0, head);
+    await file.read(0, head).catch((error: unknown) => {
+      throw wantedFor("format", error);
+    });
     return this.#graph.drivers.probe(head, file.fileName);
   }
 

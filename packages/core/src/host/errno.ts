@@ -30,6 +30,8 @@ const WORDS: Readonly<Record<string, string>> = {
   ENOLCK: "No locks available",
   ELOOP: "Too many levels of symbolic links",
   EOPNOTSUPP: "Operation not supported",
+  EOVERFLOW: "Value too large for defined data type",
+  ESHUTDOWN: "Cannot send after transport endpoint shutdown",
   ESTALE: "Stale file handle",
   EDQUOT: "Disk quota exceeded",
   EADDRINUSE: "Address already in use",

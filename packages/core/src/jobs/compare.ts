@@ -27,12 +27,26 @@ export type Comparison =
   | { readonly kind: "content" | "status"; readonly offset: number }
   | { readonly kind: "size" };
 
-/** Where bytes are could not be found out; reads that fail throw a plain BlockError. */
-export class BlockStatusError extends BlockError {}
+/** One of the disks, `disk`, could not be compared. */
+class ComparedDiskError extends BlockError {
+  readonly disk: BlockNode;
+
+  constructor(disk: BlockNode, cause: BlockError, offset: number | undefined) {
+    const { code, message, node = disk.name, errno } = cause;
+    super(code, message, { cause, node, offset, errno });
+    this.disk = disk;
+  }
+}
+
+/** Where bytes are could not be found out. */
+export class BlockStatusError extends ComparedDiskError {}
+
+/** Bytes could not be read; `offset` is where the piece of the disk begins. */
+export class CompareReadError extends ComparedDiskError {}
 
 const SECTOR_LENGTH = 512;
 
-/** Throws BlockStatusError, or the BlockError of a read. */
+/** Throws BlockStatusError and CompareReadError. */
 export async function compareDisks(options: CompareDisksOptions): Promise<Comparison> {
   const { left, right, strict = false, parallel = DEFAULT_PARALLEL, signal } = options;
   if (strict && left.size !== right.size) return { kind: "size" };
@@ -102,7 +116,7 @@ class DiskComparison {
     const [one, other] = readers;
     const bytes = first.subarray(0, length);
     const others = second.subarray(0, length);
-    const reads = await Promise.allSettled([one?.read(offset, bytes, { signal }), other?.read(offset, others, { signal })]);
+    const reads = await Promise.allSettled([one && readOf(one, offset, bytes, signal), other && readOf(other, offset, others, signal)]);
     for (const read of reads) if (read.status === "rejected") throw read.reason;
     const differs = other === undefined ? !isZero(bytes) : !bytes.equals(others);
     if (differs) this.#found("content", offset + firstDifference(bytes, other === undefined ? undefined : others));
@@ -124,13 +138,16 @@ async function* statusOf(node: BlockNode): AsyncGenerator<BlockStatus, void, und
   try {
     yield* node.extents();
   } catch (cause) {
-    throw statusError(node, cause);
+    throw cause instanceof BlockError ? new BlockStatusError(node, cause, cause.offset) : cause;
   }
 }
 
-function statusError(node: BlockNode, cause: unknown): unknown {
-  if (!(cause instanceof BlockError)) return cause;
-  return new BlockStatusError(cause.code, cause.message, { cause, node: cause.node ?? node.name, offset: cause.offset });
+async function readOf(node: BlockNode, offset: number, buffer: Buffer, signal: AbortSignal): Promise<void> {
+  try {
+    await node.read(offset, buffer, { signal });
+  } catch (cause) {
+    throw cause instanceof BlockError ? new CompareReadError(node, cause, offset) : cause;
+  }
 }
 
 /** Same kind, and bytes (or space kept for them) in a file for both or for neither. */

@@ -99,8 +99,8 @@ function errorOf(
   { errno, message }: { readonly errno: number; readonly message: string },
   server: string,
 ): BlockError {
-  const { code, words } = meaningOf(errno);
+  const { code, errno: name, words } = meaningOf(errno);
   const told = message === "" ? words : `${words} (${message})`;
   const where = command === COMMAND.flush ? "" : ` of ${length} bytes at offset ${offset}`;
-  return new BlockError(code, `${server}: ${nameOfCode(COMMAND, command)}${where} failed: ${told}`, { offset });
+  return new BlockError(code, `${server}: ${nameOfCode(COMMAND, command)}${where} failed: ${told}`, { offset, errno: name });
 }

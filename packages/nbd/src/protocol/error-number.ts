@@ -1,6 +1,6 @@
 /** Error numbers of the protocol, and what they are called on either side. proto.md, "Error values". */
 
-import { BlockError, type BlockErrorCode } from "@coblock/core";
+import { BlockError, type BlockErrorCode, errnoWords } from "@coblock/core";
 
 export const ERRNO = {
   notPermitted: 1,
@@ -27,15 +27,15 @@ const OF_CODE: Readonly<Record<BlockErrorCode, number>> = {
   IO: ERRNO.io,
 };
 
-const MEANING: Readonly<Record<number, { readonly code: BlockErrorCode; readonly words: string }>> = {
-  [ERRNO.notPermitted]: { code: "NOT_ALLOWED", words: "Operation not permitted" },
-  [ERRNO.io]: { code: "IO", words: "Input/output error" },
-  [ERRNO.noMemory]: { code: "IO", words: "Cannot allocate memory" },
-  [ERRNO.invalid]: { code: "IO", words: "Invalid argument" },
-  [ERRNO.noSpace]: { code: "NO_SPACE", words: "No space left on device" },
-  [ERRNO.overflow]: { code: "IO", words: "Value too large for defined data type" },
-  [ERRNO.notSupported]: { code: "UNSUPPORTED_FEATURE", words: "Operation not supported" },
-  [ERRNO.shutdown]: { code: "IO", words: "Cannot send after transport endpoint shutdown" },
+const MEANING: Readonly<Record<number, { readonly code: BlockErrorCode; readonly errno: string }>> = {
+  [ERRNO.notPermitted]: { code: "NOT_ALLOWED", errno: "EPERM" },
+  [ERRNO.io]: { code: "IO", errno: "EIO" },
+  [ERRNO.noMemory]: { code: "IO", errno: "ENOMEM" },
+  [ERRNO.invalid]: { code: "IO", errno: "EINVAL" },
+  [ERRNO.noSpace]: { code: "NO_SPACE", errno: "ENOSPC" },
+  [ERRNO.overflow]: { code: "IO", errno: "EOVERFLOW" },
+  [ERRNO.notSupported]: { code: "UNSUPPORTED_FEATURE", errno: "EOPNOTSUPP" },
+  [ERRNO.shutdown]: { code: "IO", errno: "ESHUTDOWN" },
 };
 
 /** What a failed request is answered with. */
@@ -43,7 +43,9 @@ export function errnoOf(error: unknown): number {
   return error instanceof BlockError ? OF_CODE[error.code] : ERRNO.io;
 }
 
-/** How a server's error number is told here; numbers that the protocol does not have count as EINVAL. */
-export function meaningOf(errno: number): { readonly code: BlockErrorCode; readonly words: string } {
-  return MEANING[errno] ?? { code: "IO", words: `Invalid argument (unknown error ${errno})` };
+/** How a server's error number is told here: its name and words; numbers that the protocol does not have count as EINVAL. */
+export function meaningOf(errno: number): { readonly code: BlockErrorCode; readonly errno: string; readonly words: string } {
+  const known = MEANING[errno];
+  if (known !== undefined) return { ...known, words: errnoWords(known.errno) };
+  return { code: "IO", errno: "EINVAL", words: `${errnoWords("EINVAL")} (unknown error ${errno})` };
 }

@@ -1,6 +1,6 @@
 /** Reads what an image says of itself: header, extensions, the names of other files, snapshots and bitmaps. */
 
-import { type BlockChild, BlockError, hex } from "@coblock/core";
+import { type BlockChild, BlockError, hex, wantedFor } from "@coblock/core";
 import { type Bitmap, decodeBitmapDirectory } from "../format/bitmap-directory.ts";
 import { BITMAPS } from "../format/features.ts";
 import { decodeHeader, FIXED_HEADER_LENGTH, type Header } from "../format/header.ts";
@@ -26,7 +26,10 @@ export async function readDescription(file: BlockChild, image: ImageHeader): Pro
 /** Reads and checks the first cluster; nothing else of the file is touched. */
 export async function readHeader(file: BlockChild, rules?: HeaderRules): Promise<ImageHeader> {
   try {
-    const header = decodeHeader(await readUpTo(file, 0, FIXED_HEADER_LENGTH));
+    const fixed = await readUpTo(file, 0, FIXED_HEADER_LENGTH).catch((error: unknown) => {
+      throw wantedFor("header", error);
+    });
+    const header = decodeHeader(fixed);
     checkHeaderFrame(header);
     const { start, end } = extensionArea(header);
     const first = await readUpTo(file, 0, header.backingOffset === 0 ? end : header.backingOffset + header.backingLength);
@@ -88,7 +91,8 @@ async function readUpTo(file: BlockChild, offset: number, length: number): Promi
 
 /** Errors of the pure parts do not know which file they speak of. */
 function inFile(file: BlockChild, error: unknown): unknown {
-  if (!(error instanceof BlockError) || error.node !== undefined) return error;
+  // What the host or a server said names its place.
+  if (!(error instanceof BlockError) || error.node !== undefined || error.errno !== undefined) return error;
   return new BlockError(error.code, `${file.fileName}: ${error.message}`, {
     node: file.node.name,
     offset: error.offset,
