@@ -17,6 +17,8 @@ export interface BlockNodeParts {
   /** Opened to be checked: nothing is written but repairs. */
   readonly forCheck: boolean;
   readonly discard: "ignore" | "unmap";
+  /** See `CommonOptions.detectZeroes`. */
+  readonly detectZeroes: "off" | "on" | "unmap";
   readonly noFlush: boolean;
   readonly image: BlockImage;
   /** What its bitmaps were loaded as, where it is writable and has some. */

@@ -21,7 +21,7 @@ export interface CommonOptions {
   readonly cache?: { readonly noFlush?: boolean };
   /** QEMU's; what is opened to be written must be writable here all the same. */
   readonly autoReadOnly?: boolean;
-  /** QEMU's; where zeros are written they are written, so that anything but "off" is for read-only images. */
+  /** Data that is written and turns out to be all zeros is written as zeros are; "unmap" gives its space back, too. Default "off". */
   readonly detectZeroes?: "off" | "on" | "unmap";
   /** Open without image locks, although another process may be writing. Read-only only. */
   readonly forceShare?: boolean;

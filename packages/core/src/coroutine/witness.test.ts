@@ -155,7 +155,16 @@ test("nothing is reported any more once the witness is disposed, and disposing t
 test("a request looks at its gate and at the others also where it ends in its turn", () => {
   const image = new MemoryImage(512, new Uint8Array(512), true);
   const clock = new SimulatedClock();
-  const path = new RequestPath({ name: "node", image, readOnly: false, forCheck: false, discard: "unmap", noFlush: false, clock });
+  const path = new RequestPath({
+    name: "node",
+    image,
+    readOnly: false,
+    forCheck: false,
+    discard: "unmap",
+    detectZeroes: "off",
+    noFlush: false,
+    clock,
+  });
   watch();
   expect(path.read(0, new Uint8Array(512), undefined)).toBeUndefined();
   const seen = touches;

@@ -165,6 +165,7 @@ export class NodeFactory {
       readOnly: place.readOnly,
       forCheck: place.forCheck,
       discard: place.discard,
+      detectZeroes: parts.options.detectZeroes ?? "off",
       noFlush: place.noFlush,
       image: mapped ? new MappingEngine(image, services, place.readOnly) : image,
       loadedBitmaps,
@@ -206,14 +207,11 @@ function commonOptions(options: DescribedNode, place: Place): Place {
     throw new BlockError("INVALID_OPTION", `a child of a read-only node cannot be writable (driver '${options.driver}')`);
   const force = options.forceShare ?? place.access.force;
   if (force && !readOnly) throw new BlockError("INVALID_OPTION", "forceShare is for read-only images: two writers would corrupt the image");
-  const { detectZeroes = "off" } = options;
-  if (detectZeroes !== "off" && !readOnly)
-    throw new BlockError(
-      "UNSUPPORTED_FEATURE",
-      `detectZeroes '${detectZeroes}' is not there for images that are written (driver '${options.driver}')`,
-    );
+  const discard = options.discard ?? place.discard;
+  if (options.detectZeroes === "unmap" && discard === "ignore")
+    throw new BlockError("INVALID_OPTION", "setting detect-zeroes to unmap is not allowed without setting discard operation to unmap");
   const access = { ...place.access, write: place.access.write && !readOnly, resize: place.access.resize && !readOnly, force };
-  return { ...place, readOnly, discard: options.discard ?? place.discard, noFlush: options.cache?.noFlush ?? place.noFlush, access };
+  return { ...place, readOnly, discard, noFlush: options.cache?.noFlush ?? place.noFlush, access };
 }
 
 /** Options that came as JSON may be of any type. */

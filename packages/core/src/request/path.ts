@@ -6,7 +6,7 @@ import { observed, touch } from "../coroutine/witness.ts";
 import type { BlockImage, IoOptions, MaybePromise, ZeroOptions } from "../driver.ts";
 import { assert, BlockError, hex } from "../errors.ts";
 import { alignDown, alignUp } from "../binary/align.ts";
-import { MAX_ZEROS, zeros } from "../binary/zeros.ts";
+import { isZero, MAX_ZEROS, zeros } from "../binary/zeros.ts";
 import { FlushShare } from "./flush-share.ts";
 import { RequestGate } from "./gate.ts";
 import { RequestStatistics } from "./statistics.ts";
@@ -20,6 +20,8 @@ export interface RequestPathOptions {
   readonly readOnly: boolean;
   readonly forCheck: boolean;
   readonly discard: "ignore" | "unmap";
+  /** Whether data that is all zeros is written as zeros, with leave to give its space back or without. */
+  readonly detectZeroes: "off" | "on" | "unmap";
   /** A flush ends here. */
   readonly noFlush: boolean;
   readonly clock: Clock;
@@ -44,6 +46,7 @@ export class RequestPath {
   /** Why writes are refused. */
   readonly #refusal: string | undefined;
   readonly #discard: "ignore" | "unmap";
+  readonly #detectZeroes: "off" | "on" | "unmap";
   readonly #clock: Clock;
   readonly #alignment: number;
   readonly #maxTransfer: number;
@@ -60,6 +63,7 @@ export class RequestPath {
     this.#readOnly = options.readOnly;
     this.#refusal = options.readOnly ? "was opened read-only" : options.forCheck ? "was opened to be checked" : undefined;
     this.#discard = options.discard;
+    this.#detectZeroes = options.image.writeZeroes === undefined ? "off" : options.detectZeroes;
     this.#clock = options.clock;
     this.#alignment = options.image.limits.requestAlignment;
     this.#maxTransfer = alignDown(options.image.limits.maxTransfer ?? Number.MAX_SAFE_INTEGER, this.#alignment);
@@ -101,6 +105,7 @@ export class RequestPath {
     this.checkWritable();
     this.#checkRange("write", offset, from.length, this.#end(grow));
     if (from.length === 0) return undefined;
+    if (this.#detectZeroes !== "off" && isZero(from)) return this.#writeFoundZeroes(offset, from.length, options, grow);
     if (options?.forceUnitAccess === true || !this.#direct(offset, from.length, options)) {
       return this.#later({ kind: "write", offset, length: from.length, grow }, options, () => this.#writeAny(offset, from, options));
     }
@@ -142,6 +147,7 @@ export class RequestPath {
     const { writeCompressed } = this.image;
     if (writeCompressed === undefined || from.length === 0 || !this.#aligned(offset, from.length))
       return this.write(offset, from, options, false);
+    if (this.#detectZeroes !== "off" && isZero(from)) return this.#writeFoundZeroes(offset, from.length, options, false);
     return this.#later({ kind: "write", offset, length: from.length }, options, () =>
       writeCompressed.call(this.image, offset, from, options),
     );
@@ -188,6 +194,10 @@ export class RequestPath {
   #dirtied(offset: number, length: number): void {
     this.#flushes.changed();
     if (this.following !== undefined) for (const bitmap of this.following) bitmap.mark(offset, length);
+  }
+
+  #writeFoundZeroes(offset: number, length: number, options: IoOptions | undefined, grow: boolean): MaybePromise<void> {
+    return this.writeZeroes(offset, length, { ...options, mayUnmap: this.#detectZeroes === "unmap" }, grow);
   }
 
   #end(grow: boolean): number {
