@@ -34,6 +34,24 @@ test("a client that says goodbye and stays keeps its place no longer, nor does o
   expect(await idle.errno(512)).toBe(0);
 });
 
+test("replies without data count, too: a client that takes none is asked for no more, and then gets all", async () => {
+  const count = 60_000;
+  const { server, path } = await serve();
+  const client = await (await peers.client(path)).go();
+  const clock = new SystemClock();
+  client.socket.pause();
+  client.send(Buffer.concat(Array.from({ length: count }, () => encodeRequest({ ...NOBODY, command: COMMAND.flush }, false))));
+  const taken = (): number => server.connections[0]?.traffic.requests ?? 0;
+  for (let still = 0, before = -1; still < 50; still = taken() === before ? still + 1 : 0) {
+    before = taken();
+    await clock.yield();
+  }
+  expect(taken()).toBeLessThan(count / 2);
+  client.socket.resume();
+  for (let index = 0; index < count; index++) expect(await client.errno()).toBe(0);
+  await server.close();
+});
+
 test("the cache is filled for nobody: neither behind a goodbye nor at the server's end", async () => {
   const read = node.read.bind(node);
   const cache = encodeRequest({ ...NOBODY, command: COMMAND.cache, length: SIZE }, false);

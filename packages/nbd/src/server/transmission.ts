@@ -26,7 +26,7 @@ export interface Traffic {
 }
 
 /**
- * Bytes of replies that a client has not taken when no further request is: more would only wait, in memory that the processor's caches do not
+ * Bytes of replies, of whatever kind, that a client has not taken when no further request is: more would only wait, in memory that the processor's caches do not
  * hold. Requests that wait for the disk are not counted.
  */
 const MOST_UNSENT = 4 * 1024 * 1024;
@@ -42,8 +42,6 @@ export class Transmission {
   #inFlight = 0;
   /** Replies that the system has not taken keep their memory. */
   #memory = 0;
-  /** Bytes of replies that the system has not taken. */
-  #unsent = 0;
   #stopping = false;
   #receiving = false;
 
@@ -54,6 +52,7 @@ export class Transmission {
     this.#traffic = traffic;
     this.#extended = agreement.style === "extended";
     const writer = new ReplyWriter(agreement.channel.outbox, agreement.style);
+    agreement.channel.outbox.onSent(() => this.#room.wakeAll());
     this.#server = new RequestServer({ agreement, pool, writer, isEnding: () => this.#stopping || agreement.channel.stream.ended });
   }
 
@@ -122,17 +121,11 @@ export class Transmission {
   async #serve(request: RequestHeader, payload: Buffer | undefined, memory: number, pooled?: Buffer): Promise<void> {
     // What the reply holds is freed when it was sent, the rest now.
     let held = memory;
-    const sent = (bytes: number, kept: number): void => {
-      this.#unsent -= bytes;
-      this.#memory -= kept;
-      this.#room.wakeAll();
-    };
     const keep = (bytes: number): (() => void) => {
       const kept = Math.min(bytes, held);
       held -= kept;
-      this.#unsent += bytes;
       this.#traffic.readBytes += bytes;
-      return () => sent(bytes, kept);
+      return () => void (this.#memory -= kept);
     };
     await this.#server.serve(request, payload, keep);
     if (pooled !== undefined) this.#pool.give(pooled);
@@ -141,7 +134,7 @@ export class Transmission {
   }
 
   #hasRoom(memory: number): boolean {
-    if (this.#inFlight >= this.#limits.maxRequests || this.#unsent >= MOST_UNSENT) return false;
+    if (this.#inFlight >= this.#limits.maxRequests || this.#channel.outbox.unsent >= MOST_UNSENT) return false;
     return this.#memory === 0 || this.#memory + memory <= this.#limits.maxMemory;
   }
 

@@ -3,12 +3,18 @@
 import type { Clock } from "@coblock/core";
 import type { Duplex } from "node:stream";
 
+/** Bytes that a piece costs in memory beside its own. */
+const PIECE_COST = 512;
+
 export class Outbox {
   readonly #socket: Duplex;
   readonly #clock: Clock;
+  #tellSent: () => void = () => {};
   #pieces: Uint8Array[] = [];
   #written: (() => void)[] = [];
   #due = false;
+  #unsent = 0;
+  #pushed = 0;
   #sentBatches = 0;
 
   constructor(socket: Duplex, clock: Clock) {
@@ -21,6 +27,16 @@ export class Outbox {
     return this.#socket.writableLength > 0;
   }
 
+  /** Bytes of memory in pieces that the system has not taken. */
+  get unsent(): number {
+    return this.#unsent;
+  }
+
+  /** Calls `tell` each time when `unsent` has become less. */
+  onSent(tell: () => void): void {
+    this.#tellSent = tell;
+  }
+
   /** How often the system has taken what was handed over. */
   get sentBatches(): number {
     return this.#sentBatches;
@@ -29,6 +45,8 @@ export class Outbox {
   /** `piece` may not be changed until `written` is called, which is when the system has it, or never will. */
   push(piece: Uint8Array, written?: () => void): void {
     this.#pieces.push(piece);
+    this.#pushed += piece.length + PIECE_COST;
+    this.#unsent += piece.length + PIECE_COST;
     if (written !== undefined) this.#written.push(written);
   }
 
@@ -48,9 +66,13 @@ export class Outbox {
     if (pieces.length === 0) return;
     this.#pieces = [];
     this.#written = [];
+    const cost = this.#pushed;
+    this.#pushed = 0;
     const finish = (): void => {
       this.#sentBatches++;
+      this.#unsent -= cost;
       for (const tell of written) tell();
+      this.#tellSent();
     };
     if (!this.#socket.writable) {
       finish();
