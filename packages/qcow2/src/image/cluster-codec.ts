@@ -2,6 +2,7 @@
 
 import { BlockError, hex, type HostCodec, loadHostCodecs, type OpenContext } from "@coblock/core";
 import { nodeDeflate } from "./node-deflate.ts";
+import { findNodeZstd } from "./node-zstd.ts";
 import { looksRandom } from "./random-bytes.ts";
 
 const ZLIB = 0;
@@ -45,7 +46,7 @@ export class ClusterCodec {
   }
 
   async #codec(): Promise<HostCodec> {
-    const { deflate = nodeDeflate, zstd } = await loadHostCodecs(this.#context.offload);
+    const { deflate = nodeDeflate, zstd = findNodeZstd() } = await loadHostCodecs(this.#context.offload);
     if (this.#compressionType === ZLIB) return deflate;
     if (zstd === undefined) throw noZstd(this.#context.fileName, this.#context.nodeName);
     return zstd;
@@ -54,10 +55,12 @@ export class ClusterCodec {
 
 /** Throws UNSUPPORTED_FEATURE where clusters of that type could be neither written nor read. */
 export async function checkCompressionType(compressionType: number, fileName: string): Promise<void> {
-  if (compressionType !== ZLIB && (await loadHostCodecs()).zstd === undefined) throw noZstd(fileName);
+  if (compressionType === ZLIB) return;
+  const { zstd = findNodeZstd() } = await loadHostCodecs();
+  if (zstd === undefined) throw noZstd(fileName);
 }
 
 function noZstd(fileName: string, node?: string): BlockError {
-  const message = `${fileName}: clusters compressed with zstd need the system's library libzstd, which cannot be loaded here`;
+  const message = `${fileName}: clusters compressed with zstd need the system's library libzstd, which cannot be loaded here, or Node 22.15`;
   return new BlockError("UNSUPPORTED_FEATURE", message, { node });
 }
