@@ -19,6 +19,7 @@ import {
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 const BIN = join(import.meta.dirname, "../../packages/cli/bin");
@@ -204,4 +205,15 @@ test("each command says which program it is, and what it was called as", () => {
   const called = (path: string): unknown => JSON.parse(spawnSync(process.execPath, [path], { encoding: "utf8" }).stdout);
   expect(called(link)).toEqual({ kind: "qemu-io", name: "my-io" });
   for (const kind of ["coblock", "qemu-img", "qemu-io"]) expect(called(join(home, "bin", kind))).toEqual({ kind, name: kind });
+});
+
+test("modules behind links are what they are, also when the output is a pipe", () => {
+  write("real/package.json", `{ "type": "module", "exports": "./index.js" }`);
+  write("real/index.js", "export const { url } = import.meta;");
+  mkdirSync(join(home, "node_modules"), { recursive: true });
+  symlinkSync("../real", join(home, "node_modules/linked"));
+  const cli = pathToFileURL(join(BIN, "../dist/index.js")).href;
+  write("main.js", `const { stdout } = (await import("${cli}")).processHost(); stdout.write((await import("linked")).url);`);
+  const { stdout } = spawnSync(process.execPath, [join(home, "main.js")], { encoding: "utf8" });
+  expect(stdout).toBe(pathToFileURL(join(realpathSync(home), "real/index.js")).href);
 });

@@ -1,11 +1,11 @@
 /** This process as the host of a command. */
 
-import { fstatSync, type Stats, writeSync } from "node:fs";
+import { type BigIntStats, fstatSync, writeSync } from "node:fs";
 import type { Host, TextStream } from "./host.ts";
 
 const STANDARD_OUTPUT = 1;
 /** Linux: the number of the driver behind /dev/null and its like. */
-const MEMORY_DEVICES = 1;
+const MEMORY_DEVICES = 1n;
 
 /** Streams are made when they are first asked for. */
 export function processHost(): Host {
@@ -31,11 +31,13 @@ export function processHost(): Host {
 
 /** Node's stream is made of twenty modules, and writes no other way than `PlainOutput` into files and pipes: those do without it. */
 function standardOutput(): TextStream {
-  return process.platform === "linux" && isPlain(fstatSync(STANDARD_OUTPUT)) ? new PlainOutput() : process.stdout;
+  // In bigints, as wherever a pipe or a socket may be met: where Node's loader of modules should look at a folder it looks at the numbers of
+  // the last `stat`, and after those of a pipe it follows no link, so that packages behind links are not found, or are loaded twice.
+  return process.platform === "linux" && isPlain(fstatSync(STANDARD_OUTPUT, { bigint: true })) ? new PlainOutput() : process.stdout;
 }
 
-function isPlain(stats: Stats): boolean {
-  return stats.isFile() || stats.isFIFO() || (stats.isCharacterDevice() && Math.floor(stats.rdev / 256) === MEMORY_DEVICES);
+function isPlain(stats: BigIntStats): boolean {
+  return stats.isFile() || stats.isFIFO() || (stats.isCharacterDevice() && stats.rdev / 256n === MEMORY_DEVICES);
 }
 
 /** Writes at once; `write` throws what goes wrong. */

@@ -119,7 +119,7 @@ async function removeLeftSocket(path: string): Promise<void> {
     socket.once("connect", () => tell(undefined)).once("error", (error: NodeJS.ErrnoException) => tell(error.code));
   });
   socket.destroy();
-  if (code === "ECONNREFUSED" && lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) unlinkSync(path);
+  if (code === "ECONNREFUSED" && lstatSync(path, { bigint: true, throwIfNoEntry: false })?.isSocket() === true) unlinkSync(path);
 }
 
 async function tlsOf({ certificates, preSharedKeys }: Words): Promise<ServerTls | undefined> {

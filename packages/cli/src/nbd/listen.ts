@@ -30,6 +30,6 @@ export function addressOf(invocation: Invocation, session: Session): NbdAddress 
 /** A socket that an earlier server left is replaced; another file stays. Throws what `NbdServer.start` throws. */
 export async function listen(options: NbdServerOptions & { readonly listen: NbdAddress }): Promise<NbdServer> {
   const { listen: address } = options;
-  if ("path" in address && lstatSync(address.path, { throwIfNoEntry: false })?.isSocket() === true) unlinkSync(address.path);
+  if ("path" in address && lstatSync(address.path, { bigint: true, throwIfNoEntry: false })?.isSocket() === true) unlinkSync(address.path);
   return NbdServer.start(options);
 }

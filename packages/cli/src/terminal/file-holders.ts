@@ -11,7 +11,7 @@ export interface FileHolder {
 
 /** Other processes than this one; empty where nothing can be found out. */
 export function holdersOf(fileName: string): readonly FileHolder[] {
-  const file = statSync(fileName, { throwIfNoEntry: false });
+  const file = statSync(fileName, { bigint: true, throwIfNoEntry: false });
   if (file === undefined) return [];
   const holders: FileHolder[] = [];
   for (const name of entriesOf("/proc")) {
@@ -23,8 +23,8 @@ export function holdersOf(fileName: string): readonly FileHolder[] {
   return holders;
 }
 
-function isFile(path: string, { dev, ino }: { readonly dev: number; readonly ino: number }): boolean {
-  const found = ifThere(() => statSync(path));
+function isFile(path: string, { dev, ino }: { readonly dev: bigint; readonly ino: bigint }): boolean {
+  const found = ifThere(() => statSync(path, { bigint: true }));
   return found !== undefined && found.dev === dev && found.ino === ino;
 }
 
