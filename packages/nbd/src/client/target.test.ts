@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { NbdOptions } from "../entry.ts";
 import { resolveTarget } from "./target.ts";
@@ -69,6 +72,15 @@ describe("options", () => {
     [{ host: "h", tlsCreds: { dir: "/nowhere" } }, /Could not read the TLS credentials in '\/nowhere\/ca-cert.pem'/],
   ])("%j is refused", async (options, message) => {
     await expect(resolve(options)).rejects.toThrow(message);
+  });
+
+  test("a file that is no certificate, and one without a key, are named", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "coblock-nbd-tls-"));
+    writeFileSync(join(dir, "ca-cert.pem"), "junk\n");
+    writeFileSync(join(dir, "keys.psk"), "# nobody\n");
+    await expect(resolve({ host: "h", tlsCreds: { dir } })).rejects.toThrow(/ca-cert.pem' has no certificate that can be read/);
+    await expect(resolve({ host: "h", tlsCreds: { dir, username: "alice" } })).rejects.toThrow(/keys.psk: there is no key in it/);
+    rmSync(dir, { recursive: true });
   });
 
   test("on a Unix socket the name in the certificate must be told", async () => {

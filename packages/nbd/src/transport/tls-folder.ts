@@ -1,16 +1,20 @@
 /** Credentials from a folder, with the file names that QEMU and libnbd look for. */
 
 import { BlockError, errnoWords } from "@coblock/core";
+import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TlsCertificates, TlsPreSharedKeys } from "./tls.ts";
 
 /** `ca-cert.pem`, and `server-cert.pem`, `server-key.pem` or the client's. Only a client may lack its own. Throws INVALID_OPTION. */
 export async function loadCertificates(folder: string, side: "server" | "client"): Promise<TlsCertificates> {
-  const authority = await readNeeded(join(folder, "ca-cert.pem"));
-  const certificate = await readIfThere(join(folder, `${side}-cert.pem`));
-  if (certificate === undefined && side === "server") await readNeeded(join(folder, "server-cert.pem"));
-  const key = certificate === undefined ? undefined : await readNeeded(join(folder, `${side}-key.pem`));
+  const at = (name: string): string => join(folder, name);
+  const authority = checkCertificate(at("ca-cert.pem"), await readNeeded(at("ca-cert.pem")));
+  const certificate = await readIfThere(at(`${side}-cert.pem`));
+  if (certificate === undefined && side === "server") await readNeeded(at("server-cert.pem"));
+  if (certificate === undefined) return { kind: "certificates", authority };
+  checkCertificate(at(`${side}-cert.pem`), certificate);
+  const key = await readNeeded(at(`${side}-key.pem`));
   return { kind: "certificates", authority, certificate, key };
 }
 
@@ -26,6 +30,16 @@ export async function loadPreSharedKeys(file: string, username: string): Promise
   }
   if (keys.size === 0) throw new BlockError("INVALID_OPTION", `${file}: there is no key in it`);
   return { kind: "psk", keys, username };
+}
+
+/** OpenSSL does not say which of several files is none of what it should be. */
+function checkCertificate(path: string, bytes: Buffer): Buffer {
+  try {
+    void new X509Certificate(bytes);
+  } catch (cause) {
+    throw new BlockError("INVALID_OPTION", `'${path}' has no certificate that can be read`, { cause });
+  }
+  return bytes;
 }
 
 async function readNeeded(path: string): Promise<Buffer> {
