@@ -145,6 +145,10 @@ describe("what it serves", () => {
     const secure = `nbds+unix://alice@/?socket=${peers.path("tls.sock")}&tls-psk-file=${peers.path("keys.psk")}`;
     expect(await peers.succeed("nbdinfo", ["--size", secure])).toBe("1048576\n");
     expect((await peers.run("nbdinfo", ["--size", peers.socketUri("tls.sock")])).status).not.toBe(0);
+    const list = ["-L", "-k", peers.path("tls.sock")];
+    const refused = await peers.run("qemu-nbd", list);
+    expect(refused.stderr).toMatch(/TLS negotiation required/);
+    expect(await peers.run(QEMU_NBD, list)).toEqual(refused);
     await peers.end(server);
   });
 });

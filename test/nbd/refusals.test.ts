@@ -58,7 +58,7 @@ it.each([
   ["mute.sock", Buffer.alloc(0), undefined, /the server closed the connection in front of its greeting/],
   ["short.sock", GREETING, undefined, /the server closed the connection in front of its answer to/],
   ["policy.sock", GREETING, 0x80000002, /the server refuses GO \(POLICY\): because/],
-  ["tls.sock", GREETING, 0x80000005, /the server serves nobody without TLS .*: because/],
+  ["tls.sock", GREETING, 0x80000005, /the server answers GO over TLS alone .*: because/],
   ["unknown.sock", GREETING, 0x80000006, /Requested export 'disk' not available: because/],
   ["ending.sock", GREETING, 0x80000007, /the server refuses GO \(SHUTDOWN\): because/],
 ])("%s", async (name, greeting, error, words) => {

@@ -28,13 +28,14 @@ function refusedWords(_: string, option = "", why = "", told?: string): string {
   return withReport(`${REFUSALS[why] ?? "Unknown error code when asking for option"} ${OPTIONS[option] ?? option}`, told);
 }
 
+function tlsWords(_: string, option = "", told?: string): string {
+  return withReport(`TLS negotiation required before option ${OPTIONS[option] ?? option}\nDid you forget a valid tls-creds?`, told);
+}
+
 /** A handshake that fails; QEMU does not name the server. */
 const handshakeWordings: readonly Wording[] = [
   [/^.*?: Requested export '.*?' not available(?:: (.*))?$/s, reported("Requested export not available")],
-  [
-    /^.*?: the server serves nobody without TLS \(.*?\)(?:: (.*))?$/s,
-    reported("TLS negotiation required before option 7 (go)\nDid you forget a valid tls-creds?"),
-  ],
+  [/^.*?: the server answers ([A-Z_]+) over TLS alone \(.*?\)(?:: (.*))?$/s, tlsWords],
   [/^.*?: the server refuses ([A-Z_]+) \((.*?)\)(?:: (.*))?$/s, refusedWords],
   [/^.*?: the server closed the connection in front of its greeting$/s, `Failed to read initial magic: ${END}`],
   [/^.*?: the server closed the connection in front of its flags$/s, `Failed to read server flags: ${END}`],

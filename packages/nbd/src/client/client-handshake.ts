@@ -237,13 +237,13 @@ export class ClientHandshake {
   /** Says goodbye. */
   #refused(option: number, error: number, message: string): BlockError {
     this.#channel.send(encodeOption(OPTION.abort));
-    const what = nameOfCode(OPTION_ERROR, error);
+    const what = nameOfCode(OPTION, option);
     const code = CODES[error] ?? "UNSUPPORTED_FEATURE";
     const told = message === "" ? "" : `: ${message}`;
     if (error === OPTION_ERROR.unknown) return new BlockError(code, `Requested export '${this.#wishes.exportName}' not available${told}`);
     if (error === OPTION_ERROR.tlsRequired)
-      return new BlockError(code, `the server serves nobody without TLS (tls-creds, or a URI that begins with nbds)${told}`);
-    return new BlockError(code, `the server refuses ${nameOfCode(OPTION, option)} (${what})${told}`);
+      return new BlockError(code, `the server answers ${what} over TLS alone (tls-creds, or a URI that begins with nbds)${told}`);
+    return new BlockError(code, `the server refuses ${what} (${nameOfCode(OPTION_ERROR, error)})${told}`);
   }
 }
 

@@ -89,7 +89,9 @@ interface TlsFault extends NodeJS.ErrnoException {
 }
 
 function tlsWords({ code, message, reason }: TlsFault): string {
-  return code === "ECONNRESET" ? "the other side hung up" : (reason ?? message);
+  if (code === "ECONNRESET") return "the other side hung up";
+  // OpenSSL names the version whose alert it first was.
+  return (reason ?? message).replace(/^(?:sslv3|tlsv1|tlsv13) alert /, "the other side refused: ");
 }
 
 async function expectAuthorized(socket: TLSSocket, authorize: NonNullable<ServerTls["authorize"]>): Promise<void> {
