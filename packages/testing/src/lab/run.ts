@@ -10,7 +10,7 @@ import { RunFailure } from "./run-failure.ts";
 import type { Play, Scenario } from "./scenario.ts";
 import type { Schedule } from "./schedule.ts";
 import type { PagedBytes } from "../storage/paged-bytes.ts";
-import { Scheduler } from "./scheduler.ts";
+import { type Patience, Scheduler } from "./scheduler.ts";
 import { expectContent, expectSound, judgeAll } from "./verdict.ts";
 
 export interface RunOptions {
@@ -24,6 +24,7 @@ export interface RunOptions {
   readonly watched?: boolean;
   /** Steps after which a run counts as endless. Default 20,000. */
   readonly maxSteps?: number;
+  readonly patience?: Partial<Patience>;
   /** Called when the actors are about to begin; the result is disposed when they have ended. */
   readonly during?: (lab: Lab) => Disposable;
 }
@@ -49,6 +50,7 @@ export async function runOnce(options: RunOptions): Promise<RunResult> {
     journal,
     maxSteps: options.maxSteps ?? DEFAULT_MAX_STEPS,
     watched: options.watched === true,
+    patience: options.patience,
   });
   const lab: Lab = new Lab({
     scheduler,

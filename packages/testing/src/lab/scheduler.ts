@@ -25,20 +25,28 @@ export interface SchedulerOptions {
   readonly maxSteps: number;
   /** Whether somebody must know what a step touches. */
   readonly watched: boolean;
+  readonly patience?: Partial<Patience> | undefined;
 }
+
+/** How much is waited for before it counts as hopeless. */
+export interface Patience {
+  /** Real milliseconds of grace for quiet work that loads modules. */
+  readonly quietGraceMs: number;
+  /** Touches of shared objects that one step may take; a coroutine that makes more goes round in circles and lets nobody else go on. */
+  readonly touches: number;
+}
+
+const PATIENCE: Patience = { quietGraceMs: 3000, touches: 1_000_000 };
 
 /** Turns of the event loop that quiet work may take with nothing in flight before it counts as stuck. */
 const MOST_QUIET_TURNS = 200;
-/** Real milliseconds of grace for quiet work that loads modules. */
-const QUIET_GRACE_MS = 3000;
-/** Touches of shared objects that one step may take; a coroutine that makes more goes round in circles and lets nobody else go on. */
-const MOST_TOUCHES = 1_000_000;
 /** Timers in a row that change nothing for those who wait: upkeep goes on for ever, and ends no wait. */
 const MOST_IDLE_TIMERS = 200;
 
 /** In quiet mode (before and after the run) nothing is chosen: whoever asks is told to go on at once. */
 export class Scheduler {
   readonly #options: SchedulerOptions;
+  readonly #patience: Patience;
   readonly #journal: Journal;
   readonly #schedule: number[] = [];
   readonly #names: ObjectNames = new ObjectNames();
@@ -52,6 +60,7 @@ export class Scheduler {
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
+    this.#patience = { ...PATIENCE, ...options.patience };
     this.#journal = options.journal;
   }
 
@@ -146,7 +155,7 @@ export class Scheduler {
   async #watched(step: () => Promise<void>): Promise<void> {
     const footprint = this.#options.watched ? new Footprint(this.#names) : undefined;
     this.#footprint = footprint;
-    using _watching = observeTouches(new StepWitness(footprint));
+    using _watching = observeTouches(new StepWitness(footprint, this.#patience.touches));
     await step();
     if (footprint !== undefined) this.#options.choices.rested?.(footprint);
     this.#footprint = undefined;
@@ -165,7 +174,7 @@ export class Scheduler {
     let settled = false;
     const result = work().finally(() => (settled = true));
     result.catch(() => {});
-    for (let turns = 0, graceMs = 0; !settled && graceMs < QUIET_GRACE_MS; turns++) {
+    for (let turns = 0, graceMs = 0; !settled && graceMs < this.#patience.quietGraceMs; turns++) {
       await comeToRest();
       if (turns < MOST_QUIET_TURNS || settled || this.#external > 0) continue;
       await passRealTime(1);
@@ -195,15 +204,17 @@ export class Scheduler {
 /** Sees that a step comes to its end: promises that go on and on leave no turn in which anybody could look. */
 class StepWitness implements Witness {
   readonly #footprint: Footprint | undefined;
+  readonly #mostTouches: number;
   #touches = 0;
 
-  constructor(footprint: Footprint | undefined) {
+  constructor(footprint: Footprint | undefined, mostTouches: number) {
     this.#footprint = footprint;
+    this.#mostTouches = mostTouches;
   }
 
   touched(object: object, kind: TouchKind): void {
-    if (++this.#touches > MOST_TOUCHES)
-      throw new RunFailure("endless", `a step does not end: ${MOST_TOUCHES} touches of ${object.constructor.name} and others`);
+    if (++this.#touches > this.#mostTouches)
+      throw new RunFailure("endless", `a step does not end: ${this.#mostTouches} touches of ${object.constructor.name} and others`);
     this.#footprint?.touched(object, kind);
   }
 }
