@@ -25,7 +25,14 @@ export type { NodeChange, PreparedReopen, ReopenOptions } from "./reopen.ts";
 export type { Secrets } from "./secrets.ts";
 export type { RequestKind } from "./request/tracker.ts";
 export type { RequestTrace } from "./request/trace.ts";
-export { findSnapshot, type ImageSnapshots, type NodeSnapshots, type SnapshotInfo, type SnapshotSelector } from "./snapshots.ts";
+export {
+  findSnapshot,
+  type ImageSnapshots,
+  type MachineState,
+  type NodeSnapshots,
+  type SnapshotInfo,
+  type SnapshotSelector,
+} from "./snapshots.ts";
 export type { ImageVmState, NodeVmState } from "./vm-state.ts";
 
 export { alignDown, alignUp, isPowerOfTwo } from "./binary/align.ts";

@@ -13,6 +13,16 @@ export interface SnapshotInfo {
   readonly icount?: bigint;
 }
 
+/** What a new snapshot tells of the machine whose disk it freezes; the state itself was written to the node's `vmState` before. */
+export interface MachineState {
+  /** Bytes of the state; 0, the default: there is none. */
+  readonly vmStateSize?: number;
+  /** How long the machine had run. Default 0. */
+  readonly vmClockNanoseconds?: bigint;
+  /** Instructions that it had executed. Default 0. */
+  readonly icount?: bigint;
+}
+
 /** Which snapshot: its ID, or else its name; or the first that fits all that is given. */
 export type SnapshotSelector = string | { readonly id?: string; readonly name?: string };
 
@@ -23,8 +33,8 @@ export type SnapshotSelector = string | { readonly id?: string; readonly name?: 
  */
 export interface ImageSnapshots {
   list(): readonly SnapshotInfo[];
-  /** Freezes the disk as it is now. */
-  create(name: string): Promise<SnapshotInfo>;
+  /** Freezes the disk as it is now, and the state of the machine with it. Throws OUT_OF_RANGE for more state than the format has room for. */
+  create(name: string, machine: MachineState): Promise<SnapshotInfo>;
   /** Makes the disk, with its size, what it was. */
   apply(selector: SnapshotSelector): Promise<void>;
   delete(selector: SnapshotSelector): Promise<SnapshotInfo>;
@@ -69,9 +79,10 @@ export class NodeSnapshots {
     return this.#parts.snapshots?.list() ?? [];
   }
 
-  /** Freezes the disk as it is now. Names need not differ; the ID that it gets does. */
-  async create(name: string): Promise<SnapshotInfo> {
-    return this.#change((snapshots) => snapshots.create(name));
+  /** Freezes the disk as it is now, and the state of the machine with it. Names need not differ; the ID that it gets does. Throws INVALID_OPTION. */
+  async create(name: string, machine: MachineState = {}): Promise<SnapshotInfo> {
+    this.#checkMachine(machine);
+    return this.#change((snapshots) => snapshots.create(name, machine));
   }
 
   /** Makes the disk, with its size, what it was when the snapshot was made. Throws NOT_ALLOWED for a node with dirty bitmaps. */
@@ -85,6 +96,16 @@ export class NodeSnapshots {
   /** Answers what is gone. */
   async delete(selector: SnapshotSelector): Promise<SnapshotInfo> {
     return this.#change((snapshots) => snapshots.delete(selector));
+  }
+
+  #checkMachine({ vmStateSize = 0, vmClockNanoseconds = 0n, icount = 0n }: MachineState): void {
+    const { fileName, nodeName } = this.#parts;
+    const refuse = (value: number | bigint, what: string): never => {
+      throw new BlockError("INVALID_OPTION", `${fileName}: ${value} is no ${what}`, { node: nodeName });
+    };
+    if (!Number.isSafeInteger(vmStateSize) || vmStateSize < 0) refuse(vmStateSize, "size of the state of a machine");
+    if (BigInt.asUintN(64, vmClockNanoseconds) !== vmClockNanoseconds) refuse(vmClockNanoseconds, "time on the clock of a machine");
+    if (BigInt.asUintN(63, icount) !== icount) refuse(icount, "number of instructions");
   }
 
   #change<T>(change: (snapshots: ImageSnapshots) => Promise<T>): Promise<T> {

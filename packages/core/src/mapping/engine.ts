@@ -241,7 +241,7 @@ export class MappingEngine implements BlockImage {
     };
     return {
       list: () => snapshots.list(),
-      create: (name) => settled(() => snapshots.create(name)),
+      create: (name, machine) => settled(() => snapshots.create(name, machine)),
       apply: (selector) => settled(() => snapshots.apply(selector)),
       delete: (selector) => settled(() => snapshots.delete(selector)),
     };

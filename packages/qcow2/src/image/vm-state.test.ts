@@ -171,3 +171,43 @@ describe("the state of a machine", () => {
       }
   });
 });
+
+describe("a snapshot of a machine", () => {
+  it("tells its clock and how long its state is, to both programs", async () => {
+    using folder = new TemporaryDirectory();
+    const file = qemuCreate(folder.file("image"), SIZE);
+    const state = new Seeded(1).bytes(100_000);
+    await use(file, async (disk) => {
+      await disk.vmState.write(0, state);
+      const machine = { vmStateSize: state.length, vmClockNanoseconds: 5_000_000_000n, icount: 7n };
+      expect(await disk.snapshots.create("running", machine)).toMatchObject(machine);
+      expect(await disk.snapshots.create("disk alone")).toMatchObject({ vmStateSize: 0, vmClockNanoseconds: 0n });
+      await disk.vmState.write(0, Buffer.alloc(state.length));
+    });
+    expectClean(file);
+    const { snapshots } = JSON.parse(qemuImg("info", "--output=json", file)) as { readonly snapshots: readonly object[] };
+    expect(snapshots).toMatchObject([
+      { name: "running", "vm-state-size": state.length, "vm-clock-sec": 5, "vm-clock-nsec": 0, icount: 7 },
+      { name: "disk alone", "vm-state-size": 0 },
+    ]);
+    await use(file, async (disk) => {
+      await disk.snapshots.apply("running");
+      expect((await stateOf(disk, state.length)).equals(state)).toBe(true);
+    });
+  });
+
+  it.each([
+    [{ vmStateSize: -1 }, "INVALID_OPTION"],
+    [{ vmStateSize: 0.5 }, "INVALID_OPTION"],
+    [{ vmClockNanoseconds: -1n }, "INVALID_OPTION"],
+    [{ icount: 2n ** 63n }, "INVALID_OPTION"],
+    [{ vmStateSize: 2 ** 52 }, "OUT_OF_RANGE"],
+  ])("is refused with %o", async (machine, code) => {
+    using folder = new TemporaryDirectory();
+    const file = qemuCreate(folder.file("image"), SIZE);
+    await use(file, async (disk) => {
+      await expect(disk.snapshots.create("no", machine)).rejects.toMatchObject({ code });
+      expect(disk.snapshots.list()).toEqual([]);
+    });
+  });
+});

@@ -43,7 +43,7 @@ export class Qcow2VmState implements ImageVmState {
     const { geometry, state, lookup } = parts;
     const start = startOf(parts) + position;
     const end = start + from.length;
-    refuse(parts, end);
+    expectRoomForState(parts, position + from.length);
     using guard = await state.lock({ who: "VM state" });
     const metadata = guard.value;
     const { writable } = metadata;
@@ -60,11 +60,14 @@ export class Qcow2VmState implements ImageVmState {
 }
 
 /** Where the state begins, in addresses of the guest. */
-function startOf({ geometry, size }: VmStateParts): number {
+function startOf({ geometry, size }: Pick<VmStateParts, "geometry" | "size">): number {
   return l1EntriesFor(geometry, size) * geometry.l2Coverage;
 }
 
-function refuse({ geometry, context }: VmStateParts, end: number): void {
+/** Throws OUT_OF_RANGE where a state of `length` bytes cannot be mapped, and UNSUPPORTED_FEATURE where the image has no room for any. */
+export function expectRoomForState(image: Pick<VmStateParts, "geometry" | "size" | "context">, length: number): void {
+  const { geometry, context } = image;
+  const end = startOf(image) + length;
   const { fileName, nodeName: node } = context;
   if (geometry.externalData)
     throw new BlockError("UNSUPPORTED_FEATURE", `${fileName}: an image with a data file has no room for the state of a machine`, { node });

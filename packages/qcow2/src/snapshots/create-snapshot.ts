@@ -1,9 +1,10 @@
 /** Makes a snapshot: a copy of the L1 table that shares all that the active one leads to. */
 
-import { BlockError } from "@coblock/core";
+import { BlockError, type MachineState } from "@coblock/core";
 import { MAX_SNAPSHOT_NAME_BYTES, MAX_SNAPSHOTS } from "../format/limits.ts";
 import type { Snapshot } from "../format/snapshot-table.ts";
 import type { ImageOwner } from "../image/image-owner.ts";
+import { expectRoomForState } from "../image/vm-state.ts";
 import { NewTables } from "../metadata/new-tables.ts";
 import { switchList, writeList } from "./snapshot-list.ts";
 import type { SnapshotChange } from "./snapshots.ts";
@@ -16,10 +17,10 @@ import { orUndo } from "../metadata/undo.ts";
  * on disk promise more than is true, and a crash leaves clusters that are copied without need, or leaks. Refused before anything is
  * changed where a refcount has no room.
  */
-export async function createSnapshot(change: SnapshotChange, name: string): Promise<Snapshot> {
+export async function createSnapshot(change: SnapshotChange, name: string, machine: MachineState): Promise<Snapshot> {
   const { owner, metadata, writable } = change;
   const { file, l1 } = metadata;
-  const named = nameSnapshot(owner, name);
+  const named = nameSnapshot(owner, name, machine);
   const tree = new TableTree(metadata, l1);
   await tree.expectCounted(writable.refcounts, 1);
   const tables = new NewTables(metadata, writable);
@@ -47,7 +48,10 @@ export async function createSnapshot(change: SnapshotChange, name: string): Prom
   return snapshot;
 }
 
-function nameSnapshot({ description, context, size }: ImageOwner, name: string): Omit<Snapshot, "l1Offset" | "l1Entries"> {
+function nameSnapshot(owner: ImageOwner, name: string, machine: MachineState): Omit<Snapshot, "l1Offset" | "l1Entries"> {
+  const { description, context, size } = owner;
+  const { vmStateSize = 0, vmClockNanoseconds = 0n, icount = 0n } = machine;
+  if (vmStateSize > 0) expectRoomForState(owner, vmStateSize);
   const fail = (reason: string): never => {
     throw new BlockError("INVALID_OPTION", `${context.fileName}: ${reason}`, { node: context.nodeName });
   };
@@ -64,10 +68,10 @@ function nameSnapshot({ description, context, size }: ImageOwner, name: string):
     name,
     dateSeconds: Math.floor(nowMs / 1000) % 2 ** 32,
     dateNanoseconds: (nowMs % 1000) * 1_000_000,
-    vmClockNanoseconds: 0n,
-    vmStateSize: 0,
+    vmClockNanoseconds,
+    vmStateSize,
     diskSize: size,
-    icount: 0n,
+    icount,
     raw: { id: new TextEncoder().encode(id), name: nameBytes, unknownExtra: new Uint8Array(0) },
   };
 }

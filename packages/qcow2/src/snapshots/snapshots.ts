@@ -5,6 +5,7 @@ import {
   BlockError,
   findSnapshot,
   type ImageSnapshots,
+  type MachineState,
   type OpenContext,
   type SnapshotInfo,
   type SnapshotSelector,
@@ -36,8 +37,8 @@ export class Qcow2Snapshots implements ImageSnapshots {
     return this.#owner.description.snapshots.map(describeSnapshot);
   }
 
-  async create(name: string): Promise<SnapshotInfo> {
-    return describeSnapshot(await this.#change((change) => createSnapshot(change, name)));
+  async create(name: string, machine: MachineState): Promise<SnapshotInfo> {
+    return describeSnapshot(await this.#change((change) => createSnapshot(change, name, machine)));
   }
 
   async apply(selector: SnapshotSelector): Promise<void> {
