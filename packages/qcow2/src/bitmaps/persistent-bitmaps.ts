@@ -2,6 +2,7 @@
 
 import { assert, BlockError, type BlockErrorCode, DirtyBitmap, type ImageBitmaps, SparseSet } from "@coblock/core";
 import { type Bitmap, BITMAP_AUTO, BITMAP_IN_USE, directoryEntryLength, encodeBitmapDirectory } from "../format/bitmap-directory.ts";
+import { isStorableName } from "../format/stored-name.ts";
 import { viewOf } from "../format/words.ts";
 import {
   MAX_BITMAP_DATA_BYTES,
@@ -155,6 +156,7 @@ export class PersistentBitmaps implements ImageBitmaps {
     const refuse = (code: BlockErrorCode, reason: string): never => {
       throw this.#refused(code, `Can't make bitmap '${name}' persistent in '${this.#owner.context.nodeName}': ${reason}`);
     };
+    if (!isStorableName(name)) refuse("INVALID_OPTION", "Name is no text without NUL");
     const nameBytes = Buffer.byteLength(name);
     const { bitmaps, extensions } = this.#owner.description;
     const onDisk = new Set(bitmaps.map((entry) => entry.name));

@@ -3,6 +3,7 @@
 import { BlockError, type MachineState } from "@coblock/core";
 import { MAX_SNAPSHOT_NAME_BYTES, MAX_SNAPSHOTS } from "../format/limits.ts";
 import type { Snapshot } from "../format/snapshot-table.ts";
+import { isStorableName } from "../format/stored-name.ts";
 import type { ImageOwner } from "../image/image-owner.ts";
 import { expectRoomForState } from "../image/vm-state.ts";
 import { NewTables } from "../metadata/new-tables.ts";
@@ -56,10 +57,10 @@ function nameSnapshot(owner: ImageOwner, name: string, machine: MachineState): O
     throw new BlockError("INVALID_OPTION", `${context.fileName}: ${reason}`, { node: context.nodeName });
   };
   const { snapshots } = description;
+  if (!isStorableName(name)) fail("the name of a snapshot is text without NUL");
   const nameBytes = new TextEncoder().encode(name);
   if (nameBytes.length > MAX_SNAPSHOT_NAME_BYTES)
     fail(`the name of a snapshot has at most ${MAX_SNAPSHOT_NAME_BYTES} bytes, not ${nameBytes.length}`);
-  if (nameBytes.includes(0)) fail("the name of a snapshot has no NUL");
   if (snapshots.length >= MAX_SNAPSHOTS) fail(`the image has ${snapshots.length} snapshots, and can have no more`);
   const id = nextId(snapshots);
   const nowMs = Math.max(0, Math.floor(context.clock.wallTime()));

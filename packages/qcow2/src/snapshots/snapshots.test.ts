@@ -272,3 +272,11 @@ describe("a disk that was resized since", () => {
     expect((await snapshotContent(file, { name: "one" })).equals(expected)).toBe(true);
   });
 });
+
+it.each(["a\0b", "\ud800", "n".repeat(256)])("a name that QEMU would read as another is refused: %j", async (name) => {
+  using folder = new TemporaryDirectory();
+  await withDisk(qemuCreate(folder.file("a.qcow2"), 512 * KIB), async (disk) => {
+    await expect(disk.snapshots.create(name)).rejects.toMatchObject({ code: "INVALID_OPTION" });
+    expect(disk.snapshots.list()).toEqual([]);
+  });
+});
