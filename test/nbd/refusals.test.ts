@@ -105,3 +105,12 @@ it.each([
   }
   await peers.end(server);
 });
+
+it("an export that can only be read is not opened to be written", async () => {
+  const server = await peers.serve("nbdkit", ["-f", "-r", "-U", peers.path("read.sock"), "memory", "64k"], "read.sock");
+  const words = ["-f", "raw", "-c", "quit", peers.socketUri("read.sock")];
+  const theirs = await peers.run("qemu-io", words);
+  expect(theirs.stderr).toMatch(/Permission denied/);
+  expect(await peers.run(join(BIN, "qemu-io"), words)).toEqual(theirs);
+  await peers.end(server);
+});

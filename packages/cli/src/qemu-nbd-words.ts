@@ -47,6 +47,7 @@ const handshakeWordings: readonly Wording[] = [
   [/^.*?: (TLS handshake failed): the other side hung up$/s, "$1: The TLS connection was non-properly terminated."],
   [/^.*?: (The certificate ha.*|The certificate is not yet .*|Certificate does not match .*|TLS handshake failed: .*)$/s, "$1"],
   [/^.*?: (Server does not support export lists)$/s, "$1"],
+  [/^.*?: export '.*' is read-only$/s, "Could not open image: Permission denied"],
 ];
 
 export const nbdWordings: readonly Wording[] = [
