@@ -61,6 +61,6 @@ export async function checkCompressionType(compressionType: number, fileName: st
 }
 
 function noZstd(fileName: string, node?: string): BlockError {
-  const message = `${fileName}: clusters compressed with zstd need the system's library libzstd, which cannot be loaded here, or Node 22.15`;
+  const message = `${fileName}: clusters compressed with zstd need the system's library libzstd, which cannot be loaded here (it takes the package koffi), or Node 22.15`;
   return new BlockError("UNSUPPORTED_FEATURE", message, { node });
 }
