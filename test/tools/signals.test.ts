@@ -2,7 +2,7 @@
 
 import { execFileSync, spawn, spawnSync, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, constants, openSync, readSync, writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, readSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -85,6 +85,16 @@ describe("signals", () => {
     expect(await running.ended).toBe(130);
     expect(running.written.stderr).toMatch(/^ {4}\(\d+\.\d\d\/100%\)\nqemu-img: interrupted by SIGINT\n$/);
     expect(bench.theirs(["check", "@interrupted.qcow2"])).toMatchObject({ exitCode: 0 });
+  });
+
+  it("do not wait for a preallocation", async () => {
+    const image = bench.path("full.raw");
+    const running = start(["create", "-f", "raw", "-o", "preallocation=full", image, "4G"]);
+    await working(running);
+    running.child.kill("SIGINT");
+    expect(await running.ended).toBe(130);
+    expect(running.written.stderr).toBe(`coblock: interrupted by SIGINT; '${image}' is incomplete\n`);
+    expect(statSync(image).size).toBe(0);
   });
 
   it("SIGUSR1 prints how far it is, SIGUSR2 what the graph does, and the work goes on", async () => {

@@ -159,7 +159,7 @@ async function refuseMissingBacking(
   }
 }
 
-/** Of a copy that has failed or was interrupted: its target is no image that anybody should take for one. */
+/** Of work that has failed or was interrupted: its target is no image that anybody should take for one. */
 export function incomplete(error: unknown, targetName: string): unknown {
   if (!(error instanceof BlockError) && !(error instanceof CommandFailure)) return error;
   const exitCode = error instanceof CommandFailure ? error.exitCode : 1;

@@ -3,6 +3,7 @@
 import { BlockError, resolveBeside, type BlockDriver, type BlockGraph } from "@coblock/core";
 import { defineCommand, type Command } from "../command.ts";
 import { besides, flag, value, values } from "../command-line.ts";
+import { incomplete } from "../convert-target.ts";
 import { asksForHelp, parseCreationOptions, type CreationOptions } from "../creation-options.ts";
 import { describeCreation, describeCreationOptions, protocolOf } from "../creation-text.ts";
 import { CommandFailure, OpenFailure, UsageFailure } from "../failure.ts";
@@ -103,7 +104,7 @@ async function createImage(image: ImageToCreate, session: Session): Promise<void
   try {
     await graph.create({ driver: driver.name, filename, size, values: creation.values, ...backing }, { signal: session.signal });
   } catch (error) {
-    if (!(error instanceof BlockError)) throw error;
+    if (!(error instanceof BlockError)) throw session.signal.aborted ? incomplete(error, filename) : error;
     if (error.errno === "EFBIG") throw tooLarge(driver, filename);
     const words = creationWords(driver, error);
     throw new CommandFailure(error.message.includes(filename) ? error.message : `${filename}: ${error.message}`, 1, {
