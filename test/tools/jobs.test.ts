@@ -189,3 +189,35 @@ describe("rebase", () => {
       await expect(rebaseDisk({ overlay: base, backing: undefined })).rejects.toMatchObject({ code: "UNSUPPORTED_FEATURE" });
     }));
 });
+
+describe("a chain that changes while a job relies on it", () => {
+  const changed = async ({ graph, overlay }: Rig, job: (control: JobControl) => Promise<unknown>): Promise<void> => {
+    const control = new JobControl();
+    control.pause();
+    const running = expect(job(control)).rejects.toMatchObject({ code: "NOT_ALLOWED" });
+    await using other = await graph.open({ driver: "memory", size: SIZE }, { readOnly: true });
+    await overlay.changeBacking({ filename: "other", format: "raw", node: other });
+    control.resume();
+    await running;
+  };
+
+  it("ends a commit, which would give up what the new backing file does not have", () =>
+    withOverlay("qcow2", async (rig) => {
+      const { overlay, base } = rig;
+      const own = await ownBytes(overlay);
+      // The base stays open, and is written no more.
+      await using _base = base.retain();
+      await changed(rig, (control) => commitDisk({ overlay, base, control }));
+      expect(await ownBytes(overlay)).toBe(own);
+    }));
+
+  it("ends a rebase, which would name its own backing file for what was compared with another one", () =>
+    withOverlay("qcow2", async (rig) => {
+      const { overlay, base, graph } = rig;
+      await using _base = base.retain();
+      await base.write(10 * MIB, Buffer.alloc(1000, 9));
+      await using node = await graph.open({ driver: "memory", size: SIZE }, { readOnly: true });
+      await changed(rig, (control) => rebaseDisk({ overlay, backing: { filename: "third", format: "raw", node }, control }));
+      expect((await overlay.info()).backing?.filename).toBe("other");
+    }));
+});

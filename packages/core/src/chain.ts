@@ -1,6 +1,7 @@
 /** Who stands on whom: chains of backing files from the top down, and parents before their children. */
 
 import type { NamedFile } from "./driver.ts";
+import { BlockError } from "./errors.ts";
 import type { BlockNode } from "./node.ts";
 
 /** A backing file as an image names it, and where its bytes come from from now on. */
@@ -13,6 +14,15 @@ export function chainOf(node: BlockNode): BlockNode[] {
   const chain: BlockNode[] = [];
   for (let member: BlockNode | undefined = node; member !== undefined; member = member.children.get("backing")?.node) chain.push(member);
   return chain;
+}
+
+/** Throws NOT_ALLOWED where the chain of backing files is not `chain` any more, as a job has found it that relies on it. */
+export function expectChain(node: BlockNode, chain: readonly BlockNode[]): void {
+  const now = chainOf(node);
+  if (now.length === chain.length && now.every((member, depth) => member === chain[depth])) return;
+  throw new BlockError("NOT_ALLOWED", `${node.fileName}: its chain of backing files was changed while a job relied on it`, {
+    node: node.name,
+  });
 }
 
 /** What a filter stands before; `undefined` where the node is none. */

@@ -1,7 +1,7 @@
 /** Moves what an overlay holds into an image below it. */
 
 import { BlockError } from "../errors.ts";
-import { chainOf } from "../chain.ts";
+import { chainOf, expectChain } from "../chain.ts";
 import type { BlockNode } from "../node.ts";
 import { bytesToCopy, copyBytes, kindOf } from "./copy.ts";
 import type { JobControl } from "./job-control.ts";
@@ -27,7 +27,7 @@ export interface CommitDiskOptions {
  * the base has the bytes on stable storage. So the overlay reads the same all the while, and a stop at any point, a failure or an abort
  * loses nothing: the job is simply run again. What is written to an overlay that is not emptied, while the job runs, may stay there alone.
  *
- * Throws INVALID_OPTION where `base` is not below the overlay, READ_ONLY, and the first failure of a read, a write or a flush.
+ * Throws INVALID_OPTION where `base` is not below the overlay, NOT_ALLOWED where it is put on another one meanwhile, READ_ONLY, and the first failure of a read, a write or a flush.
  */
 export async function commitDisk(options: CommitDiskOptions): Promise<{ readonly emptied: boolean }> {
   const job = new DiskCommit(options);
@@ -36,6 +36,7 @@ export async function commitDisk(options: CommitDiskOptions): Promise<{ readonly
 
 class DiskCommit {
   readonly #options: CommitDiskOptions;
+  readonly #chain: readonly BlockNode[];
   readonly #depth: number;
   readonly #empties: boolean;
   #doneBytes = 0;
@@ -44,7 +45,8 @@ class DiskCommit {
   constructor(options: CommitDiskOptions) {
     const { overlay, base } = options;
     this.#options = options;
-    this.#depth = chainOf(overlay).indexOf(base);
+    this.#chain = chainOf(overlay);
+    this.#depth = this.#chain.indexOf(base);
     const empty = options.empty ?? this.#depth === 1;
     if (this.#depth < 1) throw refused("INVALID_OPTION", base, `it is no backing file of ${overlay.fileName}`);
     if (empty && this.#depth > 1)
@@ -74,6 +76,7 @@ class DiskCommit {
   /** Nothing else happens to the overlay meanwhile. Answers whether it holds nothing there any more. */
   async #commit(range: Window): Promise<boolean> {
     const { overlay, base, signal } = this.#options;
+    expectChain(overlay, this.#chain);
     await copyBytes({ source: insideOf(overlay), range, target: base, sharedDepth: this.#depth, signal });
     if (!this.#empties) return false;
     await base.flush();

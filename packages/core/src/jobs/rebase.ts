@@ -2,7 +2,7 @@
 
 import { isZero } from "../binary/zeros.ts";
 import { BlockError } from "../errors.ts";
-import { chainOf, isSameImage } from "../chain.ts";
+import { chainOf, expectChain, isSameImage } from "../chain.ts";
 import type { BlockStatus } from "../extents.ts";
 import type { NewBacking } from "../chain.ts";
 import type { BlockNode } from "../node.ts";
@@ -32,8 +32,8 @@ const BLOCK_LENGTH = 64 * 1024;
  * stays there; the rest is written into the image first. Part by part: requests to the image wait only while their part is compared.
  * A stop at any point, a failure or an abort leaves the old backing file and loses nothing.
  *
- * To change the name alone, whatever the files hold, is `BlockNode.changeBacking`. Throws what that throws, READ_ONLY, and the first
- * failure of a read or a write.
+ * To change the name alone, whatever the files hold, is `BlockNode.changeBacking`. Throws what that throws, READ_ONLY, NOT_ALLOWED where
+ * somebody else puts the image on another backing file meanwhile, and the first failure of a read or a write.
  */
 export async function rebaseDisk(options: RebaseDiskOptions): Promise<void> {
   await new DiskRebase(options).run();
@@ -41,6 +41,7 @@ export async function rebaseDisk(options: RebaseDiskOptions): Promise<void> {
 
 class DiskRebase {
   readonly #options: RebaseDiskOptions;
+  readonly #chain: readonly BlockNode[];
   /** Layers from the overlay down to the first that both chains have. */
   readonly #commonDepth: number;
 
@@ -52,8 +53,9 @@ class DiskRebase {
       throw new BlockError("UNSUPPORTED_FEATURE", message, { node: overlay.name });
     }
     this.#options = options;
+    this.#chain = chainOf(overlay);
     const top = backing?.node;
-    const found = top === undefined ? -1 : chainOf(overlay).findIndex((member) => isSameImage(member, top));
+    const found = top === undefined ? -1 : this.#chain.findIndex((member) => isSameImage(member, top));
     this.#commonDepth = found === -1 ? Number.POSITIVE_INFINITY : found;
   }
 
@@ -72,6 +74,7 @@ class DiskRebase {
       await shown.end();
     }
     onProgress?.(size, size);
+    expectChain(overlay, this.#chain);
     await overlay.changeBacking(backing);
   }
 
