@@ -93,7 +93,8 @@ export class FileImage implements BlockImage {
   }
 
   allocatedSize(): number | undefined {
-    return this.#file.isDevice ? undefined : this.#file.allocatedNow();
+    // What a device takes is not known; /dev/null takes nothing.
+    return this.#file.isDevice && this.#file.initialSize > 0 ? undefined : this.#file.allocatedNow();
   }
 
   inspect(): object {
