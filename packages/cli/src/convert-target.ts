@@ -37,7 +37,7 @@ export async function makeTarget(
   session: Session,
 ): Promise<void> {
   const { graph, driver, name } = words;
-  const { backingFile, backingFormat, values, size } = creation;
+  const { backingFile, backingFormat, values, hints, size } = creation;
   if (backingFile === undefined && backingFormat !== undefined) {
     const reason = "Backing format cannot be used without backing file";
     throw new CommandFailure(reason, 1, { words: [`${name}: error while converting ${driver.name}: ${reason}`] });
@@ -53,7 +53,8 @@ export async function makeTarget(
       ? {}
       : { backing: { filename: backingFile, ...(backingFormat === undefined ? {} : { format: backingFormat }) } };
   try {
-    await graph.create({ driver: driver.name, filename: name, size, values, ...backing }, { signal: session.signal });
+    const image = { driver: driver.name, filename: name, size, values, fileValues: hints, ...backing };
+    await graph.create({ ...image, onWarning: (message) => session.complain(`warning: ${message}`) }, { signal: session.signal });
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     throw new CommandFailure(`${name}: error while converting ${driver.name}: ${error.message}`, 1, {

@@ -1,6 +1,6 @@
 /** `-o`: options for new images, by the list that each format has of them. */
 
-import type { BlockDriver, CreateOption, CreateValue } from "@coblock/core";
+import { type BlockDriver, type CreateOption, type CreateValue, FILE_HINTS } from "@coblock/core";
 import { CommandFailure } from "./failure.ts";
 import { badSizeOptionWords } from "./qemu-words.ts";
 import { parseFlag, parseKeyValues, splitAtCommas } from "./text/key-values.ts";
@@ -23,12 +23,6 @@ const SHARED_OPTIONS: readonly CreateOption[] = [
   { name: "backing_file", type: "text", help: "File name of a base image" },
   { name: "backing_fmt", type: "text", help: "Image format of the base image" },
   { name: "size", type: "size", help: "Virtual disk size" },
-];
-
-/** Options of the host's files: hints to file systems that are none of the usual ones; they are taken, and change nothing. */
-export const FILE_HINTS: readonly CreateOption[] = [
-  { name: "extent_size_hint", type: "size", help: "Extent size hint for the image file, 0 to disable" },
-  { name: "nocow", type: "flag", help: "Turn off copy-on-write (valid only on btrfs)" },
 ];
 
 /** Whether one of the lists asks for help instead. */
@@ -115,5 +109,6 @@ function sharedOptionsOf(driver: BlockDriver): readonly CreateOption[] {
 /** All that `-o` takes for new images of a format. */
 export function creationOptionsOf(driver: BlockDriver): readonly CreateOption[] {
   const shared = sharedOptionsOf(driver);
-  return [...shared, ...(driver.createOptions ?? []).filter(({ name }) => !shared.some((option) => option.name === name)), ...FILE_HINTS];
+  const own = (driver.createOptions ?? []).filter(({ name }) => ![...shared, ...FILE_HINTS].some((option) => option.name === name));
+  return [...shared, ...own, ...FILE_HINTS];
 }

@@ -1,7 +1,7 @@
 /** What is printed of the options of new images: their list, and the line that tells of an image that is made. */
 
-import { parseFileName, PREALLOCATION_OPTION, type BlockDriver, type CreateOption, type CreateValue } from "@coblock/core";
-import { creationOptionsOf, FILE_HINTS, type CreationOptions } from "./creation-options.ts";
+import { FILE_HINTS, parseFileName, PREALLOCATION_OPTION, type BlockDriver, type CreateOption, type CreateValue } from "@coblock/core";
+import { creationOptionsOf, type CreationOptions } from "./creation-options.ts";
 import { DRIVERS } from "./drivers.ts";
 import { CommandFailure } from "./failure.ts";
 import type { Program } from "./program.ts";

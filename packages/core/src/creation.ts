@@ -35,6 +35,8 @@ export interface CreateContext extends WaitOptions {
   readonly entropy: Entropy;
   /** As `OpenContext.secret`. */
   secret(id: string): Uint8Array;
+  /** Tells what was asked for and could not be done, where the image is good without it. */
+  warn(message: string): void;
   /** Makes or truncates a file of `size` bytes with the protocol that the name asks for; closed by core after `create`. */
   createFile(name: string, size: number): Promise<BlockChild>;
 }

@@ -65,6 +65,7 @@ export { loadHostCalls, type HostCalls } from "./host/host-calls.ts";
 export { loadHostCodecs, type HostCodec, type HostCodecs } from "./host/codec-calls.ts";
 
 export { fileDriver } from "./drivers/file/entry.ts";
+export { FILE_HINTS } from "./drivers/file/file-hints.ts";
 export { memoryDriver } from "./drivers/memory.ts";
 export { nullDriver } from "./drivers/null.ts";
 export { rawDriver } from "./drivers/raw/entry.ts";

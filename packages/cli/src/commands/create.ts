@@ -102,7 +102,8 @@ async function createImage(image: ImageToCreate, session: Session): Promise<void
       ? {}
       : { backing: { filename: backingFile, ...(backingFormat === undefined ? {} : { format: backingFormat }) } };
   try {
-    await graph.create({ driver: driver.name, filename, size, values: creation.values, ...backing }, { signal: session.signal });
+    const made = { driver: driver.name, filename, size, values: creation.values, fileValues: creation.hints, ...backing };
+    await graph.create({ ...made, onWarning: (message) => session.complain(`warning: ${message}`) }, { signal: session.signal });
   } catch (error) {
     if (!(error instanceof BlockError)) throw session.signal.aborted ? incomplete(error, filename) : error;
     if (error.errno === "EFBIG") throw tooLarge(driver, filename);

@@ -20,6 +20,10 @@ export interface CreateOptions {
   readonly size: number;
   /** The driver's own options by their `CreateOption.name`. */
   readonly values?: Readonly<Record<string, CreateValue>>;
+  /** What the protocol's driver takes for the files that are made (`nocow`), by their `CreateOption.name`. */
+  readonly fileValues?: Readonly<Record<string, CreateValue>>;
+  /** Called with what was asked for and could not be done, where the image is good without it. */
+  readonly onWarning?: (message: string) => void;
   /** Written into the image as it stands; it is not opened. */
   readonly backing?: { readonly filename: string; readonly format?: string };
   /** An open, growable node to format instead of making the file `filename`; its content is lost. */
@@ -42,10 +46,10 @@ export async function createImage(graph: GraphParts, factory: NodeFactory, optio
   if (driver.create === undefined) throw new BlockError("UNSUPPORTED_FEATURE", `Driver '${driver.name}' cannot create images`);
   if (!Number.isSafeInteger(options.size) || options.size < 0)
     throw new BlockError("INVALID_OPTION", `${options.size} is no size in bytes`);
-  const values = checkValues(driver, options.values ?? {});
+  const values = checkValues(driver, driver.kind === "protocol" ? { ...options.fileValues, ...options.values } : (options.values ?? {}));
   const opened: BlockNode[] = [];
   const context: CreateContext = {
-    ...servicesOf(graph),
+    ...servicesOf(graph, options),
     signal: creating.signal,
     createFile: async (name, size) => {
       const node = await makeFile(graph, factory, options, name, size);
@@ -79,14 +83,17 @@ async function makeFile(graph: GraphParts, factory: NodeFactory, options: Create
   if (parsed.kind !== "path" || driver?.create === undefined)
     throw new BlockError("INVALID_OPTION", `'${name}' is no place to create an image`);
   await driver.create(
-    { filename: parsed.path, size, values: {} },
-    { ...servicesOf(graph), createFile: () => Promise.reject(new BlockError("INVALID_OPTION", "a protocol makes its own file")) },
+    { filename: parsed.path, size, values: checkValues(driver, options.fileValues ?? {}) },
+    { ...servicesOf(graph, options), createFile: () => Promise.reject(new BlockError("INVALID_OPTION", "a protocol makes its own file")) },
   );
   return factory.open({ driver: driver.name, filename: parsed.path } as DescribedNode, CREATION);
 }
 
-function servicesOf({ clock, offload, entropy, secrets }: GraphParts): Omit<CreateContext, "createFile" | "signal"> {
-  return { clock, offload, entropy, secret: (id) => secrets.get(id) };
+function servicesOf(
+  { clock, offload, entropy, secrets }: GraphParts,
+  { onWarning }: CreateOptions,
+): Omit<CreateContext, "createFile" | "signal"> {
+  return { clock, offload, entropy, secret: (id) => secrets.get(id), warn: (message) => onWarning?.(message) };
 }
 
 function checkValues(driver: BlockDriver, given: Readonly<Record<string, CreateValue>>): Readonly<Record<string, CreateValue>> {

@@ -51,6 +51,8 @@ if (available) {
       "advise",
       "controlInPool",
       "socketPair",
+      "stopCopyOnWrite",
+      "hintExtentSize",
     ];
     expect(Object.keys(calls).sort()).toEqual(names.sort());
   });
@@ -138,6 +140,13 @@ if (available) {
     expect(fs.readFileSync(join(directory, "target")).toString("latin1")).toBe("\0\0\0\0\0" + "3456");
     expect(await calls.copyRangeInPool({ source: fd, sourceOffset: 0, target: -1, targetOffset: 0, length: 4 })).toBe(-EBADF);
     fs.closeSync(target);
+  });
+
+  test("what the file system is told of an empty file it takes, or says that it cannot", () => {
+    for (const result of [calls.stopCopyOnWrite(fd), calls.hintExtentSize(fd, 1024 * 1024)])
+      expect([0, -constants.errno.EOPNOTSUPP, -constants.errno.ENOTTY]).toContain(result);
+    expect(calls.stopCopyOnWrite(-1)).toBe(-EBADF);
+    expect(calls.hintExtentSize(-1, 4096)).toBe(-EBADF);
   });
 
   test("cloneRangeInPool shares blocks, or says that the file system cannot", async () => {

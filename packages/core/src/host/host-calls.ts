@@ -23,6 +23,10 @@ export interface HostCalls {
   readonly copyRangeInPool?: (range: FileRange) => Promise<number>;
   /** Makes the target share the source's blocks: 0, or an error where the file system or the alignment does not allow it. */
   readonly cloneRangeInPool?: (range: FileRange) => Promise<number>;
+  /** New blocks of the file are written in place, where the file system copies on write: 0, or an error. The file must be empty. */
+  readonly stopCopyOnWrite?: (fd: number) => number;
+  /** The file system is asked to allocate `length` bytes at a time: 0, or an error. The file must be empty. */
+  readonly hintExtentSize?: (fd: number, length: number) => number;
   /** A request to a device (`ioctl`) whose argument is a number. It may wait for as long as the device likes. */
   readonly controlInPool?: (fd: number, request: number, argument: number) => Promise<number>;
   /** Two sockets that are connected with each other, or `-errno`. */

@@ -2,6 +2,7 @@
 
 import { constants } from "node:os";
 
+import { attributeCalls } from "./attribute-calls.ts";
 import { CallQueue } from "./call-queue.ts";
 import type { Advice, AllocateMode, FileRange, HostCalls } from "./host-calls.ts";
 
@@ -192,6 +193,7 @@ function deviceCalls(binding: Binding): HostCalls {
   const socketpair = binding.find("socketpair", "int", ["int", "int", "int", "uintptr_t"]);
   return {
     ...(ioctl === undefined ? {} : { controlInPool: (fd, request, argument) => binding.inPool(ioctl, fd, request, argument) }),
+    ...(ioctl === undefined ? {} : attributeCalls((fd, request, data) => binding.orErrno(ioctl(fd, request, binding.addressOf(data))))),
     ...(socketpair === undefined ? {} : { socketPair: () => pairOf(binding, socketpair) }),
   };
 }

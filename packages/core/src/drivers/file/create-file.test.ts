@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { bareContext } from "../bare-context.ts";
 import { createFile } from "./create-file.ts";
+import type { FileHints } from "./file-hints.ts";
 import { driver } from "./file-driver.ts";
 
 let directory: string;
@@ -33,11 +34,28 @@ test("nothing of what was there shows through", async () => {
 test.each(["falloc", "full"] as const)("preallocation %s takes the blocks", async (preallocation) => {
   await driver.create?.(
     { filename, size: 1_000_000, values: { preallocation } },
-    { ...bareContext(), createFile: () => Promise.reject(new Error("not asked for")) },
+    { ...bareContext(), warn: expect.unreachable, createFile: () => Promise.reject(new Error("not asked for")) },
   );
   expect(fs.readFileSync(filename).equals(Buffer.alloc(1_000_000))).toBe(true);
   expect(fs.statSync(filename).blocks * 512).toBeGreaterThanOrEqual(1_000_000);
 });
+
+test.runIf(fs.existsSync("/dev/shm"))(
+  "an extent size that is wished for and cannot be had is told; none is wished for, and nothing is told",
+  async () => {
+    const told: string[] = [];
+    const make = (hints: FileHints): Promise<void> => createFile("/dev/shm/coblock-hints", 100, { hints, warn: (line) => told.push(line) });
+    try {
+      await make({ noCopyOnWrite: true, extentSize: 4096, extentSizeAsked: false });
+      expect(told).toEqual([]);
+      await make({ noCopyOnWrite: false, extentSize: 4096, extentSizeAsked: true });
+      expect(told).toEqual(["Failed to set extent size hint: Operation not supported"]);
+      expect(fs.statSync("/dev/shm/coblock-hints").size).toBe(100);
+    } finally {
+      fs.rmSync("/dev/shm/coblock-hints");
+    }
+  },
+);
 
 test("a file that is in use keeps its content", async () => {
   fs.writeFileSync(filename, "precious");

@@ -1,9 +1,13 @@
 /** Makes the files that new images are written into. */
 
+import { constants } from "node:os";
+
 import type { WaitOptions } from "../../coroutine/held.ts";
 import type { Preallocation } from "../../driver.ts";
 import { BlockError } from "../../errors.ts";
-import { loadHostCalls } from "../../host/host-calls.ts";
+import { errnoName, errnoWords } from "../../host/errno.ts";
+import { type HostCalls, loadHostCalls } from "../../host/host-calls.ts";
+import type { FileHints } from "./file-hints.ts";
 import { HostFile } from "./host-file.ts";
 import { CREATION_ACCESS, lockImage } from "./image-locks.ts";
 import { checkPreallocation, growFile } from "./preallocate.ts";
@@ -13,6 +17,9 @@ const CLEARED_ON_DEVICE = 1024 * 1024;
 
 export interface FileCreation extends WaitOptions {
   readonly preallocation?: Preallocation;
+  readonly hints?: FileHints;
+  /** Told what was asked for and could not be done, where the file is good without it. */
+  readonly warn?: (message: string) => void;
 }
 
 /**
@@ -20,7 +27,7 @@ export interface FileCreation extends WaitOptions {
  * A block device must be large enough; only the first MiB of it becomes zero.
  */
 export async function createFile(filename: string, size: number, options: FileCreation = {}): Promise<void> {
-  const { preallocation = "off", signal } = options;
+  const { preallocation = "off", hints, signal, warn } = options;
   const calls = await loadHostCalls();
   const file = await HostFile.open({ filename, nodeName: filename, mode: "create" });
   try {
@@ -29,10 +36,19 @@ export async function createFile(filename: string, size: number, options: FileCr
     if (file.isDevice) return await clearDevice(file, size);
     // First to nothing: what the file held must not show through.
     await file.truncate(0);
+    if (hints !== undefined) giveHints(calls, file, hints, warn);
     await growFile(calls, file, { from: 0, to: size, preallocation, signal });
   } finally {
     await file.close();
   }
+}
+
+/** To a file that is empty, as file systems want it. */
+function giveHints(calls: HostCalls, { fd }: HostFile, hints: FileHints, warn: FileCreation["warn"]): void {
+  if (hints.noCopyOnWrite) calls.stopCopyOnWrite?.(fd);
+  if (hints.extentSize === 0) return;
+  const result = calls.hintExtentSize?.(fd, hints.extentSize) ?? -constants.errno.EOPNOTSUPP;
+  if (result < 0 && hints.extentSizeAsked) warn?.(`Failed to set extent size hint: ${errnoWords(errnoName(-result))}`);
 }
 
 async function clearDevice(file: HostFile, size: number): Promise<void> {

@@ -7,6 +7,7 @@ import { loadHostCalls, type HostCalls } from "../../host/host-calls.ts";
 import type { DriverOptions } from "../../options.ts";
 import { PREALLOCATION_OPTION, preallocationOf } from "../preallocation-option.ts";
 import { createFile } from "./create-file.ts";
+import { FILE_HINTS, fileHintsOf } from "./file-hints.ts";
 import { FileImage } from "./file-image.ts";
 import { HostFile } from "./host-file.ts";
 import { lockedAccess, lockImage } from "./image-locks.ts";
@@ -17,7 +18,7 @@ export const driver: BlockDriver<"file"> = Object.freeze({
   kind: "protocol",
   optionNames: ["filename", "locking"],
   open,
-  createOptions: [PREALLOCATION_OPTION],
+  createOptions: [PREALLOCATION_OPTION, ...FILE_HINTS],
   create,
 });
 
@@ -25,7 +26,9 @@ export const driver: BlockDriver<"file"> = Object.freeze({
 async function create(options: ImageCreation, context: CreateContext): Promise<void> {
   context.signal?.throwIfAborted();
   checkOptions(options.filename, "auto", options.filename);
-  await createFile(options.filename, options.size, { preallocation: preallocationOf(options.values), signal: context.signal });
+  const { filename, size, values } = options;
+  const { signal, warn } = context;
+  await createFile(filename, size, { preallocation: preallocationOf(values), hints: fileHintsOf(values), signal, warn });
 }
 
 async function open(options: DriverOptions["file"], context: OpenContext): Promise<BlockImage> {
