@@ -23,7 +23,6 @@ describe.runIf(existsSync(MEMORY))("on a file system without hints", () => {
     "create -f qcow2 -o extent_size_hint=1M new 1M",
     "create -f qcow2 -o data_file=data,extent_size_hint=1M new 1M",
     "create -q -f qed -o extent_size_hint=64k new 1M",
-    "create -f luks -o extent_size_hint=64k,key-secret=s,iter-time=10 --object secret,id=s,data=x new 1M",
     "create -f raw -o extent_size_hint=4294967295 new 1M",
     "create -f raw -o extent_size_hint=4G new 1M",
     "create -f qcow2 -o extent_size_hint=4G new 1M",
